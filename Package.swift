@@ -46,6 +46,7 @@ let package = Package(
         ], swiftSettings: settings),
 
         .testTarget(name: "RunTests", dependencies: ["Run"], swiftSettings: settings),
+        .testTarget(name: "PlaybookTests", dependencies: ["Playbook"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
