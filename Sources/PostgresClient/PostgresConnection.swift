@@ -87,3 +87,8 @@ public actor PostgresConnection {
 
     var lost: PostgresError { whyLost ?? .connectionLost(node: node, message: "never made") }
 }
+
+extension PostgresConnection {
+    /// Whether the connection was neither closed nor seen lost.
+    public var isOpen: Bool { handle != nil }
+}

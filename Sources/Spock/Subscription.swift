@@ -142,3 +142,8 @@ extension SpockSession {
         }
     }
 }
+
+extension SpockSession {
+    /// Has Spock's manager look for workers to start now. It misses its wake-up otherwise, and starts one a second.
+    public func wakeWorkers(deadline: Deadline) async throws { try await query("SELECT pg_reload_conf()", deadline) }
+}
