@@ -35,7 +35,7 @@ let package = Package(
         layer("Run", below: ["EventLoop"]),
         layer("Playbook", below: [.product(name: "Yams", package: "Yams")]),
         layer("Instance", below: ["PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
-        layer("PgBackRest", below: ["Instance", "RemoteHost", "EventLoop"]),
+        layer("PgBackRest", below: ["RemoteHost", "PostgresClient", "EventLoop"]),
         layer("Spock", below: ["PostgresClient", "EventLoop"]),
         layer("Procedures", below: ["Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop"]),
         .executableTarget(name: "pggraft", dependencies: [
