@@ -43,6 +43,8 @@ let package = Package(
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Logging", package: "swift-log"),
         ], swiftSettings: settings),
+
+        .testTarget(name: "PgBackRestTests", dependencies: ["PgBackRest", "PostgresClient", "RemoteHost", "EventLoop"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
