@@ -36,7 +36,7 @@ let package = Package(
         layer("Run", below: ["EventLoop"]),
         layer("Playbook", below: [.product(name: "Yams", package: "Yams")]),
         layer("Instance", below: ["PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
-        layer("PgBackRest", below: ["Instance", "RemoteHost", "EventLoop"]),
+        layer("PgBackRest", below: ["RemoteHost", "PostgresClient", "EventLoop"]),
         layer("Spock", below: ["PostgresClient", "EventLoop"]),
         layer("Procedures", below: ["Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop"]),
         .executableTarget(name: "pggraft", dependencies: [
@@ -47,6 +47,7 @@ let package = Package(
 
         .testTarget(name: "RunTests", dependencies: ["Run"], swiftSettings: settings),
         .testTarget(name: "PlaybookTests", dependencies: ["Playbook"], swiftSettings: settings),
+        .testTarget(name: "PgBackRestTests", dependencies: ["PgBackRest", "PostgresClient", "RemoteHost", "EventLoop"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,47 @@
+public import EventLoop
+public import RemoteHost
+
+/// A pgBackRest process that copies: a `backup`, a `restore`, or one of the workers that they start.
+///
+/// A worker outlives its main process until the file it copies is through, writes to the data directory or the
+/// repository all that time, and after SIGKILL of the main process goes on holding the stanza's lock.
+public struct BackRestProcess: Sendable, Hashable {
+    public let pid: Int32
+    public let stanza: String
+    /// `backup`, `restore`, `backup:local`, `restore:local`, `backup:remote`, `restore:remote`.
+    public let command: String
+
+    /// The copying processes among the lines of `ps -ww -eo pid=,args=`.
+    static func list(_ ps: String) -> [BackRestProcess] {
+        ps.split(whereSeparator: \.isNewline).compactMap { line in
+            let words = line.split(separator: " ")
+            guard words.count > 2, let pid = Int32(words[0]), words[1].split(separator: "/").last == "pgbackrest",
+                let stanza = words.first(where: { $0.hasPrefix("--stanza=") })?.dropFirst("--stanza=".count),
+                let command = words[2...].first(where: { !$0.hasPrefix("-") }),
+                ["backup", "restore"].contains(command.split(separator: ":")[0])
+            else { return nil }
+            return BackRestProcess(pid: pid, stanza: String(stanza), command: String(command))
+        }
+    }
+}
+
+extension BackRest {
+    /// The backups and restores of the stanza that run on `host` now, whoever started them.
+    public func runningProcesses(on host: any Host, deadline: Deadline) async throws -> [BackRestProcess] {
+        let lines = try await host.require(Command("ps", "-ww", "-eo", "pid=,args="), deadline: deadline).text
+        return BackRestProcess.list(lines).filter { $0.stanza == stanza.name }
+    }
+
+    /// Ends what a lost connection left running, and waits until no worker is left.
+    /// - Throws: `DeadlineExceeded` naming the processes that are still there.
+    public func endRunningProcesses(on host: any Host, deadline: Deadline) async throws {
+        let running = try await runningProcesses(on: host, deadline: deadline)
+        guard !running.isEmpty else { return }
+        // One that ended in between makes kill fail; the wait below is what decides.
+        _ = try await host.run(Command(words: ["kill", "-TERM"] + running.map { "\($0.pid)" }).as(user), deadline: deadline)
+        try await wait(for: "pgbackrest on \(host.name) to end its work on stanza '\(stanza)'", until: deadline, every: .milliseconds(200)) {
+            let left = try await runningProcesses(on: host, deadline: deadline)
+            return left.isEmpty ? .found(()) : .notYet(left.map { "\($0.command) (pid \($0.pid))" }.joined(separator: ", "))
+        }
+    }
+}
