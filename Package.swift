@@ -43,6 +43,8 @@ let package = Package(
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Logging", package: "swift-log"),
         ], swiftSettings: settings),
+
+        .testTarget(name: "PostgresConfigTests", dependencies: ["PostgresConfig"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
