@@ -62,15 +62,15 @@ public struct LibraryList: Sendable, Hashable, CustomStringConvertible {
     public var description: String { elements.map(\.written).joined(separator: ", ") }
 
     /// Whether `library` is loaded, however its path and suffix are written.
-    public func contains(_ library: String) -> Bool { elements.contains { isFile($0, of: library) } }
+    public func contains(_ library: String) -> Bool { elements.contains { Self.isFile($0.name, of: library) } }
 
     public func removing(_ library: String) -> LibraryList {
-        LibraryList(elements: elements.filter { !isFile($0, of: library) })
+        LibraryList(elements: elements.filter { !Self.isFile($0.name, of: library) })
     }
 
     /// This list with `library` back where `original` has it: behind the same neighbour, written the same way.
     public func restoring(_ library: String, from original: LibraryList) -> LibraryList {
-        guard !contains(library), let place = original.elements.firstIndex(where: { isFile($0, of: library) }) else { return self }
+        guard !contains(library), let place = original.elements.firstIndex(where: { Self.isFile($0.name, of: library) }) else { return self }
         var list = elements
         let before = original.elements[..<place].reversed().lazy.compactMap { list.firstIndex(of: $0) }.first
         let after = original.elements[(place + 1)...].lazy.compactMap { list.firstIndex(of: $0) }.first
@@ -78,8 +78,9 @@ public struct LibraryList: Sendable, Hashable, CustomStringConvertible {
         return LibraryList(elements: list)
     }
 
-    private func isFile(_ element: Element, of library: String) -> Bool {
-        let file = element.name.split(separator: "/").last.map(String.init) ?? element.name
+    /// Whether `name`, an element of a list, means `library`: with any path, with or without `.so`.
+    public static func isFile(_ name: String, of library: String) -> Bool {
+        let file = name.split(separator: "/").last.map(String.init) ?? name
         return file == library || file == library + ".so"
     }
 }

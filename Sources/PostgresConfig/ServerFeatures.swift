@@ -8,12 +8,17 @@ public struct ServerFeatures: Sendable, Hashable {
         case signalFile
     }
 
+    /// How the write-ahead log is called, in directories and functions.
+    public enum WALNaming: Sendable, Hashable {
+        /// `pg_xlog`, `pg_current_xlog_location()` (until 9.6).
+        case xlog
+        /// `pg_wal`, `pg_current_wal_lsn()` (from 10).
+        case wal
+    }
+
     public let version: MajorVersion
     public let standbyMarker: StandbyMarker
-    /// The directory of the write-ahead log in a data directory.
-    public let walDirectory: String
-    /// The word for WAL in SQL functions: `pg_current_wal_lsn`, `pg_current_xlog_location`.
-    public let currentWALFileNameFunction: String
+    public let walNaming: WALNaming
     /// Settings that a standby needs at least as high as its primary, or recovery stops.
     public let hotStandbyMinima: [String]
     /// Whether there are `pg_file_settings` and `pg_settings.pending_restart` (from 9.5).
@@ -28,8 +33,7 @@ public struct ServerFeatures: Sendable, Hashable {
         let isAtLeast10 = version >= .postgres(10)
         let isAtLeast12 = version >= .postgres(12)
         standbyMarker = isAtLeast12 ? .signalFile : .recoveryConf
-        walDirectory = isAtLeast10 ? "pg_wal" : "pg_xlog"
-        currentWALFileNameFunction = isAtLeast10 ? "pg_walfile_name(pg_current_wal_lsn())" : "pg_xlogfile_name(pg_current_xlog_location())"
+        walNaming = isAtLeast10 ? .wal : .xlog
         hotStandbyMinima = ["max_connections", "max_prepared_transactions", "max_locks_per_transaction"]
             + (version.number >= 904 ? ["max_worker_processes"] : [])
             + (isAtLeast12 ? ["max_wal_senders"] : [])
@@ -37,4 +41,7 @@ public struct ServerFeatures: Sendable, Hashable {
         hasHBARulesView = isAtLeast10
         pidFileHasStatus = isAtLeast10
     }
+
+    /// The directory of the write-ahead log in a data directory.
+    public var walDirectory: String { walNaming == .wal ? "pg_wal" : "pg_xlog" }
 }
