@@ -29,7 +29,9 @@ let package = Package(
         .systemLibrary(name: "CEpoll"),
 
         layer("EventLoop", below: ["CEpoll"]),
-        layer("RemoteHost", below: ["EventLoop", "CLibSSH2", .product(name: "Logging", package: "swift-log")]),
+        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: settings),
+        layer("RemoteHost", below: ["EventLoop", "CLibSSH2", "CEpoll"]),
+        .testTarget(name: "RemoteHostTests", dependencies: ["RemoteHost", "EventLoop"], swiftSettings: settings),
         layer("PostgresClient", below: ["EventLoop", "CLibPQ"]),
         .testTarget(name: "PostgresClientTests", dependencies: ["PostgresClient", "EventLoop"], swiftSettings: settings),
         layer("PostgresConfig"),
@@ -48,6 +50,7 @@ let package = Package(
         .testTarget(name: "RunTests", dependencies: ["Run"], swiftSettings: settings),
         .testTarget(name: "PlaybookTests", dependencies: ["Playbook"], swiftSettings: settings),
         .testTarget(name: "PgBackRestTests", dependencies: ["PgBackRest", "PostgresClient", "RemoteHost", "EventLoop"], swiftSettings: settings),
+        .testTarget(name: "PostgresConfigTests", dependencies: ["PostgresConfig"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
