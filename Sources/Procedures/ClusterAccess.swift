@@ -81,7 +81,7 @@ public actor ClusterAccess {
     private func forward(_ node: Node, deadline: Deadline) async throws -> ForwardedPort {
         let host = try await host(node.name, deadline: deadline)
         if let forward = forwards[node.name] { return forward }
-        let forward = try await host.forward(toPort: node.port, address: "127.0.0.1")
+        let forward = try await host.forward(toPort: node.port, address: node.address)
         forwards[node.name] = forward
         return forward
     }

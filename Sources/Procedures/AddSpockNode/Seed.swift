@@ -1,5 +1,6 @@
 import EventLoop
 import Instance
+import PgBackRest
 import Playbook
 import PostgresClient
 import RemoteHost
@@ -17,9 +18,14 @@ actor Seed {
     private(set) var snapshots: [String: SpockSession] = [:]
     private(set) var windowSummary: String?
 
-    init(playbook: Playbook.AddSpockNode, access: ClusterAccess) {
-        self.playbook = playbook
-        self.access = access
+    /// Whether undo may empty the new node's data directory.
+    nonisolated let purgeData: Bool
+
+    var instances: [String: Instance] = [:]
+    var knownLayout: BackRestLayout?
+
+    init(playbook: Playbook.AddSpockNode, access: ClusterAccess, purgeData: Bool) {
+        (self.playbook, self.access, self.purgeData) = (playbook, access, purgeData)
     }
 
     nonisolated var source: String { playbook.source.name }
