@@ -24,7 +24,7 @@ public struct PlaybookError: Error, Sendable, Hashable, CustomStringConvertible 
     public let file: String
     /// `nil` when it concerns the file as a whole.
     public let place: Place?
-    public let problem: Problem
+    public let problem: PlaybookProblem
     /// The line of the file, without secrets, and the caret under it.
     let excerpt: String?
 

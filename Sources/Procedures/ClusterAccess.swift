@@ -16,6 +16,10 @@ public actor ClusterAccess {
         /// How other hosts reach its PostgreSQL.
         public var address: String
         public var port: UInt16
+
+        public init(name: String, ssh: String, address: String, port: UInt16) {
+            (self.name, self.ssh, self.address, self.port) = (name, ssh, address, port)
+        }
     }
 
     /// Makes an SSH connection: destination, the name that errors begin with, deadline.

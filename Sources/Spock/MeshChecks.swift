@@ -3,7 +3,7 @@ public import PostgresClient
 /// What must be so before a node is added. Each check looks at one thing and finds nothing where all is well.
 public enum MeshChecks {
     /// Every check, in the order a reader wants to hear of them.
-    public static func all(of mesh: MeshView, adding new: NewNode, mode: Handover) -> [Finding] {
+    public static func all(of mesh: MeshView, adding new: NewNode, mode: Handover) -> [MeshFinding] {
         visited(mesh) + privileges(mesh) + versions(mesh) + subscriptions(mesh) + identity(of: new, in: mesh) + writable(mesh, mode: mode)
             + prepared(mesh) + limits(of: mesh, adding: new) + dependents(on: new.source, in: mesh) + replicationSets(mesh)
             + foreignSlots(mesh) + sharedInstances(mesh, mode: mode) + exceptions(mesh)
@@ -15,7 +15,7 @@ public enum MeshChecks {
     }
 
     /// Every node that some node knows was looked at.
-    public static func visited(_ mesh: MeshView) -> [Finding] {
+    public static func visited(_ mesh: MeshView) -> [MeshFinding] {
         var knownBy: [NodeName: Set<NodeName>] = [:]
         for (name, state) in mesh.states {
             for node in state.nodes where mesh.states[node.name] == nil { knownBy[node.name, default: []].insert(name) }
@@ -24,13 +24,13 @@ public enum MeshChecks {
     }
 
     /// pggraft is superuser everywhere: without that, other sessions' transactions are not seen.
-    public static func privileges(_ mesh: MeshView) -> [Finding] {
+    public static func privileges(_ mesh: MeshView) -> [MeshFinding] {
         mesh.names.filter { mesh.states[$0]?.isSuperuser == false }.map { .notSuperuser($0) }
     }
 
     /// The same version everywhere, and the library of the version the extension is at.
-    public static func versions(_ mesh: MeshView) -> [Finding] {
-        var versions: [NodeName: SpockVersion] = [:], findings: [Finding] = []
+    public static func versions(_ mesh: MeshView) -> [MeshFinding] {
+        var versions: [NodeName: SpockVersion] = [:], findings: [MeshFinding] = []
         for name in mesh.names {
             guard let state = mesh.states[name] else { continue }
             versions[name] = state.version
@@ -44,8 +44,8 @@ public enum MeshChecks {
     }
 
     /// Every pair subscribed both ways, every subscription `replicating`, all with the same settings.
-    public static func subscriptions(_ mesh: MeshView) -> [Finding] {
-        var findings: [Finding] = []
+    public static func subscriptions(_ mesh: MeshView) -> [MeshFinding] {
+        var findings: [MeshFinding] = []
         for (provider, subscriber) in mesh.pairs {
             guard let subscription = mesh.subscription(provider: provider, subscriber: subscriber) else {
                 findings.append(.subscriptionMissing(provider: provider, subscriber: subscriber))
@@ -67,7 +67,7 @@ public enum MeshChecks {
     }
 
     /// The new node's name and id are free everywhere.
-    public static func identity(of new: NewNode, in mesh: MeshView) -> [Finding] {
+    public static func identity(of new: NewNode, in mesh: MeshView) -> [MeshFinding] {
         let knowing = mesh.names.filter { mesh.states[$0]?.nodes.contains { $0.name == new.name } ?? false }
         if !knowing.isEmpty { return [.nameTaken(new.name, on: knowing)] }
         guard let other = mesh.nodeIDs[new.id] else { return [] }
@@ -75,10 +75,10 @@ public enum MeshChecks {
     }
 
     /// No node is read-only already, and no role escapes when it shall be.
-    public static func writable(_ mesh: MeshView, mode: Handover) -> [Finding] {
-        mesh.names.flatMap { name -> [Finding] in
+    public static func writable(_ mesh: MeshView, mode: Handover) -> [MeshFinding] {
+        mesh.names.flatMap { name -> [MeshFinding] in
             guard let state = mesh.states[name] else { return [] }
-            var findings: [Finding] = []
+            var findings: [MeshFinding] = []
             if let value = state.settings["spock.readonly"], value != ReadOnlyMode.off.rawValue {
                 findings.append(.readOnlyAlready(name, value: value))
             }
@@ -89,20 +89,20 @@ public enum MeshChecks {
         }
     }
 
-    public static func prepared(_ mesh: MeshView) -> [Finding] {
+    public static func prepared(_ mesh: MeshView) -> [MeshFinding] {
         mesh.names.compactMap { name in
             guard let prepared = mesh.states[name]?.preparedTransactions, !prepared.isEmpty else { return nil }
             return .preparedTransactions(name, prepared)
         }
     }
 
-    public static func dependents(on source: NodeName, in mesh: MeshView) -> [Finding] {
+    public static func dependents(on source: NodeName, in mesh: MeshView) -> [MeshFinding] {
         guard let dependents = mesh.states[source]?.extensionDependents, !dependents.isEmpty else { return [] }
         return [.extensionDependents(source, dependents)]
     }
 
     /// Every set a subscription names exists on its provider.
-    public static func replicationSets(_ mesh: MeshView) -> [Finding] {
+    public static func replicationSets(_ mesh: MeshView) -> [MeshFinding] {
         mesh.subscriptions.compactMap { subscription in
             let there = Set(mesh.states[subscription.provider]?.replicationSets.map(\.name) ?? [])
             let missing = subscription.settings.replicationSets.filter { !there.contains($0) }
@@ -111,8 +111,8 @@ public enum MeshChecks {
     }
 
     /// Slots of Spock's plugin that no subscription of the mesh reads: somebody else subscribes, or a removed node left one.
-    public static func foreignSlots(_ mesh: MeshView) -> [Finding] {
-        mesh.names.flatMap { name -> [Finding] in
+    public static func foreignSlots(_ mesh: MeshView) -> [MeshFinding] {
+        mesh.names.flatMap { name -> [MeshFinding] in
             guard let state = mesh.states[name] else { return [] }
             let ours = Set(mesh.subscriptions.filter { $0.provider == name }.map(\.slot))
             return state.slots
@@ -122,8 +122,8 @@ public enum MeshChecks {
     }
 
     /// One Spock database per instance: two share the rows by which a clone knows where to go on.
-    public static func sharedInstances(_ mesh: MeshView, mode: Handover) -> [Finding] {
-        mesh.names.flatMap { name -> [Finding] in
+    public static func sharedInstances(_ mesh: MeshView, mode: Handover) -> [MeshFinding] {
+        mesh.names.flatMap { name -> [MeshFinding] in
             guard let state = mesh.states[name] else { return [] }
             let ids = Set(state.nodes.map(\.id))
             return state.otherDatabases.compactMap { database in
@@ -137,7 +137,7 @@ public enum MeshChecks {
         }
     }
 
-    public static func exceptions(_ mesh: MeshView) -> [Finding] {
+    public static func exceptions(_ mesh: MeshView) -> [MeshFinding] {
         mesh.names.compactMap { name in
             guard let count = mesh.states[name]?.exceptionCount, count > 0 else { return nil }
             return .exceptionsLogged(name, rows: count)
@@ -145,7 +145,7 @@ public enum MeshChecks {
     }
 
     /// What is too small for one node more, on every node that is there and on the new one.
-    public static func limits(of mesh: MeshView, adding new: NewNode) -> [Finding] {
-        MeshLimit.all(of: mesh, adding: new).filter { !$0.isSufficient }.map(Finding.limit)
+    public static func limits(of mesh: MeshView, adding new: NewNode) -> [MeshFinding] {
+        MeshLimit.all(of: mesh, adding: new).filter { !$0.isSufficient }.map(MeshFinding.limit)
     }
 }

@@ -27,11 +27,11 @@ final class Findings {
         Place(file: source.name, line: mark.line, column: mark.column, path: path)
     }
 
-    func report(_ problem: Problem, at place: Place) { found.insert(error(problem, at: place)) }
+    func report(_ problem: PlaybookProblem, at place: Place) { found.insert(error(problem, at: place)) }
 
-    func report(_ problem: Problem, at mark: TextMark) { report(problem, at: place(mark, path: "")) }
+    func report(_ problem: PlaybookProblem, at mark: TextMark) { report(problem, at: place(mark, path: "")) }
 
-    private func error(_ problem: Problem, at place: Place) -> PlaybookError {
+    private func error(_ problem: PlaybookProblem, at place: Place) -> PlaybookError {
         let excerpt = source.excerpt(line: place.line, column: place.column)
         return PlaybookError(file: source.name, place: place, problem: problem, excerpt: excerpt)
     }
@@ -45,7 +45,7 @@ final class Findings {
         unknownKeys.append(UnknownKey(key: key, place: place, known: known))
     }
 
-    private func hint(for unknown: UnknownKey) -> Problem.UnknownKeyHint {
+    private func hint(for unknown: UnknownKey) -> PlaybookProblem.UnknownKeyHint {
         if unknown.key.lowercased().contains("pass") { return .passwordsStandElsewhere }
         if let near = Spelling.nearest(to: unknown.key, among: unknown.known) { return .didYouMean(near) }
         switch sectionsKnowing[unknown.key]?.first {

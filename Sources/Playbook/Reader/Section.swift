@@ -33,7 +33,7 @@ final class Section {
     static func read<Value>(root: YAMLNode, _ findings: Findings, _ read: (Section) -> Value?) -> Value? {
         guard case .mapping(let entries) = root.content else {
             if let found = description(of: root.content) {
-                let expected = Problem.unexpected(
+                let expected = PlaybookProblem.unexpected(
                     expected: "keys and values", found: found, hint: "a playbook begins with `procedure: add-spock-node`")
                 findings.report(expected, at: root.mark)
             }
@@ -139,7 +139,7 @@ final class Section {
         case .mapping, .null: report(.noValue, at: keyPlace)
         case let other:
             if let found = Section.description(of: other) {
-                let expected = Problem.unexpected(expected: "names, each with keys below", found: found, hint: "write `\(example)` below it")
+                let expected = PlaybookProblem.unexpected(expected: "names, each with keys below", found: found, hint: "write `\(example)` below it")
                 report(expected, at: findings.place(entry.value.mark, path: path))
             }
         }
@@ -198,7 +198,7 @@ final class Section {
         return entries.first { $0.key == key }
     }
 
-    private func report(_ problem: Problem, at place: Place) {
+    private func report(_ problem: PlaybookProblem, at place: Place) {
         if !isSilent { findings.report(problem, at: place) }
     }
 

@@ -15,7 +15,7 @@ struct SourceText {
 
     /// Reads the file at `path`.
     init(file path: String) throws(PlaybookErrors) {
-        func failure(_ problem: Problem, at place: Place? = nil) -> PlaybookErrors {
+        func failure(_ problem: PlaybookProblem, at place: Place? = nil) -> PlaybookErrors {
             PlaybookErrors(file: path, errors: [PlaybookError(file: path, place: place, problem: problem, excerpt: nil)])
         }
         func unreadable() -> PlaybookErrors { failure(.unreadable(String(cString: strerror(errno)))) }

@@ -1,9 +1,12 @@
 import EventLoop
 import Instance
+import PgBackRest
+import Playbook
 import PostgresClient
 import PostgresConfig
 import RemoteHost
 import Run
+import Spock
 
 extension Seed {
     /// What the new node's configuration files must say, computed from what the source runs with and what the copy holds.

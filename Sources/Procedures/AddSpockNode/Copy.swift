@@ -1,8 +1,10 @@
 import EventLoop
 import PgBackRest
+import Playbook
 import PostgresClient
 import RemoteHost
 import Run
+import Spock
 
 /// The label of the backup this run took.
 enum TakenBackup { static let key = "backup taken" }
@@ -87,11 +89,12 @@ struct Restore: Step {
         let backup = try await seed.backups().first { $0.label == label }
         let host = try await seed.host(.target), user = seed.playbook.cluster.osUser
         try run.creating(Created("data directory", on: seed.newNode, layout.target.dataDirectory.path))
-        if !isPart { try await host.makeDirectory(layout.target.dataDirectory, as: user, mode: 0o700, deadline: .after(.seconds(20))) }
+        if !isPart { try await host.makeDirectory(layout.target.dataDirectory, mode: 0o700, as: user, deadline: .after(.seconds(20))) }
         // What an earlier connection left running would write into the same directory.
         try await layout.backRest(for: .target).endRunningProcesses(on: host, deadline: .after(.seconds(60)))
         let options = try RestoreOptions(primaryConninfo: try await seed.primaryConninfo(), set: label, delta: isPart, archiveOff: true)
-        let processes = seed.playbook.copy.processMax ?? BackRest.restoreProcesses(cores: try await seed.cores(.target))
+        let cores = try await seed.cores(.target)
+        let processes = seed.playbook.copy.processMax ?? BackRest.restoreProcesses(cores: cores)
         let began = ContinuousClock.Instant.now
         let (_, warnings) = try await layout.backRest(for: .target).restore(
             options, on: host, processes: processes, bytesTotal: backup?.size, deadline: Deadline.copy

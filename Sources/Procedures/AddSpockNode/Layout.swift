@@ -5,6 +5,7 @@ import Playbook
 import PostgresClient
 import RemoteHost
 import Run
+import Spock
 
 extension Seed {
     /// Source, repository and target as pgBackRest is told about them.

@@ -83,9 +83,9 @@ extension Seed {
     /// Waits until the standby has replayed the source's WAL up to `target`.
     func waitReplayed(to target: LSN, deadline: Deadline) async throws {
         let connection = try await spock(newNode).connection
-        try await wait(for: "\(newNode) to replay \(source) up to \(target)", until: deadline, every: .milliseconds(10)) {
+        try await wait(for: "\(newNode) to replay \(source) up to \(target)", until: deadline, every: .milliseconds(10)) { () -> Look<Void> in
             let row = try await connection.query("SELECT pg_last_wal_replay_lsn() AS replayed, pg_is_in_recovery() AS standby", deadline: deadline).one()
-            guard try row.get("standby") else { throw Problem("\(newNode) is no standby any more", hint: "somebody promoted it; undo this run") }
+            guard try row.get("standby", as: Bool.self) else { throw Problem("\(newNode) is no standby any more", hint: "somebody promoted it; undo this run") }
             guard let replayed: LSN = try row.optional("replayed") else { return .notYet("nothing was replayed yet") }
             return replayed >= target ? .found(()) : .notYet("replayed up to \(replayed), \(target.bytes(since: replayed)) bytes behind")
         }

@@ -1,4 +1,5 @@
 import EventLoop
+import Playbook
 import Run
 import Spock
 

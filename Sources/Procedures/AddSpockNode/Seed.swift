@@ -13,7 +13,7 @@ actor Seed {
     nonisolated let access: ClusterAccess
 
     /// The open window; `nil` outside of it.
-    private(set) var window: Window?
+    var window: Window?
     /// Open transactions that see every node at the drained point, for the proof.
     private(set) var snapshots: [String: SpockSession] = [:]
     private(set) var windowSummary: String?

@@ -1,5 +1,7 @@
 import EventLoop
 import Instance
+import PgBackRest
+import Playbook
 import PostgresClient
 import RemoteHost
 import Run

@@ -1,9 +1,11 @@
 import EventLoop
 import PgBackRest
+import Playbook
 import PostgresClient
 import PostgresConfig
 import RemoteHost
 import Run
+import Spock
 
 /// Part of step 1: pgBackRest's configuration on every host that takes part.
 struct ConfigureBackRest: Step {
@@ -95,7 +97,7 @@ extension Seed {
     func write(_ edit: BackRestEdit) async throws {
         guard let new = edit.new else { return }
         let host = try await access.host(edit.host)
-        try await host.makeDirectory(edit.path.directory, as: edit.user, mode: 0o750, deadline: .after(.seconds(20)))
+        try await host.makeDirectory(edit.path.directory, mode: 0o750, as: edit.user, deadline: .after(.seconds(20)))
         try await host.write(new, to: edit.path, as: edit.user, mode: edit.old == nil ? 0o640 : nil, deadline: .after(.seconds(20)))
     }
 }

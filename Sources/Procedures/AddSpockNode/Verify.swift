@@ -1,4 +1,5 @@
 import EventLoop
+import Playbook
 import PostgresClient
 import Run
 import Spock

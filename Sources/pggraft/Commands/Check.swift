@@ -9,7 +9,7 @@ struct Check: AsyncParsableCommand {
 
     func run() async throws {
         try await Operation.with(options) { operation in
-            let findings = try await operation.procedure.findings()
+            let findings = await operation.procedure.findings()
             CheckView(terminal: operation.terminal).show(findings)
             let failed = findings.filter { !$0.isMet }.count
             operation.terminal.print()

@@ -1,5 +1,5 @@
 /// What is wrong at a place of a playbook.
-public enum Problem: Sendable, Hashable {
+public enum PlaybookProblem: Sendable, Hashable {
     /// The file cannot be read; the text is the operating system's.
     case unreadable(String)
     case tooLarge(limit: ByteCount)
@@ -38,7 +38,7 @@ public enum Problem: Sendable, Hashable {
         case .unreadable(let reason): "cannot read the playbook: \(reason)"
         case .tooLarge(let limit): "the file is larger than \(limit)"
         case .notUTF8: "the text is not UTF-8"
-        case .controlCharacter(let scalar): "the control character \(Problem.code(of: scalar)) is not allowed"
+        case .controlCharacter(let scalar): "the control character \(PlaybookProblem.code(of: scalar)) is not allowed"
         case .syntax(let problem, let context, _): "not valid YAML: \(problem)" + (context.map { " \($0)" } ?? "")
         case .severalDocuments: "a second document begins here"
         case .empty: "the playbook is empty"
@@ -82,7 +82,7 @@ public enum Problem: Sendable, Hashable {
     }
 }
 
-extension Problem.UnknownKeyHint {
+extension PlaybookProblem.UnknownKeyHint {
     fileprivate var text: String {
         switch self {
         case .didYouMean(let key): "did you mean \"\(key)\"?"

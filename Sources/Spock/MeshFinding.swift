@@ -1,5 +1,5 @@
 /// Something a check found. A blocker keeps the run from beginning; a warning is shown.
-public enum Finding: Sendable, Hashable, CustomStringConvertible {
+public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
     case nodeNotVisited(NodeName, knownBy: [NodeName])
     case notSuperuser(NodeName)
     case notLoaded(NodeName)
