@@ -1,4 +1,5 @@
 // swift-tools-version:6.1
+// swift-tools-version: 6.1
 import PackageDescription
 
 let settings: [SwiftSetting] = [
@@ -51,6 +52,16 @@ let package = Package(
         .testTarget(name: "PlaybookTests", dependencies: ["Playbook"], swiftSettings: settings),
         .testTarget(name: "PgBackRestTests", dependencies: ["PgBackRest", "PostgresClient", "RemoteHost", "EventLoop"], swiftSettings: settings),
         .testTarget(name: "PostgresConfigTests", dependencies: ["PostgresConfig"], swiftSettings: settings),
+let package = Package(
+    name: "pggraft",
+    targets: [
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+
+        // What tests need from outside: several hosts on this machine, and an oracle for lost and doubled rows.
+        .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
+        .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
+        .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
+        .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
