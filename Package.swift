@@ -48,6 +48,7 @@ let package = Package(
         ], swiftSettings: settings),
 
         .testTarget(name: "PostgresConfigTests", dependencies: ["PostgresConfig"], swiftSettings: settings),
+        .testTarget(name: "InstanceTests", dependencies: ["Instance", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
