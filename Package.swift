@@ -62,6 +62,7 @@ let package = Package(
         .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
         .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
+        .testTarget(name: "InstanceTests", dependencies: ["Instance", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,5 +1,5 @@
 public import EventLoop
-public import PostgresConfig
+import PostgresConfig
 public import RemoteHost
 
 /// A change to a file as a value: planned, shown, done and taken back.

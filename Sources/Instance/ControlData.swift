@@ -1,5 +1,6 @@
 public import EventLoop
 public import PostgresClient
+import RemoteHost
 
 /// The number that all copies of one `initdb` share, and no other cluster has.
 public struct SystemIdentifier: Sendable, Hashable, Codable, CustomStringConvertible, PostgresDecodable {

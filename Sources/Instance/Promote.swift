@@ -1,7 +1,7 @@
 public import EventLoop
 public import PostgresClient
 import PostgresConfig
-public import RemoteHost
+import RemoteHost
 
 /// A promotion that is complete.
 public struct Promotion: Sendable, Hashable {

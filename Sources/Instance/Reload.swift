@@ -1,7 +1,7 @@
 public import EventLoop
 public import PostgresClient
 import PostgresConfig
-public import RemoteHost
+import RemoteHost
 
 /// A line of a configuration file that the server refuses.
 public struct ConfigurationProblem: Sendable, Hashable, CustomStringConvertible {

@@ -1,6 +1,6 @@
 public import EventLoop
 import PostgresConfig
-public import RemoteHost
+import RemoteHost
 
 extension Instance {
     /// Starts the server and waits until it accepts connections, or, as a standby that allows none, until it recovers.

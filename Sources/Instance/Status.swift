@@ -1,6 +1,6 @@
 public import EventLoop
 public import PostgresConfig
-public import RemoteHost
+import RemoteHost
 
 /// What `postmaster.pid` says. <https://www.postgresql.org/docs/current/storage-file-layout.html>
 public struct PostmasterPID: Sendable, Hashable {

@@ -1,6 +1,6 @@
 public import EventLoop
 import PostgresConfig
-public import RemoteHost
+import RemoteHost
 
 /// How a server ends its sessions. <https://www.postgresql.org/docs/current/server-shutdown.html>
 public enum StopMode: String, Sendable, Hashable, CaseIterable {
