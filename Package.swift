@@ -29,7 +29,9 @@ let package = Package(
         .systemLibrary(name: "CEpoll"),
 
         layer("EventLoop", below: ["CEpoll"]),
-        layer("RemoteHost", below: ["EventLoop", "CLibSSH2", .product(name: "Logging", package: "swift-log")]),
+        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: settings),
+        layer("RemoteHost", below: ["EventLoop", "CLibSSH2", "CEpoll"]),
+        .testTarget(name: "RemoteHostTests", dependencies: ["RemoteHost", "EventLoop"], swiftSettings: settings),
         layer("PostgresClient", below: ["EventLoop", "CLibPQ"]),
         layer("PostgresConfig"),
         layer("Run", below: ["EventLoop"]),

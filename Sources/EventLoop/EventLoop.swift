@@ -123,6 +123,11 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         var events = [epoll_event](repeating: epoll_event(), count: 64)
         // The creating thread writes `thread` after this one may have started; both write the same value.
         thread = pthread_self()
+        // A pipe whose reader has gone is an error of that write, not the end of the process.
+        var pipeSignal = sigset_t()
+        sigemptyset(&pipeSignal)
+        sigaddset(&pipeSignal, SIGPIPE)
+        pthread_sigmask(SIG_BLOCK, &pipeSignal, nil)
         while true {
             let jobs = inbox.withLock { inbox in
                 defer { inbox = Inbox() }

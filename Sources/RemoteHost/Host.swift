@@ -15,7 +15,8 @@ public protocol Host: Sendable {
     ///   program is told to end), `CancellationError`.
     func run(_ command: Command, deadline: Deadline, onOutput: (@Sendable (String) -> Void)?) async throws -> CommandResult
 
-    /// Makes `port` of `address`, as seen from the host, reachable from this process.
+    /// Makes `port` of `address`, as seen from the host, reachable from this process's user on this machine, and from no other.
+    /// - Throws: ``HostError``.
     func forward(toPort port: UInt16, address: String) async throws -> ForwardedPort
 
     /// Ends the connection. Programs still running on the host are not ended by this.
@@ -48,12 +49,20 @@ public struct ForwardedPort: Sendable {
     /// The same port number as on the host wherever possible, so that `.pgpass` lines match.
     public let port: UInt16
     private let end: @Sendable () async -> Void
+    private let lastErrorNow: @Sendable () async -> HostError?
 
-    public init(address: String, port: UInt16, end: @escaping @Sendable () async -> Void) {
+    public init(
+        address: String, port: UInt16, end: @escaping @Sendable () async -> Void, lastError: @escaping @Sendable () async -> HostError?
+    ) {
         self.address = address
         self.port = port
         self.end = end
+        lastErrorNow = lastError
     }
 
+    /// Why the last connection that was reset could not be carried on: what lies behind a client's "connection reset".
+    public var lastError: HostError? { get async { await lastErrorNow() } }
+
+    /// Ends the listener and every connection that runs through it.
     public func close() async { await end() }
 }

@@ -1,0 +1,142 @@
+public import EventLoop
+
+/// Files of a host, by the host's own programs. `user` is the OS user who reads or writes; `nil` is the one who logged in.
+///
+/// - Throws: all of these throw ``HostError/permissionDenied(host:path:user:detail:)``,
+///   ``HostError/fileFailed(host:operation:path:detail:)`` and what ``Host/run(_:deadline:onOutput:)`` throws.
+extension Host {
+    /// The content of a file; `nil` when there is none.
+    public func read(_ path: HostPath, as user: String? = nil, deadline: Deadline) async throws -> [UInt8]? {
+        try await ifPresent(.readFile(path).as(user), "read", path, deadline)?.output
+    }
+
+    /// Puts `content` at `path`, whole or not at all: a reader sees the old file or the new one, also after a crash.
+    ///
+    /// An existing file keeps its owner, mode, access control list and SELinux context; a symbolic link is written through.
+    /// - Parameter mode: the mode wanted; `nil` keeps that of the existing file, a new one gets `0600`.
+    public func write(
+        _ content: [UInt8], to path: HostPath, as user: String? = nil, mode: FileMode? = nil, deadline: Deadline
+    ) async throws {
+        _ = try await succeed(.writeFile(content, path, mode).as(user), "write", path, deadline)
+    }
+
+    /// What stands at `path`; `nil` when nothing does.
+    /// - Parameter followingLinks: `false` tells about a symbolic link itself.
+    public func stat(
+        _ path: HostPath, followingLinks: Bool = true, as user: String? = nil, deadline: Deadline
+    ) async throws -> FileStatus? {
+        guard let result = try await ifPresent(.statFile(path, followingLinks).as(user), "look at", path, deadline) else { return nil }
+        guard let status = FileStatus(result.text) else {
+            throw HostError.fileFailed(host: name, operation: "look at", path: path, detail: "stat says `\(result.text)`")
+        }
+        return status
+    }
+
+    /// Removes a file, or a directory with all that is in it when `recursively`. Nothing there is no error.
+    public func remove(_ path: HostPath, recursively: Bool = false, as user: String? = nil, deadline: Deadline) async throws {
+        _ = try await succeed(
+            Command(words: ["rm", recursively ? "-rf" : "-f", "--", path.path], user: user), "remove", path, deadline)
+    }
+
+    /// Sees to it that `path` is a directory with this mode and owner, and with its parents.
+    /// - Parameter owner: an OS user, whose main group it gets too; `nil` is the one who makes it.
+    public func makeDirectory(
+        _ path: HostPath, mode: FileMode = 0o700, owner: String? = nil, as user: String? = nil, deadline: Deadline
+    ) async throws {
+        _ = try await succeed(.makeDirectory(path, mode, owner).as(user), "make the directory", path, deadline)
+    }
+
+    /// The bytes that can still be written at `path`, which need not exist yet.
+    public func freeSpace(at path: HostPath, as user: String? = nil, deadline: Deadline) async throws -> UInt64 {
+        let result = try await succeed(.freeSpace(path).as(user), "measure the space at", path, deadline)
+        guard let bytes = UInt64(result.text.split(whereSeparator: \.isWhitespace).last ?? "") else {
+            throw HostError.fileFailed(host: name, operation: "measure the space at", path: path, detail: "df says `\(result.text)`")
+        }
+        return bytes
+    }
+
+    /// The names in a directory, sorted; `nil` when there is none.
+    public func listDirectory(_ path: HostPath, as user: String? = nil, deadline: Deadline) async throws -> [String]? {
+        try await ifPresent(.listDirectory(path).as(user), "list", path, deadline)?
+            .output.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }.sorted()
+    }
+
+    // MARK: The programs' answers
+
+    private func succeed(_ command: Command, _ operation: String, _ path: HostPath, _ deadline: Deadline) async throws -> CommandResult {
+        let result = try await run(command, deadline: deadline)
+        if let failure = fileFailure(result, of: command, operation, path) { throw failure }
+        return result
+    }
+
+    private func ifPresent(_ command: Command, _ operation: String, _ path: HostPath, _ deadline: Deadline) async throws -> CommandResult? {
+        let result = try await run(command, deadline: deadline)
+        guard !result.succeeded else { return result }
+        // Only the program's own words tell "not there" from "not allowed to look": `test -e` says no to both.
+        let absent = ["No such file or directory", "Not a directory"]
+        if case .code = result.status, absent.contains(where: { result.errorText.hasSuffix($0) }) { return nil }
+        throw fileFailure(result, of: command, operation, path)
+            ?? .fileFailed(host: name, operation: operation, path: path, detail: result.errorText)
+    }
+
+    private func fileFailure(_ result: CommandResult, of command: Command, _ operation: String, _ path: HostPath) -> HostError? {
+        guard !result.succeeded else { return nil }
+        let detail = result.errorText.isEmpty ? "\(result.status)" : result.errorText
+        let denials = ["Permission denied", "Operation not permitted", "Read-only file system"]
+        guard denials.contains(where: { detail.contains($0) }) else {
+            return .fileFailed(host: name, operation: operation, path: path, detail: detail)
+        }
+        return .permissionDenied(host: name, path: path, user: command.user ?? loginUser, detail: detail)
+    }
+}
+
+extension Command {
+    static func readFile(_ path: HostPath) -> Command { Command("cat", "--", path.path) }
+
+    static func writeFile(_ content: [UInt8], _ path: HostPath, _ mode: FileMode?) -> Command {
+        // The byte count guards against the connection's end, which `cat` cannot tell from the content's.
+        // `echo x` keeps newlines at a name's end from the shell, which strips them.
+        Command.script(#"""
+            set -eu
+            target=$(readlink -f -- "$1" && echo x) || { echo "$1: No such file or directory" >&2; exit 1; }
+            target=${target%?x}
+            directory=${target%/*}
+            if [ -e "$target" ] && [ ! -f "$target" ]; then echo "$1: not a regular file" >&2; exit 1; fi
+            temporary=$(mktemp -- "${directory:-}/.pggraft.XXXXXXXX" && echo x)
+            temporary=${temporary%?x}
+            trap 'rm -f -- "$temporary"' EXIT
+            trap 'exit 1' HUP INT TERM
+            cat > "$temporary"
+            [ "$(wc -c < "$temporary")" -eq "$3" ] || { echo "$1: the content did not come through whole" >&2; exit 1; }
+            if [ -e "$target" ]; then
+                cp --attributes-only --preserve=all --no-preserve=timestamps -- "$target" "$temporary"
+                chown --reference="$target" -- "$temporary"
+                chmod --reference="$target" -- "$temporary"
+            fi
+            if [ -n "$2" ]; then chmod -- "$2" "$temporary"; fi
+            sync -- "$temporary"
+            mv -fT -- "$temporary" "$target"
+            trap - EXIT
+            sync -- "${directory:-/}"
+            """#, path.path, mode?.description ?? "", String(content.count)).reading(content)
+    }
+
+    static func statFile(_ path: HostPath, _ followingLinks: Bool) -> Command {
+        Command(words: ["stat"] + (followingLinks ? ["-L"] : []) + ["-c", "%f/%s/%U/%G/%u/%g", "--", path.path])
+    }
+
+    static func makeDirectory(_ path: HostPath, _ mode: FileMode, _ owner: String?) -> Command {
+        guard let owner else { return Command("install", "-d", "-m", mode.description, "--", path.path) }
+        return Command.script(
+            #"group=$(id -gn -- "$3") && exec install -d -m "$2" -o "$3" -g "$group" -- "$1""#, path.path, mode.description, owner)
+    }
+
+    static func freeSpace(_ path: HostPath) -> Command {
+        Command.script(
+            #"p=$1; while [ ! -e "$p" ]; do p=${p%/*}; p=${p:-/}; done; exec df -B1 --output=avail -- "$p""#, path.path)
+    }
+
+    static func listDirectory(_ path: HostPath) -> Command {
+        Command("find", "-H", path.path == "/" ? "/" : path.path + "/", "-mindepth", "1", "-maxdepth", "1", "-printf", #"%f\0"#)
+    }
+}

@@ -1,0 +1,50 @@
+public import EventLoop
+import Glibc
+
+/// This machine, as a host.
+public struct LocalHost: Host {
+    public let name: String
+    public let loginUser: String
+
+    public init(name: String = "localhost") {
+        self.name = name
+        loginUser = getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? String(getuid())
+    }
+
+    public func run(_ command: Command, deadline: Deadline, onOutput: (@Sendable (String) -> Void)?) async throws -> CommandResult {
+        try await delivering(to: onOutput) { try await perform(command, deadline: deadline, onLine: $0) }
+    }
+
+    private func perform(_ command: Command, deadline: Deadline, onLine: (@Sendable (String) -> Void)?) async throws -> CommandResult {
+        let report = ProgramReport()
+        let what = "\(command.summary) on \(name)"
+        let execution: Execution
+        do {
+            execution = try await LocalProcess().execute(
+                report.wrapped(command.line(loginUser: loginUser)), report, input: command.input, what: what, deadline: deadline, onLine: onLine)
+        } catch let failure as SystemFailure {
+            throw HostError.shellRefused(host: name, user: loginUser, answer: failure.description)
+        }
+        if case .interrupted(let report, let error) = execution {
+            let ending = await Task {
+                await tellToEnd(report, of: command) { try await perform($0, deadline: $1, onLine: nil) }
+            }.value
+            guard error is DeadlineExceeded else { throw error }
+            throw DeadlineExceeded(waitedFor: what, budget: deadline.budget, lastSeen: ending)
+        }
+        return try command.result(of: execution, host: name, loginUser: loginUser)
+    }
+
+    /// The port itself: it needs no forwarding.
+    public func forward(toPort port: UInt16, address: String) async throws -> ForwardedPort {
+        do {
+            let resolved = try await Dialer.resolve(address, port: port, until: .after(.seconds(30)))
+            guard let first = resolved.first else { throw Dialer.NameNotFound(detail: "no address") }
+            return ForwardedPort(address: first.text, port: port, end: {}, lastError: { nil })
+        } catch let error as Dialer.NameNotFound {
+            throw HostError.unreachable(host: name, address: address, reason: .nameNotFound(error.detail))
+        }
+    }
+
+    public func close() async {}
+}

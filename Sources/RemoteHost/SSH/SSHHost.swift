@@ -1,0 +1,77 @@
+public import EventLoop
+
+/// A host reached over SSH: one connection, on which commands, files and forwarded ports run side by side.
+public final class SSHHost: Host {
+    public let name: String
+    public let loginUser: String
+    private let connection: SSHConnector.Connection
+
+    private init(name: String, connection: SSHConnector.Connection) {
+        self.name = name
+        self.connection = connection
+        loginUser = connection.user
+    }
+
+    /// Connects and logs in.
+    ///
+    /// The SSH configuration is resolved by `ssh -G`; the host's key must stand in known_hosts; the agent's keys are tried
+    /// first, then the identity files.
+    /// - Parameters:
+    ///   - name: the host's name in errors; the target's alias unless given.
+    ///   - passphrase: asked for encrypted key files that the server would accept.
+    /// - Throws: ``HostError``, `DeadlineExceeded`, `CancellationError`.
+    public static func connect(
+        _ target: SSHTarget, name: String? = nil, passphrase: PassphrasePrompt? = nil, deadline: Deadline
+    ) async throws -> SSHHost {
+        try await connect(target, name: name, passphrases: Passphrases(passphrase), deadline: deadline)
+    }
+
+    static func connect(_ target: SSHTarget, name: String?, passphrases: Passphrases, deadline: Deadline) async throws -> SSHHost {
+        let name = name ?? target.alias
+        let connector = SSHConnector(host: name, passphrases: passphrases, deadline: deadline)
+        return SSHHost(name: name, connection: try await connector.connect(to: target))
+    }
+
+    public func run(_ command: Command, deadline: Deadline, onOutput: (@Sendable (String) -> Void)?) async throws -> CommandResult {
+        try await delivering(to: onOutput) { try await perform(command, urgent: false, deadline: deadline, onLine: $0) }
+    }
+
+    private func perform(
+        _ command: Command, urgent: Bool, deadline: Deadline, onLine: (@Sendable (String) -> Void)?
+    ) async throws -> CommandResult {
+        let report = ProgramReport()
+        let line = report.wrapped(command.line(loginUser: loginUser))
+        guard line.utf8.count <= SSHSession.longestLine else {
+            throw HostError.commandTooLong(host: name, bytes: line.utf8.count, limit: SSHSession.longestLine)
+        }
+        let what = "\(command.summary) on \(name)"
+        let execution = try await connection.session.execute(
+            line, report, input: command.input, what: what, urgent: urgent, deadline: deadline, onLine: onLine)
+        if case .interrupted(let report, let error) = execution {
+            // Also when our own task is cancelled: hence a task of its own.
+            let ending = await Task {
+                await tellToEnd(report, of: command) { try await perform($0, urgent: true, deadline: $1, onLine: nil) }
+            }.value
+            guard error is DeadlineExceeded else { throw error }
+            throw DeadlineExceeded(waitedFor: what, budget: deadline.budget, lastSeen: ending)
+        }
+        return try command.result(of: execution, host: name, loginUser: loginUser)
+    }
+
+    public func forward(toPort port: UInt16, address: String) async throws -> ForwardedPort {
+        let (socket, local): (Descriptor, LocalEndpoint)
+        do {
+            (socket, local) = try LocalEndpoint.listen(onPort: port)
+        } catch {
+            throw HostError.forwardNotOpened(host: name, detail: error.description)
+        }
+        let session = connection.session
+        let number = try await session.forward(from: socket, at: local, to: address, port: port)
+        return ForwardedPort(
+            address: local.addressText, port: local.port,
+            end: { await session.endForward(number) },
+            lastError: { await session.lastError(ofForward: number) })
+    }
+
+    public func close() async { await connection.close() }
+}

@@ -1,0 +1,177 @@
+import EventLoop
+import Foundation
+@testable import RemoteHost
+
+/// A real sshd on a loopback port with keys and known_hosts of its own, in a directory that goes away with it.
+final class TestSSHServer: Sendable {
+    /// The user names an `SSHTarget` in ``configFile`` logs in as.
+    static let user = LocalHost().loginUser
+    static let address = "127.0.0.1"
+
+    let directory: String
+    let port: UInt16
+    private let process: Process
+
+    /// - Parameters:
+    ///   - hostKeys: the types of the host keys.
+    ///   - settings: more lines of sshd_config.
+    init(hostKeys: [String] = ["ed25519"], settings: [String] = []) async throws {
+        let directory = NSTemporaryDirectory() + "pggraft-ssh-" + UUID().uuidString.prefix(8)
+        self.directory = directory
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(atPath: "/run/sshd", withIntermediateDirectories: true)
+        for type in Set(hostKeys) { try Self.generateKey(type, at: "\(directory)/host_\(type)") }
+        try Self.generateKey("ed25519", at: "\(directory)/user")
+        try FileManager.default.copyItem(atPath: "\(directory)/user.pub", toPath: "\(directory)/authorized_keys")
+        port = try Self.freePort()
+        let lines = [
+            "Port \(port)", "ListenAddress \(Self.address)", "PidFile none", "StrictModes no", "PasswordAuthentication no",
+            "KbdInteractiveAuthentication no", "UsePAM no", "PermitRootLogin yes", "AuthorizedKeysFile \(directory)/authorized_keys",
+            "LogLevel VERBOSE", "MaxStartups 100",
+        ] + hostKeys.map { "HostKey \(directory)/host_\($0)" } + settings
+        try (lines.joined(separator: "\n") + "\n").write(toFile: "\(directory)/sshd_config", atomically: true, encoding: .utf8)
+
+        process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/sbin/sshd")
+        process.arguments = ["-D", "-f", "\(directory)/sshd_config", "-E", "\(directory)/log"]
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        try await wait(for: "sshd on port \(port)", until: .after(.seconds(30))) {
+            guard process.isRunning else { throw SetupFailed("sshd ended: \(log)") }
+            return Self.isListening(port) ? .found(()) : .notYet("not listening")
+        }
+        for type in Set(hostKeys) { try know(type) }
+        try configure()
+    }
+
+    deinit { end() }
+
+    func end() {
+        if process.isRunning {
+            for child in connectionProcesses() {
+                kill(child, SIGCONT)
+                kill(child, SIGTERM)
+            }
+            process.terminate()
+            process.waitUntilExit()
+        }
+        try? FileManager.default.removeItem(atPath: directory)
+    }
+
+    struct SetupFailed: Error, CustomStringConvertible {
+        let description: String
+        init(_ description: String) { self.description = description }
+    }
+
+    var log: String { (try? String(contentsOfFile: "\(directory)/log", encoding: .utf8)) ?? "" }
+
+    // MARK: What the client reads
+
+    var configFile: String { "\(directory)/ssh_config" }
+    var knownHostsFile: String { "\(directory)/known_hosts" }
+    var target: SSHTarget { SSHTarget("test", configFile: configFile) }
+
+    /// Writes the client's configuration: a `Host test` with `options` instead of or beside the usual ones.
+    func configure(_ options: [String: String] = [:], more: String = "") throws {
+        var all = [
+            "HostName": Self.address, "Port": String(port), "User": Self.user, "IdentityFile": "\(directory)/user", "IdentitiesOnly": "yes",
+            "IdentityAgent": "none", "UserKnownHostsFile": knownHostsFile, "GlobalKnownHostsFile": "/dev/null",
+        ]
+        all.merge(options) { $1 }
+        let text = "Host test\n" + all.sorted { $0.key < $1.key }.map { "  \($0.key) \($0.value)\n" }.joined() + more
+        try text.write(toFile: configFile, atomically: true, encoding: .utf8)
+    }
+
+    func publicHostKey(_ type: String) throws -> String {
+        let fields = try String(contentsOfFile: "\(directory)/host_\(type).pub", encoding: .utf8).split(separator: " ")
+        return "\(fields[0]) \(fields[1])"
+    }
+
+    /// Adds a host key to known_hosts.
+    func know(_ type: String) throws {
+        let old = (try? String(contentsOfFile: knownHostsFile, encoding: .utf8)) ?? ""
+        try writeKnownHosts(old + "[\(Self.address)]:\(port) \(try publicHostKey(type))\n")
+    }
+
+    func writeKnownHosts(_ text: String) throws {
+        try text.write(toFile: knownHostsFile, atomically: true, encoding: .utf8)
+    }
+
+    func authorize(_ publicKeyFile: String) throws {
+        let old = try String(contentsOfFile: "\(directory)/authorized_keys", encoding: .utf8)
+        try (old + String(contentsOfFile: publicKeyFile, encoding: .utf8))
+            .write(toFile: "\(directory)/authorized_keys", atomically: true, encoding: .utf8)
+    }
+
+    // MARK: The server's processes
+
+    /// The processes that serve one connection each.
+    func connectionProcesses() -> [Int32] { Self.children(of: process.processIdentifier) }
+
+    static func children(of parent: Int32) -> [Int32] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { Int32($0) }.filter { child in
+            guard let status = try? String(contentsOfFile: "/proc/\(child)/status", encoding: .utf8) else { return false }
+            return status.split(separator: "\n").contains { $0.hasPrefix("PPid:\t\(parent)") && $0 == "PPid:\t\(parent)" }
+        }
+    }
+
+    // MARK: Tools
+
+    static func generateKey(_ type: String, at path: String, passphrase: String = "") throws {
+        try run("/usr/bin/ssh-keygen", ["-q", "-t", type, "-N", passphrase, "-C", "\(type) key of the tests", "-f", path])
+    }
+
+    @discardableResult
+    static func run(_ program: String, _ arguments: [String], environment: [String: String]? = nil) throws -> String {
+        let process = Process()
+        let output = Pipe()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        if let environment { process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 } }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else { throw SetupFailed("\(program) \(arguments): \(text)") }
+        return text
+    }
+
+    static func freePort() throws -> UInt16 {
+        let (socket, endpoint) = try LocalEndpoint.listen(onPort: 0)
+        _ = socket
+        return endpoint.port
+    }
+
+    static func isListening(_ port: UInt16) -> Bool {
+        let raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(raw) }
+        var name = sockaddr_in()
+        name.sin_family = sa_family_t(AF_INET)
+        name.sin_port = port.bigEndian
+        name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        return withUnsafePointer(to: &name) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(raw, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        } == 0
+    }
+}
+
+extension Deadline {
+    /// Long enough for any test on a slow day.
+    static var patient: Deadline { .after(.seconds(60)) }
+}
+
+/// A connected host for the time of `body`, closed afterwards.
+func withHost<Value>(_ server: TestSSHServer, _ body: (SSHHost) async throws -> Value) async throws -> Value {
+    let host = try await SSHHost.connect(server.target, name: "n1", deadline: .patient)
+    do {
+        let value = try await body(host)
+        await host.close()
+        return value
+    } catch {
+        await host.close()
+        throw error
+    }
+}
