@@ -61,17 +61,13 @@ extension BackRestLayout {
     /// - Parameter databaseSize: bytes of the source's data directory.
     public func findRepository(on hosts: BackRestHosts, databaseSize: UInt64, deadline: Deadline) async throws -> [BackRestFinding] {
         let host = hosts[repositoryRole], user = backRest(for: repositoryRole).user, path = repository.path
-        let words = try await host.require(Command.script(BackRestLayout.directoryScript, path.path).as(user), deadline: deadline).text
-            .split(whereSeparator: \.isWhitespace)
-        switch words.first {
+        let access = try await host.require(Command.script(BackRestLayout.accessScript, path.path).as(user), deadline: deadline).text
+        switch access {
         case "missing": return [.repositoryMissing(host: host.name, path, user: user)]
         case "closed": return [.repositoryNotWritable(host: host.name, path, user: user)]
         default: break
         }
-        guard let kilobytes = words.dropFirst().first.flatMap({ UInt64($0) }) else {
-            throw BackRestError.unreadable(host: host.name, command: "df", why: "no free space in '\(words.joined(separator: " "))'")
-        }
-        let (free, _) = kilobytes.multipliedReportingOverflow(by: 1024)
+        let free = try await host.freeSpace(at: path, as: user, deadline: deadline)
         // lz4 and zst leave a third to a half of a database; WAL of the time of the copy comes on top.
         return free < databaseSize / 2 ? [.repositorySpace(host: host.name, path, free: free, database: databaseSize)] : []
     }
@@ -82,8 +78,8 @@ extension BackRestLayout {
         guard case .sharedDirectory(let path) = repository else { return [] }
         let finding = { (why: String) in [BackRestFinding.notShared(path, source: hosts.source.name, target: hosts.target.name, why: why)] }
         let file = path / ".pggraft-\(nonce)"
-        let write = try await hosts.source.run(BackRestLayout.write(nonce, to: file).as(source.ssh.user), deadline: deadline)
-        guard write.succeeded else { return finding("\(source.ssh.user) on \(hosts.source.name) cannot write there: \(write.errorText)") }
+        let written = try await hosts.source.run(BackRestLayout.write(nonce, to: file).as(source.ssh.user), deadline: deadline)
+        guard written.succeeded else { return finding("\(source.ssh.user) on \(hosts.source.name) cannot write there: \(written.errorText)") }
         // Whatever the target answers, the file must not stay.
         let read: Result<CommandResult, any Error>
         do {
@@ -136,16 +132,12 @@ extension BackRestLayout {
     }
 
     // The nearest directory that exists answers for one that has yet to be made.
-    static let directoryScript = """
+    static let accessScript = """
         dir=$1
         while [ ! -d "$dir" ]; do
             [ ! -e "$dir" ] || { echo missing; exit 0; }
             dir=$(dirname "$dir")
         done
-        if [ ! -w "$dir" ] || [ ! -x "$dir" ]; then
-            if [ "$dir" = "$1" ]; then echo closed; else echo missing; fi
-            exit 0
-        fi
-        df -Pk "$dir" | awk 'NR == 2 { print "free", $4 }'
+        if [ -w "$dir" ] && [ -x "$dir" ]; then echo open; elif [ "$dir" = "$1" ]; then echo closed; else echo missing; fi
         """
 }
