@@ -38,6 +38,7 @@ let package = Package(
         layer("Instance", below: ["PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         layer("PgBackRest", below: ["Instance", "RemoteHost", "EventLoop"]),
         layer("Spock", below: ["PostgresClient", "EventLoop"]),
+        .testTarget(name: "SpockTests", dependencies: ["Spock", "PostgresClient", "EventLoop"], swiftSettings: settings),
         layer("Procedures", below: ["Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop"]),
         .executableTarget(name: "pggraft", dependencies: [
             "Procedures", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop",

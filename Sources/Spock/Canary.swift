@@ -1,5 +1,5 @@
 public import EventLoop
-public import PostgresClient
+internal import PostgresClient
 
 /// A table of pggraft's own through which every node says a word and hears those of the others.
 ///

@@ -1,5 +1,5 @@
 public import EventLoop
-public import PostgresClient
+internal import PostgresClient
 
 /// A client's transaction that can still write although the server is read-only.
 public struct ClientTransaction: Sendable, Hashable, CustomStringConvertible {

@@ -1,5 +1,3 @@
-public import PostgresClient
-
 /// What must be so before a node is added. Each check looks at one thing and finds nothing where all is well.
 public enum MeshChecks {
     /// Every check, in the order a reader wants to hear of them.

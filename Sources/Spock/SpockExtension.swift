@@ -1,5 +1,5 @@
 public import EventLoop
-public import PostgresClient
+internal import PostgresClient
 
 /// The extension `spock` of one database.
 enum SpockExtension {
