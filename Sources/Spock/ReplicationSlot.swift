@@ -138,7 +138,7 @@ extension SpockSession {
         // Ends a little before the deadline, while the one that is blocked still waits.
         let end = deadline.orAfter(max(.zero, deadline.remaining - .milliseconds(100)))
         while !end.hasPassed, !Task.isCancelled {
-            let seen = try await blockers(of: pid, deadline: deadline)
+            let seen = try await blockers(of: pid, deadline: deadline.forLook)
             if !seen.isEmpty { last = seen }
             try await Task.sleep(for: min(.milliseconds(200), max(end.remaining, .milliseconds(1))))
         }
@@ -168,10 +168,10 @@ extension SpockSession {
     @discardableResult
     public func dropSlot(_ slot: SlotName, deadline: Deadline) async throws -> Bool {
         try await wait(for: "slot \(slot) on \(name) to be free to drop", until: deadline) {
-            guard let found = try await self.slot(slot, deadline: deadline) else { return .found(false) }
+            guard let found = try await self.slot(slot, deadline: deadline.forLook) else { return .found(false) }
             if let pid = found.activePID { return .notYet("pid \(pid) reads it") }
             do {
-                return .found(try await !query(ReplicationSlot.drop(slot), deadline).isEmpty)
+                return .found(try await !query(ReplicationSlot.drop(slot), deadline.forLook).isEmpty)
             } catch let error as PostgresError where error.code == objectInUse {
                 return .notYet("a process reads it")
             } catch let error as PostgresError where error.code == undefinedObject {

@@ -44,7 +44,8 @@ extension SpockSession {
     }
 
     /// Drops the extension without CASCADE, and its empty schema. On a clone that runs without Spock this is what
-    /// takes the source's identity off it; the origins stay, see ``dropOrigins(_:deadline:)``.
+    /// takes the source's identity off it; the origins stay, see ``dropOrigins(_:deadline:)``. Where Spock is loaded, use a new
+    /// connection afterwards: a backend remembers its catalogs by OID.
     /// - Throws: ``SpockError/extensionHasDependents(node:dependents:)``, ``SpockError/schemaNotEmpty(node:objects:)``; nothing is changed then.
     public func dropExtension(deadline: Deadline) async throws {
         let dependents = try await extensionDependents(deadline: deadline)

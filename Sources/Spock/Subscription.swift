@@ -135,7 +135,7 @@ extension SpockSession {
     public func waitReplicating(_ names: [SubscriptionName], deadline: Deadline) async throws {
         let list = names.map(\.rawValue).joined(separator: ", ")
         try await wait(for: "\(list) on \(name) to be replicating", until: deadline) {
-            let statuses = try await subscriptionStatuses(deadline: deadline)
+            let statuses = try await subscriptionStatuses(deadline: deadline.forLook)
             let others = names.filter { statuses[$0] != .replicating }
             if others.isEmpty { return .found(()) }
             return .notYet(others.map { "\($0) \(statuses[$0].map(\.description) ?? "missing")" }.joined(separator: ", "))

@@ -54,7 +54,7 @@ struct IdentityTests {
         for statement: SQL in [
             "SELECT spock.repset_add_table('default', '\"Sales\".p', include_partitions := false)",
             "SELECT spock.repset_add_table('default', '\"Sales\".p2')",
-            "SELECT spock.repset_add_table('default', '\"Sales\".q', columns := '{id,\"a,b\",\"c\"\"d\"}', row_filter := '\"Sales\".wanted(id) AND \"a,b\" <> ''it''''s''')",
+            "SELECT spock.repset_add_table('default', '\"Sales\".q', columns := ARRAY['id', 'a,b', 'c\"d'], row_filter := '\"Sales\".wanted(id) AND \"a,b\" <> ''it''''s''')",
             "SELECT spock.repset_alter('default_insert_only', replicate_truncate := false)",
             "SELECT spock.repset_drop('ddl_sql')",
         ] { try await n1.run(statement) }
@@ -62,18 +62,24 @@ struct IdentityTests {
         #expect(captured.first { $0.name == "default" }?.tables.map(\.relation.name) == ["p", "p2", "q"])
         #expect(captured.first { $0.name == "default" }?.tables.last?.columns == ["id", "a,b", "c\"d"])
 
-        // A set's rows cannot be dropped while they are there, so the copy begins without any.
+        // A backend remembers where Spock's catalogs were, so the next one is asked.
         try await n1.dropNode("n1", deadline: soon)
         try await n1.dropExtension(deadline: soon)
-        try await n1.createExtension(try #require(SpockVersion("\(await n1.defaultVersion())")), deadline: soon)
-        try await n1.createNode("n2", dsn: mesh.dsn(0), deadline: soon)
-        try await n1.recreateReplicationSets(captured, deadline: soon)
-        #expect(try await n1.captureReplicationSets(deadline: soon) == captured)
+        await n1.connection.close()
+        let n2 = try await mesh.session(0)
+        try await n2.createExtension(try await n2.defaultVersion(), deadline: soon)
+        try await n2.createNode("n2", dsn: mesh.dsn(0), deadline: soon)
+        try await n2.recreateReplicationSets(captured, deadline: soon)
+        #expect(try await n2.captureReplicationSets(deadline: soon) == captured)
+
+        let twice = captured + [ReplicationSet(name: "never", tables: [.init(relation: RelationName(schema: "Sales", name: "nowhere"))])]
+        await #expect(throws: PostgresError.self) { try await n2.recreateReplicationSets(twice, deadline: soon) }
+        #expect(try await n2.captureReplicationSets(deadline: soon) == captured)
     }
 }
 
 extension SpockSession {
-    fileprivate func defaultVersion() async throws -> String {
+    fileprivate func defaultVersion() async throws -> SpockVersion {
         try await run("SELECT default_version FROM pg_available_extensions WHERE name = 'spock'").one().get("default_version")
     }
 }

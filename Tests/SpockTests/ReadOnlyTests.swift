@@ -18,7 +18,7 @@ struct ReadOnlyTests {
         let before = try await n1.readOnlyState(deadline: soon)
         #expect(before == ReadOnlyState(inForce: .off, altered: nil))
 
-        let polite = try await mesh.connect(0), stubborn = try await mesh.connect(0), reader = try await mesh.connect(0)
+        let polite = try await mesh.client(0), stubborn = try await mesh.client(0), reader = try await mesh.client(0)
         for (id, client) in [polite, stubborn].enumerated() {
             try await client.query("BEGIN", deadline: soon)
             try await client.query("INSERT INTO public.t VALUES (\(id))", deadline: soon)
@@ -62,7 +62,7 @@ struct ReadOnlyTests {
 
     @Test func `prepared transactions and their owners are named, in waits and in findings`() async throws {
         let mesh = try await TestMesh(servers: 1)
-        let n1 = try await mesh.session(0), client = try await mesh.connect(0)
+        let n1 = try await mesh.session(0), client = try await mesh.client(0)
         try await mesh.join([0], [n1], tables: ["CREATE TABLE public.t (id int PRIMARY KEY)"])
         try await client.query("BEGIN", deadline: soon)
         try await client.query("INSERT INTO public.t VALUES (1)", deadline: soon)

@@ -105,6 +105,13 @@ final class TestMesh: Sendable {
         try await PostgresConnection.connect(to: dsn(index, database: database), node: "n\(index + 1)", deadline: .after(.seconds(60)))
     }
 
+    /// A client of the cluster, not of pggraft's.
+    func client(_ index: Int) async throws -> PostgresConnection {
+        var dsn = dsn(index)
+        dsn["application_name"] = "shop"
+        return try await PostgresConnection.connect(to: dsn, node: "n\(index + 1)", deadline: .after(.seconds(60)))
+    }
+
     func session(_ index: Int, database: String = "app") async throws -> SpockSession {
         try await SpockSession.open(try await connect(index, database: database), deadline: soon)
     }
