@@ -98,6 +98,17 @@ extension SpockSession {
         try await query(ReplicationSlot.named(name), deadline).first.map(ReplicationSlot.init(row:))
     }
 
+    /// Waits until somebody reads each of `names`: on a provider, the proof that its subscriptions are connected.
+    /// - Throws: `DeadlineExceeded`, which names those that nobody reads.
+    public func waitRead(_ names: [SlotName], deadline: Deadline) async throws {
+        let list = names.map(\.rawValue).joined(separator: ", ")
+        try await wait(for: "\(list) on \(name) to be read", until: deadline) {
+            let read = Set(try await slots(deadline: deadline.forLook).filter(\.isActive).map(\.name))
+            let idle = names.filter { !read.contains($0) }
+            return idle.isEmpty ? .found(()) : .notYet("nobody reads \(idle.map(\.rawValue).joined(separator: ", "))")
+        }
+    }
+
     /// Creates a slot of Spock's output plugin. It waits for every transaction open at this moment, in any database of the instance.
     /// - Parameter watcher: another session on the same server, which sees who is waited for.
     /// - Returns: the LSN from which the slot has changes to give.

@@ -130,7 +130,8 @@ extension SpockSession {
         return statuses
     }
 
-    /// Waits until every one of `names` is `replicating`.
+    /// Waits until every one of `names` is `replicating`. That means that its worker runs, not that it is connected:
+    /// for that, ask the provider with ``waitRead(_:deadline:)``.
     /// - Throws: `DeadlineExceeded`, which tells the status of each that is not.
     public func waitReplicating(_ names: [SubscriptionName], deadline: Deadline) async throws {
         let list = names.map(\.rawValue).joined(separator: ", ")

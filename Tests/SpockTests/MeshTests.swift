@@ -27,6 +27,10 @@ struct MeshTests {
                 try await sessions[index].run("SELECT spock.sub_add_repset(\(TestMesh.subscription(from: other, to: index)), 'extra')")
             }
         }
+        for index in 0..<3 {
+            let names = (0..<3).filter { $0 != index }.map { TestMesh.subscription(from: $0, to: index) }
+            try await sessions[index].waitReplicating(names, deadline: soon)
+        }
 
         // What the catalogs say.
         var states: [SpockNodeState] = []

@@ -93,7 +93,11 @@ final class TestMesh: Sendable {
         END
             as "$bin/postgres" -D "$dir/n$number" </dev/null &
         done
-        read -r _ || :
+        while read -r copy port source; do
+            as "$bin/pg_basebackup" -D "$copy" -h "$dir" -p "$source" -U postgres --checkpoint=fast --no-sync
+            printf '%s\n' "port = $port" "shared_preload_libraries = ''" >>"$copy/postgresql.conf"
+            as "$bin/postgres" -D "$dir/$copy" </dev/null &
+        done
         """#
 
     /// How the servers reach each other.
@@ -103,6 +107,20 @@ final class TestMesh: Sendable {
 
     func connect(_ index: Int, database: String = "app") async throws -> PostgresConnection {
         try await PostgresConnection.connect(to: dsn(index, database: database), node: "n\(index + 1)", deadline: .after(.seconds(60)))
+    }
+
+    /// A physical copy of a server, promoted, which runs without Spock.
+    func clone(_ index: Int) async throws -> SpockSession {
+        let port = try freePorts(1)[0]
+        try guardian.lifeline.fileHandleForWriting.write(contentsOf: Data("clone \(port) \(ports[index])\n".utf8))
+        var dsn = dsn(index)
+        dsn["port"] = "\(port)"
+        let connection: PostgresConnection = try await wait(for: "a clone in \(directory)", until: soon, every: .milliseconds(50)) {
+            do { return .found(try await PostgresConnection.connect(to: dsn, node: "clone", deadline: soon)) } catch let error as PostgresError {
+                return .notYet("\(error)")
+            }
+        }
+        return try await SpockSession.open(connection, deadline: soon)
     }
 
     /// A client of the cluster, not of pggraft's.
@@ -147,6 +165,11 @@ final class TestMesh: Sendable {
 }
 
 extension SpockSession {
+    /// Whether this is Spock itself, and not the stand-in.
+    func isRealSpock() async throws -> Bool {
+        try await run("SELECT comment NOT LIKE '%stand-in%' AS real FROM pg_available_extensions WHERE name = 'spock'").one().get("real")
+    }
+
     @discardableResult
     func run(_ sql: SQL) async throws -> Rows { try await connection.query(sql, deadline: soon) }
 }
