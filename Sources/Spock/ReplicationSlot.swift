@@ -52,7 +52,9 @@ public struct ReplicationSlot: Sendable, Hashable {
         LEFT JOIN pg_stat_activity a ON a.pid = b.pid ORDER BY b.pid
         """
     }
+}
 
+extension ReplicationSlot {
     init(row: Row) throws {
         name = try row.get("slot_name")
         plugin = try row.optional("plugin")
