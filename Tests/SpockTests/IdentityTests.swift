@@ -7,7 +7,7 @@ import Testing
 /// What is taken off a clone, on a node that stands in for one.
 @Suite(.enabled(if: TestMesh.binaries != nil, "PGGRAFT_SPOCK_BINDIR names no PostgreSQL with Spock"), .serialized)
 struct IdentityTests {
-    @Test func `dependents and foreign objects keep the extension, and the schema goes with it`() async throws {
+    @Test func `dependents keep the extension, and the schema stays with what users gave it`() async throws {
         let mesh = try await TestMesh(servers: 1)
         let n1 = try await mesh.session(0)
         let version = try #require(try await n1.extensionVersion(deadline: soon))
@@ -19,12 +19,7 @@ struct IdentityTests {
         try await n1.run("DROP TABLE public.d")
 
         try await n1.run("CREATE TABLE spock.mine (a int)")
-        let error = await #expect(throws: SpockError.self) { try await n1.dropExtension(deadline: soon) }
-        guard case .schemaNotEmpty(_, let objects) = error else { Issue.record("\(String(describing: error))"); return }
-        #expect(objects == ["table spock.mine"])
-        #expect(try await n1.extensionVersion(deadline: soon) == version)
-        try await n1.run("DROP TABLE spock.mine")
-
+        try await n1.run("GRANT USAGE ON SCHEMA spock TO pg_monitor")
         try await n1.run("SELECT pg_replication_origin_create('spk_app_n2_sub_n2_n1')")
         try await n1.dropExtension(deadline: soon)
         try await n1.dropExtension(deadline: soon)
@@ -35,6 +30,7 @@ struct IdentityTests {
         try await n1.createExtension(version, deadline: soon)
         try await n1.createExtension(version, deadline: soon)
         await #expect(throws: SpockError.self) { try await n1.createExtension(SpockVersion(major: 4), deadline: soon) }
+        #expect(try await n1.run("SELECT has_schema_privilege('pg_monitor', 'spock', 'USAGE') AND to_regclass('spock.mine') IS NOT NULL AS kept").one().get("kept"))
         try await n1.createNode("n9", dsn: mesh.dsn(0), deadline: soon)
         #expect(try await n1.state(deadline: soon).local?.name == "n9")
     }
@@ -63,6 +59,49 @@ struct IdentityTests {
         let bare = try await clone.state(deadline: soon)
         #expect(bare.extensionVersion == nil && bare.local == nil && bare.origins.allSatisfy { $0.name == nil })
         #expect(try await sessions[0].subscriptionStatuses(deadline: soon).values.allSatisfy { $0 == .replicating })
+    }
+
+    @Test func `a table that Spock would not take again is found beforehand`() async throws {
+        let mesh = try await TestMesh(servers: 1)
+        let n1 = try await mesh.session(0)
+        let tables = ["keyless", "full", "nothing", "deferred", "renamed", "rekeyed", "good", "inserts"]
+        for table in tables { try await n1.run("CREATE TABLE public.\(identifier: table) (id int NOT NULL CONSTRAINT \(identifier: table + "_key") PRIMARY KEY, v int NOT NULL, w int)") }
+        try await n1.createNode("n1", dsn: mesh.dsn(0), deadline: soon)
+        for table in tables.dropLast() {
+            let columns: [String]? = table.hasPrefix("re") ? ["id", "w"] : nil
+            let relation = RelationName(schema: "public", name: table)
+            try await n1.run(ReplicationSet.add(.init(relation: relation, columns: columns), to: "default"))
+        }
+        try await n1.run(ReplicationSet.add(.init(relation: RelationName(schema: "public", name: "inserts")), to: "default_insert_only"))
+        for statement: SQL in [
+            "ALTER TABLE public.keyless DROP CONSTRAINT keyless_key", "ALTER TABLE public.inserts DROP CONSTRAINT inserts_key",
+            "ALTER TABLE public.full REPLICA IDENTITY FULL", "ALTER TABLE public.nothing REPLICA IDENTITY NOTHING",
+            "ALTER TABLE public.deferred DROP CONSTRAINT deferred_key, ADD PRIMARY KEY (id) DEFERRABLE",
+            "ALTER TABLE public.renamed RENAME w TO x",
+            "ALTER TABLE public.rekeyed DROP CONSTRAINT rekeyed_key, ADD PRIMARY KEY (v)",
+        ] { try await n1.run(statement) }
+
+        let refused = try await n1.refusedTables(deadline: soon)
+        #expect(refused.map(\.description) == [
+            "public.deferred in default has no primary key, or another replica identity",
+            "public.full in default has no primary key, or another replica identity",
+            "public.keyless in default has no primary key, or another replica identity",
+            "public.nothing in default has no primary key, or another replica identity",
+            "public.rekeyed in default has a column list that does not fit its columns any more",
+            "public.renamed in default has a column list that does not fit its columns any more",
+        ])
+        #expect(MeshChecks.tables(of: "n1", in: MeshView([try await n1.state(deadline: soon)])) == [.tablesRefused("n1", refused)])
+        // And Spock does refuse each of them.
+        for set in try await n1.captureReplicationSets(deadline: soon) {
+            for table in set.tables {
+                try await n1.run(ReplicationSet.remove(table.relation, from: set.name))
+                if refused.contains(where: { $0.relation == table.relation }) {
+                    await #expect(throws: PostgresError.self) { try await n1.run(ReplicationSet.add(table, to: set.name)) }
+                } else {
+                    try await n1.run(ReplicationSet.add(table, to: set.name))
+                }
+            }
+        }
     }
 
     @Test func `partitions, actions and filters of replication sets come back as they were`() async throws {

@@ -22,7 +22,7 @@ import Testing
             database: "app", extensionVersion: SpockVersion("5.0.11"), libraryVersion: SpockVersion("5.0.11"), isSuperuser: true, isInRecovery: false,
             local: node(name), nodes: (["n1", "n2", "n3"] as [NodeName]).map(node), subscriptions: subscriptions,
             statuses: Dictionary(uniqueKeysWithValues: subscriptions.map { ($0.name, .replicating) }),
-            replicationSets: ["default", "default_insert_only", "ddl_sql"].map { ReplicationSet(name: $0) },
+            replicationSets: ["default", "default_insert_only", "ddl_sql"].map { ReplicationSet(name: $0) }, refusedTables: [],
             settings: [
                 "spock.readonly": "off", "max_replication_slots": "10", "max_wal_senders": "10", "max_worker_processes": "16",
             ],
@@ -100,6 +100,7 @@ import Testing
         #expect(MeshChecksTests.facts { states in
             states["n1"]?.extensionDependents = ["view public.who"]
             states["n1"]?.isSuperuser = false
+            states["n1"]?.refusedTables = [.init(relation: .init(schema: "public", name: "t"), set: "default", reason: .identity)]
             states["n2"]?.settings["spock.readonly"] = "user"
             states["n2"]?.preparedTransactions = [.init(identifier: "T1", owner: "app", database: "app", age: .seconds(200))]
             states["n3"]?.replicationSets.removeAll { $0.name == "ddl_sql" }
@@ -111,6 +112,7 @@ import Testing
             "n2: spock.readonly is 'user' already",
             "n2: a transaction is prepared: 'T1' (app, database app) since 3 min 20 s",
             "n1: an object depends on the extension spock: view public.who",
+            "n1: Spock would not take these tables into their replication sets again: public.t in default has no primary key, or another replica identity",
             "subscription sub_n3_n1 names ddl_sql, which n3 does not have",
             "subscription sub_n3_n2 names ddl_sql, which n3 does not have",
             "n3: slot spk_gone belongs to no subscription of the mesh, and is read by nobody",
