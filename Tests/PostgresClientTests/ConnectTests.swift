@@ -137,6 +137,30 @@ import Testing
         #expect(plain?.code == "28000")
     }
 
+    // libpq takes at most what fits its buffer of a record; the rest waits where no socket tells of it. Seen to hang with
+    // libpq 16.0 where the client reads once; newer ones read on by themselves.
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/python3"), "the TLS front is a Python script"))
+    func `reads TLS records larger than libpq's buffer`() async throws {
+        let server = try await TestServer.shared.value
+        let front = Process(), (input, output) = (Pipe(), Pipe())
+        front.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
+        let script = try #require(Bundle.module.path(forResource: "tls-records", ofType: "py"))
+        front.arguments = [script, server.directory + "/server.crt", server.directory + "/data/server.key", "\(server.port)"]
+        (front.standardInput, front.standardOutput) = (input, output)
+        try front.run()
+        defer { front.terminate() }
+        let port = trimmedPort(output.fileHandleForReading.availableData)
+        let connection = try await server.connect(server.onTCP("trusting").with("port", port).with("sslmode", "require"))
+        #expect(await connection.isTLS)
+        for size in stride(from: 6_400, through: 6_540, by: 20) {
+            // Two records: the first ends within a row, so that the second, with the end of the answer, does not fit.
+            let rows = try await connection.query("SELECT repeat('x', \(size)::int) AS text FROM generate_series(1, 5)", deadline: .after(.seconds(20)))
+            #expect(try rows.map { try $0.get("text", as: String.self).utf8.count } == Array(repeating: size, count: 5))
+        }
+    }
+
+    private func trimmedPort(_ data: Data) -> String { String(decoding: data, as: UTF8.self).filter(\.isNumber) }
+
     @Test func `is cancelled over TLS as well`() async throws {
         let server = try await TestServer.shared.value
         let connection = try await server.connect(server.onTCP("encrypted").with("sslmode", "require"))
