@@ -31,7 +31,9 @@ let package = Package(
         layer("EventLoop", below: ["CEpoll"]),
         layer("RemoteHost", below: ["EventLoop", "CLibSSH2", .product(name: "Logging", package: "swift-log")]),
         layer("PostgresClient", below: ["EventLoop", "CLibPQ"]),
-        .testTarget(name: "PostgresClientTests", dependencies: ["PostgresClient", "EventLoop"], swiftSettings: settings),
+        .testTarget(
+            name: "PostgresClientTests", dependencies: ["PostgresClient", "EventLoop"],
+            resources: [.copy("Support/tls-records.py")], swiftSettings: settings),
         layer("PostgresConfig"),
         layer("Run", below: ["EventLoop"]),
         layer("Playbook", below: [.product(name: "Yams", package: "Yams")]),
