@@ -34,13 +34,16 @@ let package = Package(
         layer("RemoteHost", below: ["EventLoop", "CLibSSH2", "CEpoll"]),
         .testTarget(name: "RemoteHostTests", dependencies: ["RemoteHost", "EventLoop"], swiftSettings: settings),
         layer("PostgresClient", below: ["EventLoop", "CLibPQ"]),
-        .testTarget(name: "PostgresClientTests", dependencies: ["PostgresClient", "EventLoop"], swiftSettings: settings),
+        .testTarget(
+            name: "PostgresClientTests", dependencies: ["PostgresClient", "EventLoop"],
+            resources: [.copy("Support/tls-records.py")], swiftSettings: settings),
         layer("PostgresConfig"),
         layer("Run", below: ["EventLoop"]),
         layer("Playbook", below: [.product(name: "Yams", package: "Yams")]),
         layer("Instance", below: ["PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         layer("PgBackRest", below: ["RemoteHost", "PostgresClient", "EventLoop"]),
         layer("Spock", below: ["PostgresClient", "EventLoop"]),
+        .testTarget(name: "SpockTests", dependencies: ["Spock", "PostgresClient", "EventLoop"], swiftSettings: settings),
         layer("Procedures", below: ["Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop"]),
         .executableTarget(name: "pggraft", dependencies: [
             "Procedures", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop",

@@ -1,5 +1,5 @@
-internal import Dispatch
 internal import EventLoop
+import Glibc
 import Synchronization
 
 /// A caller who waits on the connection, and what has to be taken back when it wakes.
@@ -68,7 +68,7 @@ extension PostgresConnection {
     ) async -> OffLoop<Value> {
         let result = Result<Value>()
         let wake = await sleep(until: deadline, heedingCancellation: heedingCancellation) { caller in
-            blockingCalls.async {
+            onNewThread {
                 let value = work()
                 result.value.withLock { $0 = value }
                 Task { await self.wake(caller, .signalled) }
@@ -83,4 +83,20 @@ extension PostgresConnection {
     }
 }
 
-private let blockingCalls = DispatchQueue(label: "pggraft.libpq", attributes: .concurrent)
+/// Runs `work` on a thread of its own. A pool would do for calls that end soon; a cancel request to a frozen server does
+/// not, and a handful of those would hold up everyone else's.
+private func onNewThread(_ work: @escaping @Sendable () -> Void) {
+    final class Work: Sendable {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+    let boxed = Unmanaged.passRetained(Work(work))
+    var thread = pthread_t()
+    let result = pthread_create(&thread, nil, { work in
+        guard let work else { return nil }
+        Unmanaged<Work>.fromOpaque(work).takeRetainedValue().run()
+        return nil
+    }, boxed.toOpaque())
+    precondition(result == 0, "no thread for a call that blocks: \(String(cString: strerror(result)))")
+    pthread_detach(thread)
+}

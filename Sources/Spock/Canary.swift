@@ -1,5 +1,5 @@
 public import EventLoop
-public import PostgresClient
+internal import PostgresClient
 
 /// A table of pggraft's own through which every node says a word and hears those of the others.
 ///
@@ -60,7 +60,7 @@ extension SpockSession {
     /// - Throws: `DeadlineExceeded`, which names the nodes not heard of.
     public func hearCanary(from nodes: [NodeName], run: String, deadline: Deadline) async throws {
         try await wait(for: "the canary rows of \(nodes.count) nodes on \(name)", until: deadline) {
-            let heard = Set(try await query(Canary.hear(run: run), deadline).map { try $0.get("node", as: NodeName.self) })
+            let heard = Set(try await query(Canary.hear(run: run), deadline.forLook).map { try $0.get("node", as: NodeName.self) })
             let missing = nodes.filter { !heard.contains($0) }
             return missing.isEmpty ? .found(()) : .notYet("nothing from \(missing.map(\.rawValue).joined(separator: ", "))")
         }

@@ -1,5 +1,5 @@
 public import EventLoop
-public import PostgresClient
+internal import PostgresClient
 
 /// A client's transaction that can still write although the server is read-only.
 public struct ClientTransaction: Sendable, Hashable, CustomStringConvertible {
@@ -125,11 +125,11 @@ extension SpockSession {
         let database: String = try await query("SELECT current_database() AS name", deadline).one().get("name")
         var ended: [ClientTransaction] = []
         try await wait(for: "client transactions on \(name) to end", until: deadline, every: .milliseconds(20)) {
-            let clients = try await clientTransactions(begunBefore: flip, sparing: sparing, deadline: deadline)
-            let prepared = try await preparedTransactions(deadline: deadline).filter { $0.database == database }
+            let clients = try await clientTransactions(begunBefore: flip, sparing: sparing, deadline: deadline.forLook)
+            let prepared = try await preparedTransactions(deadline: deadline.forLook).filter { $0.database == database }
             if clients.isEmpty, prepared.isEmpty { return .found(()) }
             if !clients.isEmpty, graceEnds.hasPassed {
-                let pids = try await query(ClientTransaction.terminate(begunBefore: flip, sparing: sparing), deadline)
+                let pids = try await query(ClientTransaction.terminate(begunBefore: flip, sparing: sparing), deadline.forLook)
                     .map { try $0.get("pid", as: Int.self) }
                 ended += clients.filter { client in pids.contains(client.pid) && !ended.contains { $0.pid == client.pid } }
             }

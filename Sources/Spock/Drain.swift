@@ -55,7 +55,7 @@ extension SpockSession {
     @discardableResult
     public func waitApplied(_ origin: OriginName, to target: LSN, of provider: String, deadline: Deadline) async throws -> LSN {
         try await wait(for: "\(name) to apply \(provider) up to \(target)", until: deadline, every: .milliseconds(10)) {
-            guard let applied = try await originProgress(origin, deadline: deadline) else {
+            guard let applied = try await originProgress(origin, deadline: deadline.forLook) else {
                 return .notYet("origin \(origin) on \(name) has applied nothing")
             }
             return applied >= target ? .found(applied) : .notYet("applied up to \(applied), \(target.bytes(since: applied)) bytes behind")

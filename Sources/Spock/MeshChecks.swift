@@ -1,11 +1,10 @@
-public import PostgresClient
-
 /// What must be so before a node is added. Each check looks at one thing and finds nothing where all is well.
 public enum MeshChecks {
     /// Every check, in the order a reader wants to hear of them.
     public static func all(of mesh: MeshView, adding new: NewNode, mode: Handover) -> [MeshFinding] {
         visited(mesh) + privileges(mesh) + versions(mesh) + subscriptions(mesh) + identity(of: new, in: mesh) + writable(mesh, mode: mode)
-            + prepared(mesh) + limits(of: mesh, adding: new) + dependents(on: new.source, in: mesh) + replicationSets(mesh)
+            + prepared(mesh) + limits(of: mesh, adding: new) + dependents(on: new.source, in: mesh) + tables(of: new.source, in: mesh)
+            + replicationSets(mesh)
             + foreignSlots(mesh) + sharedInstances(mesh, mode: mode) + exceptions(mesh)
     }
 
@@ -99,6 +98,12 @@ public enum MeshChecks {
     public static func dependents(on source: NodeName, in mesh: MeshView) -> [MeshFinding] {
         guard let dependents = mesh.states[source]?.extensionDependents, !dependents.isEmpty else { return [] }
         return [.extensionDependents(source, dependents)]
+    }
+
+    /// The source's replication sets can be made again.
+    public static func tables(of source: NodeName, in mesh: MeshView) -> [Finding] {
+        guard let refused = mesh.states[source]?.refusedTables, !refused.isEmpty else { return [] }
+        return [.tablesRefused(source, refused)]
     }
 
     /// Every set a subscription names exists on its provider.

@@ -17,6 +17,7 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
     case preparedTransactions(NodeName, [PreparedTransaction])
     case limit(MeshLimit)
     case extensionDependents(NodeName, [String])
+    case tablesRefused(NodeName, [RefusedTable])
     case replicationSetMissing(SubscriptionName, provider: NodeName, sets: [ReplicationSetName])
     case foreignSlot(NodeName, slot: SlotName, isActive: Bool)
     case instanceShared(NodeName, database: String, sharedIDs: [NodeID], mode: MeshChecks.Handover)
@@ -62,6 +63,7 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
         case .limit(let limit): "\(limit.node): \(limit.setting) is \(limit.found), \(limit.needed) are needed (\(limit.sum))"
         case .extensionDependents(let node, let dependents):
             "\(node): \(dependents.count == 1 ? "an object depends" : "\(dependents.count) objects depend") on the extension spock: \(dependents.joined(separator: "; "))"
+        case .tablesRefused(let node, let tables): "\(node): Spock would not take these tables into their replication sets again: \(list(tables))"
         case .replicationSetMissing(let name, let provider, let sets):
             "subscription \(name) names \(list(sets)), which \(provider) does not have"
         case .foreignSlot(let node, let slot, let isActive):
@@ -95,6 +97,8 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
         case .preparedTransactions: "COMMIT PREPARED or ROLLBACK PREPARED them first"
         case .limit(let limit): "set \(limit.setting) to at least \(limit.needed) and restart \(limit.node)"
         case .extensionDependents: "they would keep the extension from being dropped on the copy; drop them for the run, and create them again"
+        case .tablesRefused:
+            "give each a primary key and REPLICA IDENTITY DEFAULT, or take it out of the set: the new node could not be given the same sets"
         case .replicationSetMissing(_, let provider, _): "create the set on \(provider), or take it from the subscription"
         case .foreignSlot(_, _, true): "somebody outside the mesh subscribes: the new node's changes will reach it only if it subscribes there too"
         case .foreignSlot(_, let slot, false): "it keeps WAL; if nobody needs it, drop it: SELECT pg_drop_replication_slot('\(slot)')"

@@ -1,4 +1,4 @@
-public import PostgresClient
+internal import PostgresClient
 
 /// The states of all nodes of a mesh, side by side.
 public struct MeshView: Sendable {

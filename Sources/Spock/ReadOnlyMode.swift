@@ -97,7 +97,7 @@ extension SpockSession {
         }
         // A backend reads its configuration again before its next statement, so each look shows what a client would meet.
         try await wait(for: "spock.readonly = \(mode.rawValue) to be in force on \(name)", until: deadline, every: .milliseconds(5)) {
-            let state = try await readOnlyState(deadline: deadline)
+            let state = try await readOnlyState(deadline: deadline.forLook)
             return state.inForce == mode ? .found(()) : .notYet("spock.readonly = \(state.inForce.rawValue)")
         }
     }

@@ -1,5 +1,5 @@
 public import EventLoop
-public import PostgresClient
+internal import PostgresClient
 
 /// A table that belongs to at least one replication set of the local node.
 public struct ReplicatedTable: Sendable, Hashable {

@@ -1,5 +1,5 @@
 public import EventLoop
-public import PostgresClient
+internal import PostgresClient
 
 /// A replication set of the local node, with all that belongs to it: what must be the same on the new node as on the source.
 public struct ReplicationSet: Sendable, Hashable, Codable {

@@ -52,7 +52,9 @@ public struct ReplicationSlot: Sendable, Hashable {
         LEFT JOIN pg_stat_activity a ON a.pid = b.pid ORDER BY b.pid
         """
     }
+}
 
+extension ReplicationSlot {
     init(row: Row) throws {
         name = try row.get("slot_name")
         plugin = try row.optional("plugin")
@@ -98,6 +100,17 @@ extension SpockSession {
         try await query(ReplicationSlot.named(name), deadline).first.map(ReplicationSlot.init(row:))
     }
 
+    /// Waits until somebody reads each of `names`: on a provider, the proof that its subscriptions are connected.
+    /// - Throws: `DeadlineExceeded`, which names those that nobody reads.
+    public func waitRead(_ names: [SlotName], deadline: Deadline) async throws {
+        let list = names.map(\.rawValue).joined(separator: ", ")
+        try await wait(for: "\(list) on \(name) to be read", until: deadline) {
+            let read = Set(try await slots(deadline: deadline.forLook).filter(\.isActive).map(\.name))
+            let idle = names.filter { !read.contains($0) }
+            return idle.isEmpty ? .found(()) : .notYet("nobody reads \(idle.map(\.rawValue).joined(separator: ", "))")
+        }
+    }
+
     /// Creates a slot of Spock's output plugin. It waits for every transaction open at this moment, in any database of the instance.
     /// - Parameter watcher: another session on the same server, which sees who is waited for.
     /// - Returns: the LSN from which the slot has changes to give.
@@ -138,7 +151,7 @@ extension SpockSession {
         // Ends a little before the deadline, while the one that is blocked still waits.
         let end = deadline.orAfter(max(.zero, deadline.remaining - .milliseconds(100)))
         while !end.hasPassed, !Task.isCancelled {
-            let seen = try await blockers(of: pid, deadline: deadline)
+            let seen = try await blockers(of: pid, deadline: deadline.forLook)
             if !seen.isEmpty { last = seen }
             try await Task.sleep(for: min(.milliseconds(200), max(end.remaining, .milliseconds(1))))
         }
@@ -168,10 +181,10 @@ extension SpockSession {
     @discardableResult
     public func dropSlot(_ slot: SlotName, deadline: Deadline) async throws -> Bool {
         try await wait(for: "slot \(slot) on \(name) to be free to drop", until: deadline) {
-            guard let found = try await self.slot(slot, deadline: deadline) else { return .found(false) }
+            guard let found = try await self.slot(slot, deadline: deadline.forLook) else { return .found(false) }
             if let pid = found.activePID { return .notYet("pid \(pid) reads it") }
             do {
-                return .found(try await !query(ReplicationSlot.drop(slot), deadline).isEmpty)
+                return .found(try await !query(ReplicationSlot.drop(slot), deadline.forLook).isEmpty)
             } catch let error as PostgresError where error.code == objectInUse {
                 return .notYet("a process reads it")
             } catch let error as PostgresError where error.code == undefinedObject {

@@ -8,7 +8,6 @@ public enum SpockError: Error, Sendable, CustomStringConvertible {
     case reloadFailed(node: String)
     case slotCreationBlocked(node: String, slot: SlotName, blockers: [SlotBlocker], budget: Duration)
     case extensionHasDependents(node: String, dependents: [String])
-    case schemaNotEmpty(node: String, objects: [String])
     case extensionVersion(node: String, found: SpockVersion?, wanted: SpockVersion)
     case replicationSetsDiffer(node: String, differences: [String])
     case slotNameDiffers(node: String, subscription: SubscriptionName, found: SlotName?, expected: SlotName)
@@ -31,8 +30,6 @@ public enum SpockError: Error, Sendable, CustomStringConvertible {
                 + (blockers.isEmpty ? "" : ": " + blockers.map(\.description).joined(separator: "; "))
         case .extensionHasDependents(let node, let dependents):
             "\(node): \(dependents.count) objects depend on the extension spock: \(dependents.joined(separator: "; "))"
-        case .schemaNotEmpty(let node, let objects):
-            "\(node): the schema spock holds objects that are not the extension's: \(objects.joined(separator: "; "))"
         case .extensionVersion(let node, let found, let wanted):
             "\(node): the extension spock is at \(found.map(\.description) ?? "no version") where the mesh has \(wanted)"
         case .replicationSetsDiffer(let node, let differences):
@@ -54,7 +51,6 @@ public enum SpockError: Error, Sendable, CustomStringConvertible {
         case .reloadFailed: "look into the server's log; nothing was changed but postgresql.auto.conf"
         case .slotCreationBlocked: "end them, or COMMIT PREPARED / ROLLBACK PREPARED them, and run again; no slot is left behind"
         case .extensionHasDependents: "drop them on the new node first, and create them again when it has joined; the extension is still there"
-        case .schemaNotEmpty: "move them to a schema of their own (ALTER … SET SCHEMA); nothing was dropped"
         case .extensionVersion: "install the packages of that very version on this host"
         case .replicationSetsDiffer: "nothing was changed; compare spock.replication_set_table on this node and on the source"
         case .slotNameDiffers: "nothing was changed; ask the server for the name with spock.spock_gen_slot_name"

@@ -1,5 +1,5 @@
 public import EventLoop
-public import PostgresClient
+internal import PostgresClient
 
 /// The extension `spock` of one database.
 enum SpockExtension {
@@ -19,16 +19,7 @@ enum SpockExtension {
         """
     }
 
-    /// What is left in the schema once the extension is gone: the user's own.
-    static func leftInSchema() -> SQL {
-        """
-        SELECT pg_describe_object(classid, objid, objsubid) AS object FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass \
-        AND refobjid = to_regnamespace('spock') AND deptype = 'n' AND classid <> 'pg_extension'::regclass ORDER BY 1
-        """
-    }
-
     static func drop() -> SQL { "DROP EXTENSION IF EXISTS spock" }
-    static func dropSchema() -> SQL { "DROP SCHEMA IF EXISTS spock" }
     static func create(_ version: SpockVersion) -> SQL { "CREATE EXTENSION IF NOT EXISTS spock WITH VERSION \(literal: version.description)" }
 }
 
@@ -43,18 +34,14 @@ extension SpockSession {
         try await query(SpockExtension.dependents(), deadline).map { try $0.get("dependent") }
     }
 
-    /// Drops the extension without CASCADE, and its empty schema. On a clone that runs without Spock this is what
-    /// takes the source's identity off it; the origins stay, see ``dropOrigins(_:deadline:)``.
-    /// - Throws: ``SpockError/extensionHasDependents(node:dependents:)``, ``SpockError/schemaNotEmpty(node:objects:)``; nothing is changed then.
+    /// Drops the extension without CASCADE. Its schema stays, with the privileges and the objects users have given it. On a clone that runs without Spock this is what
+    /// takes the source's identity off it; the origins stay, see ``dropOrigins(_:deadline:)``. Where Spock is loaded, use a new
+    /// connection afterwards: a backend remembers its catalogs by OID.
+    /// - Throws: ``SpockError/extensionHasDependents(node:dependents:)``; nothing is changed then.
     public func dropExtension(deadline: Deadline) async throws {
         let dependents = try await extensionDependents(deadline: deadline)
         guard dependents.isEmpty else { throw SpockError.extensionHasDependents(node: name, dependents: dependents) }
-        try await connection.transaction(deadline: deadline) { transaction in
-            try await transaction.query(SpockExtension.drop())
-            let left = try await transaction.query(SpockExtension.leftInSchema()).map { try $0.get("object", as: String.self) }
-            guard left.isEmpty else { throw SpockError.schemaNotEmpty(node: name, objects: left) }
-            try await transaction.query(SpockExtension.dropSchema())
-        }
+        try await query(SpockExtension.drop(), deadline)
     }
 
     /// Creates the extension at the version the mesh has, even where a newer one is installed.

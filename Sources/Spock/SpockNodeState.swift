@@ -19,6 +19,7 @@ public struct SpockNodeState: Sendable, Hashable {
     /// Empty where Spock is not loaded.
     public var statuses: [SubscriptionName: SubscriptionStatus]
     public var replicationSets: [ReplicationSet]
+    public var refusedTables: [RefusedTable]
     /// `spock.*`, and what limits workers, slots and senders; only those the server has.
     public var settings: [String: String]
     /// Roles or databases that have a `spock.readonly` of their own, as `role app` or `database app`: they escape the server's.
@@ -136,6 +137,7 @@ extension SpockSession {
             subscriptions: hasCatalog ? try await subscriptions(deadline: deadline) : [],
             statuses: canAsk ? try await subscriptionStatuses(deadline: deadline) : [:],
             replicationSets: hasCatalog ? try await captureReplicationSets(deadline: deadline) : [],
+            refusedTables: hasCatalog ? try await refusedTables(deadline: deadline) : [],
             settings: try await query(SpockNodeState.settingsRead(), deadline)
                 .reduce(into: [:]) { $0[try $1.get("name", as: String.self)] = try $1.get("setting", as: String.self) },
             readOnlyOverrides: try await query(SpockNodeState.overrides(), deadline).map { try $0.get("who") },

@@ -46,6 +46,11 @@ public struct SpockSession: Sendable {
     }
 }
 
+extension Deadline {
+    /// For one look of a wait: the look after the last moment still gets its answer, so that the wait can say what it saw.
+    var forLook: Deadline { .after(max(remaining, .seconds(2))) }
+}
+
 extension Row {
     /// The value of `column` as `type`, or `nil` where it is NULL or this version of Spock has no such column.
     func ifPresent<Value: PostgresDecodable>(_ column: String, as type: Value.Type = Value.self) throws -> Value? {

@@ -130,12 +130,13 @@ extension SpockSession {
         return statuses
     }
 
-    /// Waits until every one of `names` is `replicating`.
+    /// Waits until every one of `names` is `replicating`. That means that its worker runs, not that it is connected:
+    /// for that, ask the provider with ``waitRead(_:deadline:)``.
     /// - Throws: `DeadlineExceeded`, which tells the status of each that is not.
     public func waitReplicating(_ names: [SubscriptionName], deadline: Deadline) async throws {
         let list = names.map(\.rawValue).joined(separator: ", ")
         try await wait(for: "\(list) on \(name) to be replicating", until: deadline) {
-            let statuses = try await subscriptionStatuses(deadline: deadline)
+            let statuses = try await subscriptionStatuses(deadline: deadline.forLook)
             let others = names.filter { statuses[$0] != .replicating }
             if others.isEmpty { return .found(()) }
             return .notYet(others.map { "\($0) \(statuses[$0].map(\.description) ?? "missing")" }.joined(separator: ", "))
