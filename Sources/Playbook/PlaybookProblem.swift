@@ -16,7 +16,7 @@ public enum PlaybookProblem: Sendable, Hashable {
     /// `line` is where the key stands first.
     case repeatedKey(String, line: Int?)
     case unknownKey(String, UnknownKeyHint)
-    case missing(String, example: String)
+    case missing(String, hint: String)
     case noValue
     /// Something else was expected. `found` is without secrets, and quoted where it is the file's own text.
     case unexpected(expected: String, found: String, hint: String?)
@@ -69,9 +69,8 @@ public enum PlaybookProblem: Sendable, Hashable {
         case .keyIsNoText: "write `key: value`; put a text with special characters in quotes"
         case .repeatedKey: "keep one of the two"
         case .unknownKey(_, let help): help.text
-        case .missing(let key, let example): "add `\(key): \(example)`"
         case .noValue: "give it a value, or take the line out"
-        case .rule(_, let hint): hint
+        case .missing(_, let hint), .rule(_, let hint): hint
         case .unreadable: nil
         }
     }

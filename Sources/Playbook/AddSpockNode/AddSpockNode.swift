@@ -32,7 +32,7 @@ extension Playbook {
                 section.report(
                     roster.knows(source.wrappedValue)
                         ? "the source cannot be the new node" : "\"\(source.wrappedValue)\" is none of cluster.nodes",
-                    hint: "the nodes are " + names.joined(separator: ", "), at: source.place)
+                    hint: "cluster.nodes has " + names.joined(separator: ", "), at: source.place)
             }
             if let name = roster.names.dropFirst(members.names.count).first, members.knows(name.wrappedValue) {
                 section.report(

@@ -73,8 +73,9 @@ extension Playbook.AddSpockNode {
 extension Playbook.AddSpockNode.Copy.Repository {
     /// One of the two kinds; the user of a repository host is `osUser` unless it says otherwise.
     init?(_ section: Section, osUser: Located<String>?) {
+        let (host, shared) = (section.given("host"), section.given("shared"))
         let ofHost = ["address", "path", "user"].map { ($0, section.given($0)) }
-        switch (section.given("host"), section.given("shared")) {
+        switch (host, shared) {
         case (nil, nil):
             section.report(
                 "neither \"host\" nor \"shared\" is given",

@@ -28,27 +28,25 @@ extension Scalar<String> {
         guard !text.isEmpty, !text.hasPrefix("-"), !text.contains(where: { $0.isWhitespace || $0 == "/" }) else { return nil }
         let parts = text.split(separator: "@", omittingEmptySubsequences: false)
         guard parts.count <= 2, parts.allSatisfy({ !$0.isEmpty && !$0.hasPrefix("-") }), let host = parts.last else { return nil }
-        return port(inHost: host) == .wrong ? nil : text
+        return hasSoundPort(host) ? text : nil
     }
 
-    private enum HostPort { case right, wrong }
-
-    /// More than one colon without brackets is an IPv6 address without a port.
-    private static func port(inHost host: Substring) -> HostPort {
+    /// Whether the port behind the host, if there is one, is a port. More than one colon without brackets is an IPv6 address without a port.
+    private static func hasSoundPort(_ host: Substring) -> Bool {
         let port: Substring
         if host.hasPrefix("[") {
-            guard let bracket = host.firstIndex(of: "]") else { return .wrong }
+            guard let bracket = host.firstIndex(of: "]") else { return false }
             let rest = host[host.index(after: bracket)...]
-            guard !rest.isEmpty else { return .right }
-            guard rest.hasPrefix(":") else { return .wrong }
+            guard !rest.isEmpty else { return true }
+            guard rest.hasPrefix(":") else { return false }
             port = rest.dropFirst()
         } else {
             let parts = host.split(separator: ":", omittingEmptySubsequences: false)
-            guard parts.count == 2 else { return .right }
-            guard !parts[0].isEmpty else { return .wrong }
+            guard parts.count == 2 else { return true }
+            guard !parts[0].isEmpty else { return false }
             port = parts[1]
         }
-        return Scalar<Int>.decimal(String(port), in: 1...65535) == nil ? .wrong : .right
+        return Scalar<Int>.decimal(String(port), in: 1...65535) != nil
     }
 
     /// A host name, IPv4 or IPv6 address: neither a port nor a list nor a socket directory.
@@ -64,23 +62,37 @@ extension Scalar<String> {
         return allowed && !text.isEmpty && !text.hasPrefix("-") && colons != 1 ? text : nil
     }
 
-    /// An absolute path, without a slash at its end.
+    /// An absolute path, without a slash at its end; not the root directory.
     static let path = Scalar("an absolute path") { text in
         guard text.hasPrefix("/"), !text.split(separator: "/").contains("..") else { return nil }
         var trimmed = text
         while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
-        return trimmed
+        return trimmed == "/" ? nil : trimmed
     }
 
     /// A connection string of libpq without a password: it goes into catalogs that others can read.
     static let dsn = Scalar("a connection string such as \"host=10.77.0.14 port=5432 dbname=app user=spock_admin\"") { text in
-        guard Redaction.redact(text) == text else {
+        let isURI = text.hasPrefix("postgresql://") || text.hasPrefix("postgres://")
+        guard isURI || text.contains("=") else { return .malformed() }
+        guard !holdsPassword(dsn: text, isURI: isURI) else {
             return .refused(
                 "a password does not belong in a playbook",
                 hint: "keep it in .pgpass of the OS user on the other nodes, and leave it out here")
         }
-        let isURI = text.hasPrefix("postgresql://") || text.hasPrefix("postgres://")
-        return isURI || text.contains("=") ? .value(text) : .malformed()
+        return .value(text)
+    }
+
+    /// `password=` and `sslpassword=` as a keyword or a URI's parameter, and `user:password@` of a URI.
+    private static func holdsPassword(dsn: String, isURI: Bool) -> Bool {
+        var rest = dsn[...]
+        while let word = rest.firstRange(of: "password") {
+            rest = rest[word.upperBound...]
+            if rest.drop(while: \.isWhitespace).hasPrefix("=") { return true }
+        }
+        guard isURI, let slashes = dsn.firstRange(of: "://") else { return false }
+        let authority = dsn[slashes.upperBound...].prefix { $0 != "/" && $0 != "?" }
+        guard let at = authority.lastIndex(of: "@") else { return false }
+        return authority[..<at].contains(":")
     }
 }
 

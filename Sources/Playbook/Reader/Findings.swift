@@ -1,7 +1,7 @@
 /// The mistakes found while a playbook is read.
 final class Findings {
     let source: SourceText
-    private var found: Set<PlaybookError> = []
+    private var found: [PlaybookError] = []
     private var unknownKeys: [UnknownKey] = []
     /// Which sections know a key, to tell where one belongs that stands elsewhere.
     private var sectionsKnowing: [String: [String]] = [:]
@@ -14,22 +14,34 @@ final class Findings {
 
     init(_ source: SourceText) { self.source = source }
 
-    /// In the order of the file.
+    /// In the order of the file; what is wrong at one place in the order in which it was found.
     var errors: [PlaybookError] {
-        let unknown = unknownKeys.map { error(.unknownKey($0.key, hint(for: $0)), at: $0.place) }
-        return found.union(unknown).sorted { left, right in
-            guard let one = left.place, let other = right.place else { return left.place == nil && right.place != nil }
-            return (one.line, one.column, left.description) < (other.line, other.column, right.description)
-        }
+        let all = found + unknownKeys.map { error(.unknownKey($0.key, hint(for: $0)), at: $0.place) }
+        return all.enumerated().map { (mark: mark(of: $0.element), index: $0.offset, error: $0.element) }
+            .sorted { ($0.mark, $0.index) < ($1.mark, $1.index) }
+            .map(\.error)
+    }
+
+    private func mark(of error: PlaybookError) -> TextMark {
+        TextMark(line: error.place?.line ?? 0, column: error.place?.column ?? 0)
     }
 
     func place(_ mark: TextMark, path: String) -> Place {
         Place(file: source.name, line: mark.line, column: mark.column, path: path)
     }
 
-    func report(_ problem: PlaybookProblem, at place: Place) { found.insert(error(problem, at: place)) }
+    func report(_ problem: PlaybookProblem, at place: Place) {
+        let error = error(problem, at: place)
+        // Two keys of one section may both need the same value.
+        if !found.contains(error) { found.append(error) }
+    }
 
     func report(_ problem: PlaybookProblem, at mark: TextMark) { report(problem, at: place(mark, path: "")) }
+
+    /// Reports what concerns the file as a whole.
+    func report(_ problem: PlaybookProblem) {
+        found.append(PlaybookError(file: source.name, place: nil, problem: problem, excerpt: nil))
+    }
 
     private func error(_ problem: PlaybookProblem, at place: Place) -> PlaybookError {
         let excerpt = source.excerpt(line: place.line, column: place.column)
@@ -48,10 +60,9 @@ final class Findings {
     private func hint(for unknown: UnknownKey) -> PlaybookProblem.UnknownKeyHint {
         if unknown.key.lowercased().contains("pass") { return .passwordsStandElsewhere }
         if let near = Spelling.nearest(to: unknown.key, among: unknown.known) { return .didYouMean(near) }
-        switch sectionsKnowing[unknown.key]?.first {
-        case "": return .belongsAtTop
-        case let section?: return .belongsUnder(section)
-        case nil: return .known(unknown.known)
+        guard let sections = sectionsKnowing[unknown.key], let section = sections.first, Set(sections).count == 1 else {
+            return .known(unknown.known)
         }
+        return section.isEmpty ? .belongsAtTop : .belongsUnder(section)
     }
 }

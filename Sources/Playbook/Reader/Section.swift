@@ -19,7 +19,7 @@ final class Section {
     /// Reads nothing and reports nothing: only to learn the keys of a section that is not there.
     private let isSilent: Bool
     private var known: [String] = []
-    private var absent: [(key: String, example: String)] = []
+    private var absent: [(key: String, hint: String)] = []
     private var ignoresOtherKeys = false
 
     private init(_ entries: [YAMLNode.Entry], at place: Place, _ findings: Findings, isSilent: Bool = false) {
@@ -32,7 +32,9 @@ final class Section {
     /// Reads the whole file.
     static func read<Value>(root: YAMLNode, _ findings: Findings, _ read: (Section) -> Value?) -> Value? {
         guard case .mapping(let entries) = root.content else {
-            if let found = description(of: root.content) {
+            if case .null = root.content {
+                findings.report(.empty)
+            } else if let found = description(of: root.content) {
                 let expected = PlaybookProblem.unexpected(
                     expected: "keys and values", found: found, hint: "a playbook begins with `procedure: add-spock-node`")
                 findings.report(expected, at: root.mark)
@@ -47,7 +49,7 @@ final class Section {
     /// The value of `key`, which must be there; `example` is shown where it is not.
     func required<Value>(_ key: String, _ scalar: Scalar<Value>, example: String) -> Located<Value>? {
         guard let entry = ask(key) else {
-            absent.append((key, example))
+            absent.append((key, "add `\(key): \(example)`"))
             return nil
         }
         return read(entry, scalar)
@@ -92,7 +94,8 @@ final class Section {
         guard let entry = ask(key) else {
             let inside = Section([], at: place(of: key), findings, isSilent: true)
             _ = inside.finish(read)
-            absent.append((key, inside.known.isEmpty ? "…" : "{\(inside.known.joined(separator: ", "))}"))
+            let needed = inside.absent.isEmpty ? inside.known : inside.absent.map(\.key)
+            absent.append((key, "add the section `\(key):` with \(needed.joined(separator: ", "))"))
             return nil
         }
         return section(entry, read)
@@ -111,7 +114,7 @@ final class Section {
         _ key: String, _ name: Scalar<String>, example: String, _ read: (Located<String>, Section) -> Value?
     ) -> [Value]? {
         guard let entry = ask(key) else {
-            absent.append((key, example))
+            absent.append((key, "add the section `\(key):` with for example `\(example)`"))
             return nil
         }
         let path = path(of: key), keyPlace = findings.place(entry.keyMark, path: path)
@@ -189,7 +192,7 @@ final class Section {
         }
         // A misspelled key is one mistake, not an unknown key and a missing one.
         let meant = Set(unknown.compactMap { Spelling.nearest(to: $0.key, among: known) })
-        for (key, example) in absent where !meant.contains(key) { report(.missing(key, example: example), at: place) }
+        for (key, hint) in absent where !meant.contains(key) { report(.missing(key, hint: hint), at: place) }
         return value
     }
 

@@ -6,7 +6,7 @@ struct SourceText {
     let lines: [[Unicode.Scalar]]
 
     /// A playbook is a few kilobytes; more than this is some other file.
-    static let limit = ByteCount(bytes: 1 << 20)
+    static let limit = ByteCount(bytes: 256 << 10)
 
     init(_ text: String, name: String) {
         self.name = name
@@ -47,9 +47,9 @@ struct SourceText {
 
     static func text(of lines: [[Unicode.Scalar]]) -> String {
         var scalars = String.UnicodeScalarView()
-        for line in lines {
+        for (index, line) in lines.enumerated() {
+            if index > 0 { scalars.append("\n") }
             scalars.append(contentsOf: line)
-            scalars.append("\n")
         }
         return String(scalars)
     }
