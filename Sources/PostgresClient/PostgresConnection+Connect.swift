@@ -34,6 +34,7 @@ extension PostgresConnection {
         func finished<Value>(_ outcome: OffLoop<Value>) throws -> Value {
             switch outcome {
             case .done(let value): return value
+            case .impossible(let why): throw PostgresError.cannotConnect(node: node, message: "no resources on this machine: \(why)")
             case .stopped(.cancelled): throw CancellationError()
             case .stopped:
                 throw DeadlineExceeded(
@@ -52,7 +53,7 @@ extension PostgresConnection {
             // The socket changes when libpq goes on to another address.
             let readiness: EventLoop.Readiness = polling == PGRES_POLLING_READING ? .readable : .writable
             let wake = await sleep(until: deadline, watching: (handle.socket, readiness))
-            guard wake == .signalled else { return try finished(.stopped(wake)) }
+            guard wake == .signalled else { return try finished(OffLoop<Void>.stopped(wake)) }
             polling = try finished(await offLoop(until: deadline) { PQconnectPoll(handle.pointer) })
         }
         guard PQsetnonblocking(handle.pointer, 1) == 0 else {

@@ -14,7 +14,7 @@ extension PostgresConnection {
     }
 
     /// Time for the server to react to a cancel request before its connection is closed.
-    static let grace: Duration = .seconds(2)
+    static let grace: Duration = .seconds(5)
 
     /// Runs a statement on a connection that is this caller's to use.
     func run(_ sql: SQL, asScript: Bool = false, deadline: Deadline, heedingCancellation: Bool = true) async throws -> [Rows] {
@@ -106,9 +106,11 @@ extension PostgresConnection {
         guard self.handle === handle else { return "the connection was closed" }
         let grace = Deadline.after(PostgresConnection.grace)
         // Not before PQcancel has returned has the server passed the request on; later it could hit the next statement.
-        switch await offLoop(until: grace, heedingCancellation: false, handle.cancelRequest()) {
+        let cancelled = await offLoop(until: grace, heedingCancellation: false, handle.cancelRequest())
+        guard self.handle === handle else { return "the connection was closed" }
+        switch cancelled {
         case .done(nil): break
-        case .done(let failure?): return giveUp("the cancel request failed: \(failure)")
+        case .done(let failure?), .impossible(let failure): return giveUp("the cancel request failed: \(failure)")
         case .stopped: return giveUp("the server took no cancel request")
         }
         var outcome = Outcome()

@@ -164,7 +164,7 @@ import Testing
     @Test func `is cancelled over TLS as well`() async throws {
         let server = try await TestServer.shared.value
         let connection = try await server.connect(server.onTCP("encrypted").with("sslmode", "require"))
-        let error = await #expect(throws: DeadlineExceeded.self) { try await connection.query("SELECT pg_sleep(120)", deadline: .after(.milliseconds(200))) }
+        let error = await #expect(throws: DeadlineExceeded.self) { try await connection.query("SELECT pg_sleep(120)", deadline: .after(.seconds(3))) }
         #expect(error?.lastSeen == "cancelled")
     }
 
@@ -190,9 +190,9 @@ import Testing
         defer { silent.close() }
         let dsn = Conninfo(["host": "127.0.0.1", "port": "\(silent.port)", "password": "hush"])
         let error = await #expect(throws: DeadlineExceeded.self) {
-            try await PostgresConnection.connect(to: dsn, node: "n1", deadline: .after(.seconds(2)))
+            try await PostgresConnection.connect(to: dsn, node: "n1", deadline: .after(.seconds(5)))
         }
-        #expect(error?.description == "gave up after 2 s waiting for n1 to accept a connection (host=127.0.0.1 port=\(silent.port)) (last seen: negotiating TLS)")
+        #expect(error?.description == "gave up after 5 s waiting for n1 to accept a connection (host=127.0.0.1 port=\(silent.port)) (last seen: negotiating TLS)")
     }
 
     @Test func `to one host after the other tells of those that failed`() async throws {
@@ -201,7 +201,7 @@ import Testing
         defer { silent.close() }
         let dsn = Conninfo(["host": "127.0.0.1,127.0.0.1", "port": "\(free.port),\(silent.port)", "sslmode": "disable"])
         let error = await #expect(throws: DeadlineExceeded.self) {
-            try await PostgresConnection.connect(to: dsn, node: "n1", deadline: .after(.seconds(2)))
+            try await PostgresConnection.connect(to: dsn, node: "n1", deadline: .after(.seconds(5)))
         }
         #expect(error?.lastSeen?.hasPrefix(
             "connected, the server says nothing; before: connection to server at \"127.0.0.1\", port \(free.port) failed: Connection refused") == true)
