@@ -101,7 +101,7 @@ public enum MeshChecks {
     }
 
     /// The source's replication sets can be made again.
-    public static func tables(of source: NodeName, in mesh: MeshView) -> [Finding] {
+    public static func tables(of source: NodeName, in mesh: MeshView) -> [MeshFinding] {
         guard let refused = mesh.states[source]?.refusedTables, !refused.isEmpty else { return [] }
         return [.tablesRefused(source, refused)]
     }

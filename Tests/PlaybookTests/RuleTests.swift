@@ -77,7 +77,7 @@ import Testing
             p.yaml:30:3: error: copy.repository: "address" is missing
               repository:
               ^
-            HINT: add `address: 10.77.0.10`
+            HINT: add `address: 10.77.0.20`
             """),
         Mistake("transaction_grace: 0ms\n  window_limit: 2min", "transaction_grace: 30s", """
             p.yaml:42:22: error: handover.transaction_grace: the window is over before the transactions' grace is

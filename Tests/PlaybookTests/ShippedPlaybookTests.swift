@@ -54,7 +54,7 @@ import Testing
         #expect(named != whole)
         #expect(try Examples.addSpockNode(named).subscriptions.name?.description == "sub_{provider}_{subscriber}")
 
-        let host = "    host: repo\n", address = "    address: 10.77.0.10\n"
+        let host = "    host: repo\n", address = "    address: 10.77.0.20\n"
         let shared = whole.replacing(host, with: "").replacing(address, with: "")
             .replacing("  repository:\n", with: "", maxReplacements: 1).replacing("  # repository:\n  #   shared:", with: "  repository:\n    shared:")
         guard case .shared(let directory) = try Examples.addSpockNode(shared).copy.repository else {

@@ -147,7 +147,7 @@ import Testing
         #expect(limits.map(\.setting) == ["max_replication_slots", "max_replication_slots", "max_wal_senders", "max_worker_processes"])
         #expect(limits.map(\.needed) == [3, 6, 3, 8])
         #expect(limits.map(\.found) == [10, 10, 10, 16])
-        let finding = Finding.limit(MeshLimit(node: "n4", setting: "max_wal_senders", needed: 3, found: 2, sum: "1 sender for each of 3 peers"))
+        let finding = MeshFinding.limit(MeshLimit(node: "n4", setting: "max_wal_senders", needed: 3, found: 2, sum: "1 sender for each of 3 peers"))
         #expect(finding.description == """
             n4: max_wal_senders is 2, 3 are needed (1 sender for each of 3 peers)
             HINT: set max_wal_senders to at least 3 and restart n4

@@ -59,7 +59,7 @@ extension Playbook.AddSpockNode {
 
         init?(_ section: Section, osUser: Located<String>?) {
             let ssh = section.required("host", .ssh, example: "repo")
-            let address = section.required("address", .address, example: "10.77.0.10")
+            let address = section.required("address", .address, example: "10.77.0.20")
             let path = section.optional("path", .path, default: "/var/lib/pgbackrest")
             let user = section.optional("user", .osUser)
             guard let ssh, let address, let path, let user,
