@@ -2,8 +2,6 @@ internal import EventLoop
 
 /// What Spock's operations refuse, on which node, and what to do then.
 public enum SpockError: Error, Sendable, CustomStringConvertible {
-    case notANode(node: String)
-    case notLoaded(node: String)
     case readOnlyModeRefused(node: String, mode: ReadOnlyMode, version: SpockVersion)
     case reloadFailed(node: String)
     case slotCreationBlocked(node: String, slot: SlotName, blockers: [SlotBlocker], budget: Duration)
@@ -18,8 +16,6 @@ public enum SpockError: Error, Sendable, CustomStringConvertible {
     /// What happened, and where.
     public var fact: String {
         switch self {
-        case .notANode(let node): "\(node): this database is no node of a Spock mesh"
-        case .notLoaded(let node): "\(node): Spock is not loaded"
         case .readOnlyModeRefused(let node, .all, let version):
             "\(node): spock.readonly = 'all' is refused on Spock \(version), which discards the transaction being applied at that moment for good"
         case .readOnlyModeRefused(let node, let mode, let version):
@@ -45,8 +41,6 @@ public enum SpockError: Error, Sendable, CustomStringConvertible {
     /// What to do.
     public var hint: String {
         switch self {
-        case .notANode: "connect to the database that is a node, or create one with spock.node_create"
-        case .notLoaded: "put spock into shared_preload_libraries and restart"
         case .readOnlyModeRefused(_, _, let version): "use '\(ReadOnlyMode.closingClients(on: version).rawValue)'"
         case .reloadFailed: "look into the server's log; nothing was changed but postgresql.auto.conf"
         case .slotCreationBlocked: "end them, or COMMIT PREPARED / ROLLBACK PREPARED them, and run again; no slot is left behind"

@@ -35,7 +35,7 @@ struct IdentityTests {
         #expect(try await n1.state(deadline: soon).local?.name == "n9")
     }
 
-    @Test func `a promoted clone is read, and its identity taken off it, without Spock being loaded`() async throws {
+    @Test func `a physical copy is read, and its identity taken off it, without Spock being loaded`() async throws {
         let mesh = try await TestMesh(servers: 2)
         let sessions = try await mesh.sessions()
         try await mesh.join([0, 1], sessions, tables: ["CREATE TABLE public.t (id int PRIMARY KEY)"])

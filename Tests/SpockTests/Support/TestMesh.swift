@@ -109,7 +109,7 @@ final class TestMesh: Sendable {
         try await PostgresConnection.connect(to: dsn(index, database: database), node: "n\(index + 1)", deadline: .after(.seconds(60)))
     }
 
-    /// A physical copy of a server, promoted, which runs without Spock.
+    /// A physical copy of a server, started as a primary, which runs without Spock.
     func clone(_ index: Int) async throws -> SpockSession {
         let port = try freePorts(1)[0]
         try guardian.lifeline.fileHandleForWriting.write(contentsOf: Data("clone \(port) \(ports[index])\n".utf8))
