@@ -48,7 +48,7 @@ extension PostgresConnection {
         // PQconnectPoll resolves the next host's name, and reads password and certificate files: off the loop, too.
         var polling = handle.isBad ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING
         while polling != PGRES_POLLING_OK {
-            guard polling != PGRES_POLLING_FAILED else { throw ConnectFailure(handle, conninfo).error(node: node) }
+            guard polling != PGRES_POLLING_FAILED, handle.socket >= 0 else { throw ConnectFailure(handle, conninfo).error(node: node) }
             progress = handle.progress
             // The socket changes when libpq goes on to another address.
             let readiness: EventLoop.Readiness = polling == PGRES_POLLING_READING ? .readable : .writable
