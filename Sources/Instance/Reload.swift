@@ -38,7 +38,7 @@ extension Instance {
     /// `pg_ctl reload` succeeds whatever the files say, so the files are checked first: with an error in them nothing is
     /// reloaded, because a server would take half of it.
     /// - Parameters:
-    ///   - expecting: settings that the files give now, with the text of their values; each must come into force, or wait for a restart.
+    ///   - expecting: settings that the files give now, with the text of their values; each must come into force, or wait for a restart. Before 9.5, where the server does not show its files, they are not looked at.
     ///   - connection: to this instance, as a superuser.
     /// - Throws: ``InstanceError/configurationRefused(node:problems:)``, ``InstanceError/notInForce(node:settings:)``,
     ///   ``InstanceError/cannotReload(node:host:output:)``.
