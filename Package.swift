@@ -33,7 +33,9 @@ let package = Package(
         layer("RemoteHost", below: ["EventLoop", "CLibSSH2", "CEpoll"]),
         .testTarget(name: "RemoteHostTests", dependencies: ["RemoteHost", "EventLoop"], swiftSettings: settings),
         layer("PostgresClient", below: ["EventLoop", "CLibPQ"]),
-        .testTarget(name: "PostgresClientTests", dependencies: ["PostgresClient", "EventLoop"], swiftSettings: settings),
+        .testTarget(
+            name: "PostgresClientTests", dependencies: ["PostgresClient", "EventLoop"],
+            resources: [.copy("Support/tls-records.py")], swiftSettings: settings),
         layer("PostgresConfig"),
         layer("Run", below: ["EventLoop"]),
         layer("Playbook", below: [.product(name: "Yams", package: "Yams")]),

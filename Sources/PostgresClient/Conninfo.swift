@@ -20,7 +20,7 @@ public struct Conninfo: Sendable, Hashable, CustomStringConvertible, CustomDebug
     /// Reads `keyword=value` pairs or a `postgresql://` URI, as libpq does; options come in libpq's order.
     /// - Throws: ``ConninfoError``.
     public init(parsing text: String) throws {
-        guard !text.utf8.contains(0) else { throw ConninfoError(message: "a connection string cannot hold a NUL byte") }
+        guard !holdsNul(text) else { throw ConninfoError(message: "a connection string cannot hold a NUL byte") }
         var message: UnsafeMutablePointer<CChar>?
         guard let parsed = PQconninfoParse(text, &message) else {
             defer { PQfreemem(message) }

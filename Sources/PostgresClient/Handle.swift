@@ -5,6 +5,8 @@ import Glibc
 final class Handle: @unchecked Sendable {
     let pointer: OpaquePointer
     private(set) var notices: [Notice] = []
+    /// What libpq said when reading failed; later calls add noise to its message.
+    private(set) var whyLost: String?
 
     /// Begins a connection. Blocks as long as names are resolved.
     init?(_ parameters: [(keyword: String, value: String)]) {
@@ -48,7 +50,10 @@ final class Handle: @unchecked Sendable {
         repeat {
             var socket = pollfd(fd: PQsocket(pointer), events: Int16(POLLIN), revents: 0)
             more = PQsslInUse(pointer) == 1 && poll(&socket, 1, 0) == 1
-            guard PQconsumeInput(pointer) == 1 else { return false }
+            guard PQconsumeInput(pointer) == 1 else {
+                whyLost = message
+                return false
+            }
         } while more
         return true
     }
@@ -57,7 +62,7 @@ final class Handle: @unchecked Sendable {
     /// - Throws: ``PostgresError/cannotSend(node:message:)`` for what a server cannot be told.
     func text(of sql: SQL, node: String) throws -> String {
         func quoted(_ value: String, by quote: (OpaquePointer?, UnsafePointer<CChar>?, Int) -> UnsafeMutablePointer<CChar>?) throws -> String {
-            guard !value.utf8.contains(0) else { throw Handle.nul(in: "a quoted name or literal", node: node) }
+            guard !holdsNul(value) else { throw Handle.nul(in: "a quoted name or literal", node: node) }
             guard let escaped = quote(pointer, value, value.utf8.count) else {
                 throw PostgresError.cannotSend(node: node, message: message)
             }
@@ -67,8 +72,8 @@ final class Handle: @unchecked Sendable {
         let text = try sql.text(
             quoteIdentifier: { try quoted($0, by: PQescapeIdentifier) },
             quoteLiteral: { value, _ in try quoted(value, by: PQescapeLiteral) })
-        guard !text.utf8.contains(0) else { throw Handle.nul(in: "the statement", node: node) }
-        if let index = sql.parameters.firstIndex(where: { $0?.utf8.contains(0) == true }) {
+        guard !holdsNul(text) else { throw Handle.nul(in: "the statement", node: node) }
+        if let index = sql.parameters.firstIndex(where: { $0.map(holdsNul) == true }) {
             throw Handle.nul(in: "the value of $\(index + 1)", node: node)
         }
         return text
@@ -87,6 +92,11 @@ final class Handle: @unchecked Sendable {
 
     /// Hands over a text of several statements, as one simple query.
     func send(script text: String) -> Bool { PQsendQuery(pointer, text) == 1 }
+}
+
+/// A C string would end there.
+func holdsNul(_ text: String) -> Bool {
+    text.utf8.withContiguousStorageIfAvailable { bytes in bytes.baseAddress.map { memchr($0, 0, bytes.count) != nil } ?? false } ?? text.utf8.contains(0)
 }
 
 /// Lends `texts` as C strings, NULL for `nil` and at the end.

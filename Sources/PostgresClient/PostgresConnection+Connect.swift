@@ -25,7 +25,7 @@ extension PostgresConnection {
         var given = conninfo
         for (keyword, value) in PostgresConnection.defaults where given[keyword, default: ""].isEmpty { given[keyword] = value }
         given["client_encoding"] = "UTF8"
-        for (keyword, value) in given.options where keyword.utf8.contains(0) || value.utf8.contains(0) {
+        for (keyword, value) in given.options where holdsNul(keyword) || holdsNul(value) {
             throw PostgresError.cannotConnect(node: node, message: "the value of \(keyword) holds a NUL byte")
         }
         let parameters = given.options
@@ -34,6 +34,7 @@ extension PostgresConnection {
         func finished<Value>(_ outcome: OffLoop<Value>) throws -> Value {
             switch outcome {
             case .done(let value): return value
+            case .impossible(let why): throw PostgresError.cannotConnect(node: node, message: "no resources on this machine: \(why)")
             case .stopped(.cancelled): throw CancellationError()
             case .stopped:
                 throw DeadlineExceeded(
@@ -47,12 +48,12 @@ extension PostgresConnection {
         // PQconnectPoll resolves the next host's name, and reads password and certificate files: off the loop, too.
         var polling = handle.isBad ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING
         while polling != PGRES_POLLING_OK {
-            guard polling != PGRES_POLLING_FAILED else { throw ConnectFailure(handle, conninfo).error(node: node) }
+            guard polling != PGRES_POLLING_FAILED, handle.socket >= 0 else { throw ConnectFailure(handle, conninfo).error(node: node) }
             progress = handle.progress
             // The socket changes when libpq goes on to another address.
             let readiness: EventLoop.Readiness = polling == PGRES_POLLING_READING ? .readable : .writable
             let wake = await sleep(until: deadline, watching: (handle.socket, readiness))
-            guard wake == .signalled else { return try finished(.stopped(wake)) }
+            guard wake == .signalled else { return try finished(OffLoop<Void>.stopped(wake)) }
             polling = try finished(await offLoop(until: deadline) { PQconnectPoll(handle.pointer) })
         }
         guard PQsetnonblocking(handle.pointer, 1) == 0 else {
@@ -80,7 +81,7 @@ extension Conninfo {
 
 extension Handle {
     func parameterStatus(_ name: String) -> String? {
-        guard !name.utf8.contains(0) else { return nil }
+        guard !holdsNul(name) else { return nil }
         return PQparameterStatus(pointer, name).map { String(cString: $0) }
     }
 
@@ -94,8 +95,9 @@ extension Handle {
             case CONNECTION_AUTH_OK: "authenticated, the session is starting"
             default: "connecting"
             }
-        let message = message
-        return message.isEmpty ? state : "\(state); before: \(message)"
+        // libpq writes "connection to … failed: " before it knows, for each attempt.
+        let failures = String(cString: PQerrorMessage(pointer)).split(separator: "\n").filter { !trimmed(String($0)).hasSuffix(":") }
+        return failures.isEmpty ? state : "\(state); before: \(excerpt(failures.joined(separator: "; "), limit: 1_000))"
     }
 
     /// libpq's own socket directory, for which `.pgpass` says `localhost`.
@@ -125,7 +127,7 @@ extension ConnectFailure {
         if let file = options["passfile"], !file.isEmpty { passfile = file }
         var status = stat()
         if stat(passfile, &status) == 0 { passfileState = status.st_mode & 0o77 == 0 ? .readable : .other(mode: UInt32(status.st_mode) & 0o777) }
-        guard PQconnectionUsedPassword(handle.pointer) == 1 else { return }
+        guard !lacksPassword, PQconnectionUsedPassword(handle.pointer) == 1 else { return }
         let inUse = options["password"] ?? ""
         source =
             if inUse.isEmpty { .file }

@@ -14,7 +14,7 @@ extension PostgresConnection {
     }
 
     /// Time for the server to react to a cancel request before its connection is closed.
-    static let grace: Duration = .seconds(2)
+    static let grace: Duration = .seconds(5)
 
     /// Runs a statement on a connection that is this caller's to use.
     func run(_ sql: SQL, asScript: Bool = false, deadline: Deadline, heedingCancellation: Bool = true) async throws -> [Rows] {
@@ -59,9 +59,10 @@ extension PostgresConnection {
             case .lost: throw lost
             case .end:
                 guard handle.isBad else { return nil }
-                let last = outcome.serverError
-                let message = last.map { ["\($0.severity): \($0.message)", $0.detail, $0.hint].compactMap(\.self).joined(separator: "; ") }
-                throw lose(message.map { trimmed($0) } ?? handle.message, code: last?.code)
+                // libpq's own errors have no code, and say less than what it said first.
+                guard let last = outcome.serverError, !last.code.isEmpty else { throw lose(handle.whyLost ?? handle.message) }
+                let words = ["\(last.severity): \(last.message)", last.detail, last.hint].compactMap(\.self)
+                throw lose(words.joined(separator: "; "), code: last.code)
             }
         }
     }
@@ -73,7 +74,6 @@ extension PostgresConnection {
         case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH: outcome.isCopy = true
         default:
             let error = PostgresError.ServerError(answer.pointer, statement: statement)
-            // A lost connection gives a second one, libpq's own, which has no code and says less.
             if outcome.serverError == nil { outcome.serverError = error }
         }
     }
@@ -96,7 +96,7 @@ extension PostgresConnection {
     }
 
     private func lostNow(_ handle: Handle) -> Next {
-        lose(handle.message)
+        lose(handle.whyLost ?? handle.message)
         return .lost
     }
 
@@ -106,9 +106,11 @@ extension PostgresConnection {
         guard self.handle === handle else { return "the connection was closed" }
         let grace = Deadline.after(PostgresConnection.grace)
         // Not before PQcancel has returned has the server passed the request on; later it could hit the next statement.
-        switch await offLoop(until: grace, heedingCancellation: false, handle.cancelRequest()) {
+        let cancelled = await offLoop(until: grace, heedingCancellation: false, handle.cancelRequest())
+        guard self.handle === handle else { return "the connection was closed" }
+        switch cancelled {
         case .done(nil): break
-        case .done(let failure?): return giveUp("the cancel request failed: \(failure)")
+        case .done(let failure?), .impossible(let failure): return giveUp("the cancel request failed: \(failure)")
         case .stopped: return giveUp("the server took no cancel request")
         }
         var outcome = Outcome()

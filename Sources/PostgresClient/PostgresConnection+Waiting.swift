@@ -1,5 +1,5 @@
-internal import Dispatch
 internal import EventLoop
+import Glibc
 import Synchronization
 
 /// A caller who waits on the connection, and what has to be taken back when it wakes.
@@ -12,7 +12,11 @@ struct Sleeper {
 enum Wake { case signalled, deadline, cancelled }
 
 /// What a blocking call off the loop came to.
-enum OffLoop<Value> { case done(Value), stopped(Wake) }
+enum OffLoop<Value> {
+    case done(Value), stopped(Wake)
+    /// This process has no thread or descriptor left for it.
+    case impossible(String)
+}
 
 extension PostgresConnection {
     func number() -> Int {
@@ -66,14 +70,23 @@ extension PostgresConnection {
     func offLoop<Value: Sendable>(
         until deadline: Deadline, heedingCancellation: Bool = true, _ work: @escaping @Sendable () -> Value
     ) async -> OffLoop<Value> {
+        // The thread closes its end when it is done, which wakes the loop itself: a task that only wakes us would first
+        // have to find a place among all other tasks.
+        var ends: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else { return .impossible(String(cString: strerror(errno))) }
+        let (reading, writing) = (ends[0], ends[1])
+        defer { closeDescriptor(reading) }
         let result = Result<Value>()
-        let wake = await sleep(until: deadline, heedingCancellation: heedingCancellation) { caller in
-            blockingCalls.async {
-                let value = work()
-                result.value.withLock { $0 = value }
-                Task { await self.wake(caller, .signalled) }
-            }
+        let failure = onNewThread {
+            let value = work()
+            result.value.withLock { $0 = value }
+            closeDescriptor(writing)
         }
+        if let failure {
+            closeDescriptor(writing)
+            return .impossible(failure)
+        }
+        let wake = await sleep(until: deadline, heedingCancellation: heedingCancellation, watching: (reading, .readable))
         guard wake == .signalled, let value = result.value.withLock({ $0 }) else { return .stopped(wake) }
         return .done(value)
     }
@@ -83,4 +96,28 @@ extension PostgresConnection {
     }
 }
 
-private let blockingCalls = DispatchQueue(label: "pggraft.libpq", attributes: .concurrent)
+/// Runs `work` on a thread of its own. A pool would do for calls that end soon; a cancel request to a frozen server does
+/// not, and a handful of those would hold up everyone else's.
+/// - Returns: why there is no thread for it.
+private func onNewThread(_ work: @escaping @Sendable () -> Void) -> String? {
+    final class Work: Sendable {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+    let boxed = Unmanaged.passRetained(Work(work))
+    var thread = pthread_t()
+    let failure = pthread_create(&thread, nil, { work in
+        guard let work else { return nil }
+        Unmanaged<Work>.fromOpaque(work).takeRetainedValue().run()
+        return nil
+    }, boxed.toOpaque())
+    guard failure == 0 else {
+        boxed.release()
+        return String(cString: strerror(failure))
+    }
+    pthread_detach(thread)
+    return nil
+}
+
+/// `close(2)`, which inside the actor would be ``PostgresConnection/close()``.
+private func closeDescriptor(_ descriptor: Int32) { close(descriptor) }

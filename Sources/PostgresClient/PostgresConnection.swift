@@ -44,7 +44,7 @@ public actor PostgresConnection {
     /// Runs one statement; its parameters go beside the text, never into it.
     ///
     /// - Throws: ``PostgresError``; `DeadlineExceeded` and `CancellationError` after the statement was cancelled on the
-    ///   server, or, where that fails within two seconds, the connection closed; ``UnexpectedAnswer``.
+    ///   server, or, where that fails within five seconds, the connection closed; ``UnexpectedAnswer``.
     @discardableResult
     public func query(_ sql: SQL, deadline: Deadline) async throws -> Rows {
         try await inTurn(for: nil, sql, deadline: deadline) {

@@ -56,9 +56,9 @@ public enum PostgresError: Error, Sendable, CustomStringConvertible {
         switch self {
         case .server(let node, let error):
             "\(node): \(error.severity): \(error.message) (SQLSTATE \(error.code))"
-                + (error.detail.map { "\n  DETAIL: \($0)" } ?? "") + (error.hint.map { "\n  HINT: \($0)" } ?? "")
-                + (error.context.map { "\n  CONTEXT: \($0)" } ?? "")
-                + (error.statement.isEmpty ? "" : "\n  STATEMENT: \(excerpt(error.statement))")
+                + (error.detail.map { "\nDETAIL: \($0)" } ?? "") + (error.hint.map { "\nHINT: \($0)" } ?? "")
+                + (error.context.map { "\nCONTEXT: \($0)" } ?? "")
+                + (error.statement.isEmpty ? "" : "\nSTATEMENT: \(excerpt(error.statement))")
         case .cannotConnect(let node, let message, _): "\(node): cannot connect to PostgreSQL: \(message)"
         case .connectionLost(let node, let message, _): "\(node): connection to PostgreSQL lost: \(message)"
         case .cannotSend(let node, let message): "\(node): statement not sent: \(message)"

@@ -7,7 +7,7 @@
 /// let show: SQL = "SELECT * FROM spock.sub_show_status(\(name))"   // … sub_show_status($1)
 /// let drop: SQL = "DROP TABLE \(identifier: "my table")"           // DROP TABLE "my table"
 /// ```
-public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation, CustomStringConvertible {
+public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation, CustomStringConvertible, CustomReflectable {
     enum Piece: Sendable, Hashable {
         case text(String), identifier(String)
         /// `shown` is what people see of the value.
@@ -64,6 +64,8 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation, CustomS
         let values = shown.enumerated().map { "$\($0.offset + 1) = \($0.element.map(SQL.quoteLiteral) ?? "NULL")" }
         return shownText + "  -- " + values.joined(separator: ", ")
     }
+
+    public var customMirror: Mirror { Mirror(self, children: ["description": description]) }
 
     // As PQescapeIdentifier and PQescapeLiteral do it. Scalars, not characters: a quote followed by a combining mark is
     // one Character, and would be missed.

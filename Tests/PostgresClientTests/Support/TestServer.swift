@@ -11,6 +11,8 @@ final class TestServer: Sendable {
     static let shared = Task { try await TestServer() }
 
     static let alicesPassword = #"pa:ss "wörd" \'quoted'"#
+    /// The same as a field of a password file.
+    static let alicesPasswordField = alicesPassword.replacing(#"\"#, with: #"\\"#).replacing(":", with: #"\:"#)
 
     let directory: String
     let port: UInt16
@@ -63,6 +65,7 @@ final class TestServer: Sendable {
         ssl_cert_file = '$dir/server.crt'
         fsync = off
         timezone = 'UTC'
+        max_connections = 200
         END
         cat >data/pg_hba.conf <<END
         local   all all                    trust
@@ -89,6 +92,15 @@ final class TestServer: Sendable {
             """, deadline: soon)
         try await first.query("CREATE DATABASE trusting OWNER trusting", deadline: soon)
         await first.close()
+        try write("127.0.0.1:\(port):postgres:alice:\(Self.alicesPasswordField)\n", to: "pgpass")
+        try write("[grafted]\nhost=127.0.0.1\nport=\(port)\ndbname=postgres\nuser=alice\npassword=\(Self.alicesPassword)\n", to: "services")
+    }
+
+    /// A file of this server's directory, for its owner only.
+    private func write(_ text: String, to name: String) throws {
+        let written = FileManager.default.createFile(
+            atPath: "\(directory)/\(name)", contents: Data(text.utf8), attributes: [.posixPermissions: 0o600])
+        guard written else { throw POSIXError(.EIO) }
     }
 
     /// The superuser on the unix socket.
