@@ -10,6 +10,7 @@ import Testing
     @Test("starts, is found by its port, restarts with the options it had, and stops")
     func lifecycle() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1")
         #expect(n1.manager == .pgCtl)
         #expect(n1.version == .postgres(15))
@@ -55,6 +56,7 @@ import Testing
     ])
     func cannotStart(settings: String, hba: String, said: String) async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1", settings: settings)
         try await area.host.write(Array(hba.utf8), to: n1.dataDirectory / "pg_hba.conf", as: "postgres", deadline: soon)
         let error = await #expect(throws: InstanceError.self) { try await n1.start(deadline: soon) }
@@ -68,6 +70,7 @@ import Testing
     @Test("that was killed has left a pid file of a dead process, and one of another process is as good as dead")
     func stale() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1")
         let dead = try await n1.start(deadline: soon)
         try await area.host.require(Command("kill", "-KILL", "\(dead.pid)"), deadline: soon)
@@ -91,6 +94,7 @@ import Testing
     @Test("reloads what is right, refuses what is wrong, and says what waits for a restart")
     func reload() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1")
         try await n1.start(deadline: soon)
         let connection = try await n1.connect()
@@ -131,6 +135,10 @@ import Testing
             try await edit.revert(on: area.host, as: "postgres", deadline: soon)
         }
 
+        // Useless without TLS, but no error: the lines behind it are in force.
+        _ = try await put("hostssl all all all reject\nlocal all nobody reject\n", at: files.hbaFile)
+        try await n1.reload(through: connection, deadline: soon)
+
         // A line that another one overrides does not come into force.
         _ = try await put("work_mem = 5MB\n", at: files.configFile)
         let overridden = await #expect(throws: InstanceError.self) {
@@ -151,6 +159,7 @@ import Testing
     @Test("a command line that overrides the files is told from them")
     func commandLine() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1", settings: "work_mem = '5MB'\n")
         try await area.host.require(
             Command(ScratchArea.binaries + "/pg_ctl", "start", "-w", "-D", n1.dataDirectory.path, "-l", (area.directory / "log").path, "-o", "-c work_mem=7MB")
@@ -167,6 +176,7 @@ import Testing
     @Test("once started, holds nothing of the channel it was started through")
     func channel() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1")
         var command = n1.startCommand(logTo: n1.defaultStartLog, word: "start", seconds: 100)
         // A pipe ends when nobody holds its other end.
@@ -180,6 +190,7 @@ import Testing
     @Test("that is asked for by a port nobody has is not found, and one without programs neither")
     func notFound() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let port = try ScratchArea.freePort()
         let nothing = await #expect(throws: InstanceError.self) { try await area.find(InstanceAddress(node: "n9", port: port)) }
         #expect(nothing?.description == """
