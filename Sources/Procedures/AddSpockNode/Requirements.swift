@@ -35,7 +35,7 @@ extension Seed {
 
     /// Runs one look; what it throws is a finding too.
     private func attempt(_ requirement: String, on place: String?, _ look: () async throws -> [Finding]) async -> [Finding] {
-        do { return try await look() } catch { return [Finding(requirement, on: place, error)] }
+        do { return try await look() } catch { return [Finding(notMet: requirement, on: place, because: error)] }
     }
 
     // MARK: Hosts
@@ -58,7 +58,7 @@ extension Seed {
                 reached.insert(name)
                 clocks.append((name, offset))
                 findings.append(Finding("host", on: name, text))
-            case .failure(let error): findings.append(Finding("host", on: name, error))
+            case .failure(let error): findings.append(Finding(notMet: "host", on: name, because: error))
             }
         }
         if let first = clocks.min(by: { $0.1 < $1.1 }), let last = clocks.max(by: { $0.1 < $1.1 }) {
@@ -94,7 +94,7 @@ extension Seed {
                     states[name] = state
                     findings.append(Finding("PostgreSQL", on: name, "\(version) with Spock \(state.version.map(\.description) ?? "")"))
                 }
-            case .failure(let error): findings.append(Finding("PostgreSQL", on: name, error))
+            case .failure(let error): findings.append(Finding(notMet: "PostgreSQL", on: name, because: error))
             }
         }
         let majors = Dictionary(grouping: states.keys) { name in states[name]?.limit("server_version_num").map { $0 / 10_000 } ?? 0 }
@@ -126,7 +126,7 @@ extension Seed {
             }
             return findings
         } catch {
-            return [Finding("mesh", on: nil, error)]
+            return [Finding(notMet: "mesh", on: nil, because: error)]
         }
     }
 
@@ -206,7 +206,7 @@ extension Seed {
             let settings = SettingsFile(content)
             for finding in try await layout().findArchiving(
                 ofCopy: newNode, mode: settings.value(of: "archive_mode") ?? "off", command: settings.value(of: "archive_command") ?? "") {
-                findings.append(Finding("archiving", on: newNode, finding))
+                findings.append(Finding(notMet: "archiving", on: newNode, because: finding))
             }
         }
         return findings
@@ -252,7 +252,7 @@ extension Seed {
 
     /// The new node reaches every node with the DSN it will subscribe by, and streams; the others reach its host.
     private func routeFindings(_ hosts: Set<String>, isUnderWay: Bool) async throws -> [Finding] {
-        let clone = try await instance(newNode), user = playbook.cluster.osUser
+        let user = playbook.cluster.osUser
         var findings: [Finding] = []
         for member in members {
             let answer = try await psql(on: newNode, try await dsn(of: member), "SELECT 1")
@@ -284,7 +284,6 @@ extension Seed {
                 findings.append(Finding("route", on: member, "reaches the host of \(newNode)"))
             }
         }
-        _ = clone
         return findings
     }
 
@@ -316,7 +315,7 @@ extension Seed {
             source: try await host(.source), target: try await host(.target), repository: repositoryHost == nil ? nil : try await host(.repository))
         var found = try await layout.findVersions(on: hosts, deadline: deadline)
         // Without the program nothing else can be asked.
-        guard found.isEmpty else { return found.map { Finding("pgBackRest", on: nil, $0) } }
+        guard found.isEmpty else { return found.map { Finding(notMet: "pgBackRest", on: nil, because: $0) } }
         found += try await layout.findConnections(on: hosts, deadline: deadline)
         found += try await layout.findRepository(on: hosts, databaseSize: try await databaseSize(), deadline: deadline)
         found += try await layout.findSharedDirectory(on: hosts, nonce: UUID().uuidString, deadline: deadline)
@@ -330,19 +329,14 @@ extension Seed {
             let version = try await layout.backRest(for: .source).installedVersion(on: hosts.source, deadline: deadline)
             return [Finding("pgBackRest", "\(version) on every host, repository \(layout.repository.path) on \(hostName(layout.repositoryRole)) is usable")]
         }
-        return found.map { Finding("pgBackRest", on: nil, $0) }
+        return found.map { Finding(notMet: "pgBackRest", on: nil, because: $0) }
     }
 }
 
 extension Finding {
-    /// An error, or another finding whose description is a fact and a hint.
-    init(_ requirement: String, on place: String?, _ error: any Sendable & CustomStringConvertible) {
-        let (fact, hint) = Finding.split("\(error)")
-        self.init(requirement, on: place, place.map { fact.dropping("\($0): ") } ?? fact, .notMet(hint: hint))
-    }
-
-    init(_ requirement: String, on place: String?, _ error: any Error) {
-        let (fact, hint) = Finding.split("\(error)")
+    /// An error, or another layer's finding: its description is a fact, and a hint behind it.
+    init(notMet requirement: String, on place: String?, because reason: Any) {
+        let (fact, hint) = Finding.split("\(reason)")
         self.init(requirement, on: place, place.map { fact.dropping("\($0): ") } ?? fact, .notMet(hint: hint))
     }
 
