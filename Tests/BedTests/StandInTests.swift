@@ -82,7 +82,7 @@ struct StandInTests {
         ("COPY app.bulk TO '/dev/null'", true),
         ("PREPARE p AS SELECT 1; EXECUTE p", true),
         ("SET spock.readonly = off; INSERT INTO app.events (seq) VALUES (0)", true),
-        // A hole of 5.0.11: the statement is a SELECT.
+        // A hole of 5.0.11 (read in its source, not measured): to it the statement is a SELECT.
         ("WITH w AS (INSERT INTO app.events (seq) VALUES (0) RETURNING 1) SELECT * FROM w", true),
         ("INSERT INTO app.events (seq) VALUES (1)", false),
         ("UPDATE app.bulk SET body = '' WHERE id = 1", false),
