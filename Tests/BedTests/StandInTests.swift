@@ -26,16 +26,14 @@ struct StandInTests {
         Set(try await Shell.run("grep -v '^#' \(Shell.fixtures)/contract/\(path)").split(separator: "\n").map(String.init))
     }
 
-    @Test(.enabled(if: Bed.hasDebianPostgres, "the real one is the contract"))
-    func `the stand-in gives what the real one gives, and leaves out what is listed`() async throws {
+    @Test func `the stand-in gives what the real one gives, and leaves out what is listed`() async throws {
         try await Bed.exclusively { bed in
             try await bed.mesh()
-            let real = try await Self.lines("spock-5.0.11.txt")
-            let leftOut = try await Self.lines("standin-leaves-out.txt")
+            let recorded = try await Self.lines("spock-5.0.11.txt")
             let given = Set(try await bed.psql("n1", try await Shell.run("cat \(Shell.fixtures)/contract/contract.sql")).split(separator: "\n").map(String.init))
-            #expect(given.subtracting(real) == [], "the stand-in has something of its own")
-            #expect(real.subtracting(given) == leftOut)
             #expect(given.count > 60)
+            #expect(given.subtracting(recorded) == [], "not in the record")
+            #expect(try await recorded.subtracting(given) == (bed.isStandIn ? Self.lines("standin-leaves-out.txt") : []))
         }
     }
 
@@ -84,7 +82,7 @@ struct StandInTests {
         ("COPY app.bulk TO '/dev/null'", true),
         ("PREPARE p AS SELECT 1; EXECUTE p", true),
         ("SET spock.readonly = off; INSERT INTO app.events (seq) VALUES (0)", true),
-        // A hole of 5.0.11: the statement is a SELECT.
+        // A hole of 5.0.11 (read in its source, not measured): to it the statement is a SELECT.
         ("WITH w AS (INSERT INTO app.events (seq) VALUES (0) RETURNING 1) SELECT * FROM w", true),
         ("INSERT INTO app.events (seq) VALUES (1)", false),
         ("UPDATE app.bulk SET body = '' WHERE id = 1", false),
