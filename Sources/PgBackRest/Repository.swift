@@ -77,6 +77,7 @@ public struct BackRestInstance: Sendable, Hashable {
 public enum BackRestCompression: String, Sendable, Hashable {
     case lz4
     case zst
+    case none
 }
 
 /// One copy: from where, over which repository, to where. Everything that goes into configuration files follows from it.

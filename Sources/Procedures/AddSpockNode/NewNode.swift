@@ -1,0 +1,119 @@
+import EventLoop
+import Instance
+import PgBackRest
+import Playbook
+import PostgresClient
+import PostgresConfig
+import RemoteHost
+import Run
+import Spock
+
+extension Seed {
+    /// The instance of `node`, found once.
+    func instance(_ node: String) async throws -> Instance {
+        if let known = instances[node] { return known }
+        let entry = try entry(node)
+        let host = try await access.host(node)
+        var address = InstanceAddress(node: node, user: playbook.cluster.osUser, port: entry.port)
+        address.dataDirectory = try entry.dataDirectory.map(path)
+        address.binDirectory = try entry.binDirectory.map(path)
+        if node == newNode {
+            address.dataDirectory = try path(playbook.newNode.dataDirectory)
+            address.version = try await instance(source).version
+        }
+        switch entry.service {
+        case .pgCtl: address.manager = .pgCtl
+        case .systemd(let unit): address.manager = .systemd(unit: unit)
+        case .pgCtlCluster, nil: break
+        }
+        let found = try await Instance.find(address, on: host, deadline: .after(.seconds(30)))
+        instances[node] = found
+        return found
+    }
+
+    nonisolated func entry(_ node: String) throws -> Playbook.Node {
+        if node == newNode { return playbook.newNode.node }
+        guard let entry = playbook.cluster[node] else { throw UnknownNode(name: node) }
+        return entry
+    }
+
+    /// How far the new node has come. Looks at its host, and at its server where that runs.
+    func cloneState(_ memory: Memory) async throws -> CloneState {
+        let clone = try await instance(newNode)
+        let deadline = Deadline.after(.seconds(30))
+        let directory = try await RestoredDirectory.inspect(clone.dataDirectory, on: clone.host, user: clone.user, deadline: deadline)
+        switch directory {
+        case .absent, .empty: return .empty
+        case .incomplete: return .partlyRestored
+        case .foreign:
+            throw Problem("\(newNode): \(clone.dataDirectory) holds files that are no PostgreSQL cluster", hint: "name an empty directory, or empty this one")
+        case .complete(let complete) where !complete.started: return .restored
+        case .complete: break
+        }
+        guard try await clone.status(deadline: deadline).isRunning else { return try await stoppedState(clone, deadline: deadline) }
+        let session = try await spock(newNode)
+        let state = try await session.state(deadline: deadline)
+        if state.isInRecovery { return .standby }
+        guard let local = state.local, state.extensionVersion != nil else {
+            let inherited: [OriginName] = try memory.recall(InheritedOrigins.key) ?? []
+            return state.origins.contains { $0.name.map(inherited.contains) ?? false } ? .promoted : .cleaned
+        }
+        guard local.name.rawValue == newNode else { return .promoted }
+        return try await isSubscribed(state, deadline: deadline) ? .subscribed : .node
+    }
+
+    /// What a stopped server last was. Whether it has lost the source's identity is seen from its preload list: Spock
+    /// comes back into it only after that.
+    private func stoppedState(_ clone: Instance, deadline: Deadline) async throws -> CloneState {
+        switch try await clone.controlData(deadline: deadline).state {
+        case .shutDownInRecovery, .inArchiveRecovery: return .standby
+        default: return try await clonePreload(deadline: deadline).contains("spock") ? .cleaned : .promoted
+        }
+    }
+
+    private func isSubscribed(_ state: SpockNodeState, deadline: Deadline) async throws -> Bool {
+        for member in members {
+            guard state.subscriptions.contains(where: { $0.provider.rawValue == member && $0.subscriber.rawValue == newNode }) else { return false }
+            let others = try await spock(member).subscriptions(deadline: deadline)
+            guard others.contains(where: { $0.provider.rawValue == newNode && $0.subscriber.rawValue == member }) else { return false }
+        }
+        return true
+    }
+
+    /// Waits until the standby has replayed the source's WAL up to `target`.
+    func waitReplayed(to target: LSN, deadline: Deadline) async throws {
+        let connection = try await spock(newNode).connection
+        try await wait(for: "\(newNode) to replay \(source) up to \(target)", until: deadline, every: .milliseconds(10)) { () -> Look<Void> in
+            let row = try await connection.query("SELECT pg_last_wal_replay_lsn() AS replayed, pg_is_in_recovery() AS standby", deadline: deadline).one()
+            guard try row.get("standby", as: Bool.self) else { throw Problem("\(newNode) is no standby any more", hint: "somebody promoted it; undo this run") }
+            guard let replayed: LSN = try row.optional("replayed") else { return .notYet("nothing was replayed yet") }
+            return replayed >= target ? .found(()) : .notYet("replayed up to \(replayed), \(target.bytes(since: replayed)) bytes behind")
+        }
+    }
+
+    /// Where the new node left the source's timeline.
+    func leftTimelineAt(deadline: Deadline) async throws -> LSN {
+        try await instance(newNode).promotion(connecting: cloneConnector, deadline: deadline).switchpoint
+    }
+
+    /// Makes a connection to the new node; the caller closes it.
+    nonisolated var cloneConnector: @Sendable (Deadline) async throws -> PostgresConnection {
+        { [self] deadline in try await access.connection(newNode, database: playbook.cluster.database, deadline: deadline) }
+    }
+
+    /// Removes the data directory this run made, where the operator asked for that.
+    func purgeDataDirectory(_ run: StepRun) async throws -> UndoOutcome {
+        guard try run.memory.created(by: run.step).contains(where: { $0.kind == "data directory" }) else { return .undone([]) }
+        let clone = try await instance(newNode)
+        guard try await clone.dataDirectoryState(deadline: .after(.seconds(30))) != .absent else { return .undone([]) }
+        if case .empty = try await clone.dataDirectoryState(deadline: .after(.seconds(30))) { return .undone([]) }
+        guard purgeData else {
+            return .left([Problem(
+                "\(newNode): the data directory \(clone.dataDirectory) is left as it is, stopped",
+                hint: "pggraft undo --purge-data removes what is in it")])
+        }
+        let empty = #"cd -- "$1" && find . -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +"#
+        try await clone.host.require(.script(empty, clone.dataDirectory.path).as(clone.user), deadline: .after(.seconds(3600)))
+        return .undone(["\(newNode): \(clone.dataDirectory) is empty"])
+    }
+}
