@@ -36,11 +36,19 @@ extension BackRest {
         return BackRestProcess.list(lines).filter { $0.stanza == stanza.name }
     }
 
-    /// Ends `processes` and the workers of the main ones among them, and waits until none is left.
+    /// Ends what a lost connection left of a `restore`, or of another command.
     ///
-    /// For what a lost connection left behind. A backup that someone else started looks the same: the caller decides.
+    /// A backup may be someone else's, and is worth waiting for: it has to be named.
+    /// - Throws: `DeadlineExceeded` naming the processes that are still there.
+    public func endRunningProcesses(of command: String = "restore", on host: any Host, deadline: Deadline) async throws {
+        let running = try await runningProcesses(on: host, deadline: deadline)
+        try await end(running.filter { $0.command.split(separator: ":").first ?? "" == command }, on: host, deadline: deadline)
+    }
+
+    /// Ends `processes` and the workers of the main ones among them, and waits until none is left.
     /// - Throws: `DeadlineExceeded` naming the processes that are still there.
     public func end(_ processes: [BackRestProcess], on host: any Host, deadline: Deadline) async throws {
+        guard !processes.isEmpty else { return }
         let mains = Set(processes.map(\.main)), waitedFor = "pgbackrest on \(host.name) to end its work on stanza '\(stanza)'"
         try await wait(for: waitedFor, until: deadline, every: .milliseconds(200)) {
             let left = try await runningProcesses(on: host, deadline: deadline).filter { mains.contains($0.main) }

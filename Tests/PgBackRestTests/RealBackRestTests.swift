@@ -256,6 +256,9 @@ struct RealBackRestTests {
             // Its lock is held by the worker as long as that lives.
             let locked = try await #require(throws: BackRestError.self) { try await backRest.createStanza(on: host, deadline: rig.deadline) }
             #expect(locked.reason == .lockHeld)
+            // Ending restores is not ending backups.
+            try await backRest.endRunningProcesses(on: host, deadline: rig.deadline)
+            #expect(try await backRest.runningProcesses(on: host, deadline: rig.deadline) == backupLeft)
             backupLeft.forEach { kill($0.pid, SIGCONT) }
             try await backRest.end(backupLeft, on: host, deadline: rig.deadline)
             let backup = try await backRest.backUp(on: host, processes: 2, deadline: rig.deadline)
@@ -275,7 +278,7 @@ struct RealBackRestTests {
             if case .ended(_, "restore", _, .signal("KILL"), _) = ended {} else { Issue.record("ended otherwise: \(String(describing: ended))") }
 
             left.forEach { kill($0.pid, SIGCONT) }
-            try await copier.end(left, on: host, deadline: rig.deadline)
+            try await copier.endRunningProcesses(on: host, deadline: rig.deadline)
             #expect(try await copier.runningProcesses(on: host, deadline: rig.deadline).isEmpty)
             #expect(try await RestoredDirectory.inspect(rig.target, on: host, user: "postgres", deadline: rig.deadline) == .incomplete(set: backup.label))
             await #expect(throws: CommandFailed.self) { try await rig.start(rig.target) }
@@ -319,7 +322,7 @@ struct RealBackRestTests {
                 Issue.record("found \(findings)")
                 return
             }
-            #expect(message.contains("Connection refused"))
+            #expect(message.hasPrefix("ssh: connect to host 127.0.0.1 port 1: "))
         }
     }
 
