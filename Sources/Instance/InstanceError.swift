@@ -38,7 +38,7 @@ public enum InstanceError: Error, Sendable, CustomStringConvertible {
         case .notRunning(let node, let host, let directory):
             "\(node): no server is running in \(directory) on \(host)\nHINT: start it, or correct the node's data_directory"
         case .cannotStart(let node, let host, let output, let log):
-            "\(node): the server on \(host) did not start: \(lastLine(of: output))" + indented(log)
+            "\(node): the server on \(host) did not start: \(fatalLine(of: log) ?? lastLine(of: output))" + indented(log)
                 + "\nHINT: the lines above are the server's own; what they name must be put right before the next attempt"
         case .cannotStop(let node, let host, let output):
             "\(node): the server on \(host) did not stop and may still be running: \(lastLine(of: output))\n"
@@ -67,6 +67,16 @@ public enum InstanceError: Error, Sendable, CustomStringConvertible {
 
     private func lastLine(of text: String) -> String {
         text.split(separator: "\n").last { !$0.allSatisfy(\.isWhitespace) }.map(String.init) ?? "no reason given"
+    }
+
+    /// The server's own last word, which says more than the program that started it.
+    private func fatalLine(of log: String) -> String? {
+        for line in lines(of: log).reversed() {
+            for severity in ["FATAL:  ", "PANIC:  "] {
+                if let found = line.firstRange(of: severity) { return String(line[found.upperBound...]) }
+            }
+        }
+        return nil
     }
 
     private func indented(_ log: String) -> String {

@@ -38,7 +38,7 @@ extension Instance {
     /// `pg_ctl reload` succeeds whatever the files say, so the files are checked first: with an error in them nothing is
     /// reloaded, because a server would take half of it.
     /// - Parameters:
-    ///   - expecting: settings that the files give now, with the text of their values; each must come into force, or wait for a restart.
+    ///   - expecting: settings that the files give now, with the text of their values; each must come into force, or wait for a restart. Before 9.5, where the server does not show its files, they are not looked at.
     ///   - connection: to this instance, as a superuser.
     /// - Throws: ``InstanceError/configurationRefused(node:problems:)``, ``InstanceError/notInForce(node:settings:)``,
     ///   ``InstanceError/cannotReload(node:host:output:)``.
@@ -49,7 +49,7 @@ extension Instance {
         let problems = try await configurationProblems(through: connection, deadline: deadline)
         guard problems.isEmpty else { throw InstanceError.configurationRefused(node: node, problems: problems) }
 
-        let before: String = try await connection.query("SELECT pg_conf_load_time()::text AS at", deadline: deadline).one().get("at")
+        let before = try await loadTime(through: connection, deadline: deadline)
         let result = try await host.run(program("pg_ctl", ["reload", "-D", dataDirectory.path]), deadline: deadline)
         guard result.succeeded else {
             throw InstanceError.cannotReload(node: node, host: host.name, output: result.errorText.isEmpty ? result.text : result.errorText)
@@ -57,12 +57,10 @@ extension Instance {
         do {
             // A server process reads the files after the postmaster did, and only files without errors move the time.
             try await wait(for: "\(node) to reload its configuration", until: deadline, every: .milliseconds(20)) {
-                let loaded: Bool = try await connection.query(
-                    "SELECT pg_conf_load_time() > \(before)::timestamptz AS loaded", deadline: deadline).one().get("loaded")
-                return loaded ? .found(()) : .notYet("loaded at \(before)")
+                try await loadTime(through: connection, deadline: deadline) > before ? .found(()) : .notYet("not yet")
             }
         } catch is DeadlineExceeded {
-            throw InstanceError.cannotReload(node: node, host: host.name, output: "it still runs with what it loaded at \(before)")
+            throw InstanceError.cannotReload(node: node, host: host.name, output: "it runs with what it loaded before")
         }
         guard features.hasFileSettingsView else { return ReloadReport(pendingRestart: []) }
         let answer = try await connection.query(SettingInForce.query(Array(expecting.keys)), deadline: deadline)
@@ -72,6 +70,12 @@ extension Instance {
         let pending = try await connection.query(
             "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name", deadline: deadline)
         return ReloadReport(pendingRestart: try pending.map { try $0.get("name") })
+    }
+
+    /// When this session has read the files, in microseconds: a form that no setting changes.
+    private func loadTime(through connection: PostgresConnection, deadline: Deadline) async throws -> Int64 {
+        try await connection.query(
+            "SELECT (extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint AS at", deadline: deadline).one().get("at")
     }
 
     /// The lines of the configuration files that the server would refuse now. Changes that need a restart are none.
@@ -101,9 +105,10 @@ extension ConfigurationProblem {
         SELECT coalesce(sourcefile, 'the configuration files') AS file, sourceline AS line, error, name
         FROM pg_file_settings WHERE error IS NOT NULL ORDER BY seqno
         """
+    // A `hostssl` line of a server without TLS is shown with an error, and the file is taken all the same.
     static let inHBA: SQL = """
         SELECT current_setting('hba_file') AS file, line_number AS line, error, NULL AS name
-        FROM pg_hba_file_rules WHERE error IS NOT NULL ORDER BY line_number
+        FROM pg_hba_file_rules WHERE error NOT LIKE '% record cannot match because %' ORDER BY line_number
         """
 
     init(_ row: Row) throws {

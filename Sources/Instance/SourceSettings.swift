@@ -44,19 +44,23 @@ public struct SourceSettings: Sendable, Hashable {
     static let linesQuery: SQL = """
         SELECT sourcefile, name, setting, applied FROM pg_file_settings WHERE name IS NOT NULL AND setting IS NOT NULL ORDER BY seqno
         """
+    /// Before 9.5: the lines that decide, with their values in base units.
+    static let linesInForceQuery: SQL = """
+        SELECT sourcefile, name, setting, true AS applied FROM pg_settings WHERE sourcefile IS NOT NULL ORDER BY sourcefile, sourceline
+        """
     static let inForceQuery: SQL = "SELECT name, setting, source FROM pg_settings WHERE setting IS NOT NULL ORDER BY name"
 }
 
 extension Instance {
-    /// Reads the settings of the running server. Before 9.5, where no view shows the files, only what is in force.
+    /// Reads the settings of the running server. Before 9.5, where no view shows the files, only the lines in force.
+    ///
+    /// - Parameter connection: to this instance, as a superuser.
     public func settings(through connection: PostgresConnection, deadline: Deadline) async throws -> SourceSettings {
         let files = try await configurationFiles(through: connection, deadline: deadline)
-        var lines: [SourceSettings.FileLine] = []
-        if features.hasFileSettingsView {
-            lines = try await connection.query(SourceSettings.linesQuery, deadline: deadline).map { row in
-                SourceSettings.FileLine(
-                    file: try row.get("sourcefile"), name: try row.get("name"), value: try row.get("setting"), isApplied: try row.get("applied"))
-            }
+        let query = features.hasFileSettingsView ? SourceSettings.linesQuery : SourceSettings.linesInForceQuery
+        let lines = try await connection.query(query, deadline: deadline).map { row in
+            SourceSettings.FileLine(
+                file: try row.get("sourcefile"), name: try row.get("name"), value: try row.get("setting"), isApplied: try row.get("applied"))
         }
         let inForce = try await connection.query(SourceSettings.inForceQuery, deadline: deadline).map { row in
             SourceSettings.InForce(name: try row.get("name"), value: try row.get("setting"), source: try row.get("source"))

@@ -60,15 +60,24 @@ extension Instance {
         let result = try await host.run(command, deadline: .after(deadline.remaining + .seconds(10)))
         // pg_ctlcluster says with 2 that the server runs already.
         if result.succeeded || (manager.isPgCtlCluster && result.status == .code(2)) { return }
+        let afterwards = Deadline.after(.seconds(20))
         let parts = result.text.split(separator: StartScript.logFollows, maxSplits: 1, omittingEmptySubsequences: false)
-        let log = parts.count > 1 ? String(parts[1]) : ""
-        if case .running = try await status(deadline: .after(.seconds(20))), deadline.hasPassed {
+        let output = (parts.first.map(String.init) ?? "") + result.errorText
+        var logText = parts.count > 1 ? String(parts[1]) : ""
+        if deadline.hasPassed, case .running = try await status(deadline: afterwards) {
             throw DeadlineExceeded(waitedFor: "\(node) on \(host.name) to accept connections", budget: deadline.budget,
-                                   lastSeen: log.split(separator: "\n").last.map(String.init) ?? "starting")
+                                   lastSeen: logText.split(separator: "\n").last.map(String.init) ?? "starting")
         }
-        throw InstanceError.cannotStart(
-            node: node, host: host.name, output: parts.first.map(String.init) ?? "",
-            log: try await lastLines(log, deadline: .after(.seconds(20))))
+        if case .systemd(let unit) = manager {
+            logText = try await host.run(
+                Command("journalctl", "--no-pager", "-n", "25", "-o", "cat", "-u", unit).as("root"), deadline: afterwards).text
+        } else if let note = logText.firstRange(of: "Future log output will appear in directory \"") {
+            // Logging has gone on in files of the server's own: the end of the newest says more.
+            let directory = String(logText[note.upperBound...].prefix { $0 != "\"" })
+            let path = HostPath(directory) ?? dataDirectory / directory
+            logText = try await host.require(.script(StartScript.newestLog, path.path).as(user), deadline: afterwards).text
+        }
+        throw InstanceError.cannotStart(node: node, host: host.name, output: output, log: logText)
     }
 
     /// What starts the server, with everything it leaves running cut off from our channel.
@@ -81,16 +90,8 @@ extension Instance {
         case .pgCtlCluster(let version, let cluster):
             return StartScript.command(log, ["pg_ctlcluster", "--skip-systemctl-redirect", version, cluster, word, "--", "-w", "-t", "\(seconds)"]
                 + startOptions).as(user)
-        case .systemd(let unit): return StartScript.command(log, ["systemctl", word, "--", unit]).as("root")
+        case .systemd(let unit): return Command("systemctl", word, "--", unit).as("root")
         }
-    }
-
-    /// Where logging has gone on in files of the server's own, the end of the newest of them.
-    private func lastLines(_ log: String, deadline: Deadline) async throws -> String {
-        guard let note = log.firstRange(of: "Future log output will appear in directory \"") else { return log }
-        let directory = String(log[note.upperBound...].prefix { $0 != "\"" })
-        let path = HostPath(directory) ?? dataDirectory / directory
-        return try await host.require(.script(StartScript.newestLog, path.path).as(user), deadline: deadline).text
     }
 
     /// The file the postmaster's messages go to; `nil` where they go elsewhere.
@@ -118,7 +119,8 @@ enum StartScript {
 
     private static let text = """
         log=$1; shift
-        mkdir -p -- "$(dirname -- "$log")" || exit 125
+        directory=$(dirname -- "$log")
+        [ -d "$directory" ] || mkdir -m 0700 -p -- "$directory" || exit 125
         size=0; [ -r "$log" ] && size=$(wc -c <"$log")
         out=$(mktemp) || exit 125
         trap 'rm -f "$out"' EXIT

@@ -48,6 +48,12 @@ public struct BackRest: Sendable, Hashable {
         command("restore", log: .detail, options.words + ["--process-max=\(processes)"])
     }
 
+    /// What a repository on this host holds for the stanza, whatever the configuration files say.
+    public func infoWithoutConfiguration(repository: HostPath) -> Command {
+        Command(words: [program, "--no-config", "--repo1-path=\(repository)", "--stanza=\(stanza)", "info", "--output=json", "--log-level-stderr=warn"])
+            .as(user)
+    }
+
     public func info() -> Command { command("info", log: nil, ["--output=json"]) }
 
     /// Stops archiving and backups of the stanza on this host: needed before ``stanzaDelete()``.

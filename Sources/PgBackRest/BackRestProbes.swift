@@ -117,6 +117,18 @@ extension BackRestLayout {
         return [.stanzaOfAnotherSystem(host: host.name, stanza, found: found, expected: systemIdentifier)]
     }
 
+    /// As ``findStanza(on:systemIdentifier:deadline:)``, before any configuration is in place.
+    public func findForeignStanza(on hosts: BackRestHosts, systemIdentifier: UInt64, deadline: Deadline) async throws -> [BackRestFinding] {
+        let host = hosts[repositoryRole], backRest = backRest(for: repositoryRole)
+        let result = try await host.run(backRest.infoWithoutConfiguration(repository: repository.path), deadline: deadline)
+        guard result.succeeded else {
+            return [.repositoryUnreadable(host: host.name, stanza, message: result.errorText.isEmpty ? result.text : result.errorText)]
+        }
+        let info = try StanzaInfo.decode(result.output).first { $0.name == stanza.name }
+        guard let found = info?.systemIdentifier, found != systemIdentifier else { return [] }
+        return [.stanzaOfAnotherSystem(host: host.name, stanza, found: found, expected: systemIdentifier)]
+    }
+
     /// No backup and no restore of the stanza is running anywhere.
     public func findRunning(on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
         var findings: [BackRestFinding] = []

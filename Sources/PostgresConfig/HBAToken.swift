@@ -42,19 +42,19 @@ struct HBAToken: Sendable, Hashable {
 
     /// `text` as a word that stands for itself.
     static func quoted(_ text: String, keywords: [String]) -> String {
-        let isPlain = !text.isEmpty && !keywords.contains(text) && !text.hasPrefix("+") && !text.hasPrefix("@") && !text.hasPrefix("/")
-            && !text.utf8.contains { isBlank($0) || ",#\"".utf8.contains($0) } && !text.hasSuffix("\\")
-        return isPlain ? text : inQuotes(text)
+        // Bytes, not characters: a sign with a combining mark behind it is another character and the same byte.
+        let bytes = Array(text.utf8)
+        guard let first = bytes.first, let last = bytes.last else { return "\"\"" }
+        let isPlain = !keywords.contains(text) && !"+@/".utf8.contains(first) && last != UInt8(ascii: "\\")
+            && !bytes.contains { isBlank($0) || ",#\"".utf8.contains($0) }
+        guard !isPlain else { return text }
+        let doubled = bytes.flatMap { $0 == UInt8(ascii: "\"") ? [$0, $0] : [$0] }
+        return "\"" + String(decoding: doubled, as: UTF8.self) + "\""
     }
 
     /// `@file` or `/regex`, with the quotes inside where it needs them: in front they would take its meaning away.
     static func indirect(_ text: String) -> String {
-        let rest = String(text.dropFirst())
-        return text.prefix(1) + quoted(rest, keywords: [])
-    }
-
-    private static func inQuotes(_ text: String) -> String {
-        "\"" + text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+        text.prefix(1) + quoted(String(text.dropFirst()), keywords: [])
     }
 }
 

@@ -25,6 +25,7 @@ import Testing
         .init(name: "max_wal_senders", value: "12", source: "command line"),
         .init(name: "max_worker_processes", value: "8", source: "default"),
         .init(name: "shared_preload_libraries", value: "pg_stat_statements, spock", source: "configuration file"),
+        .init(name: "ssl_cert_file", value: "/etc/ssl/certs/x.pem", source: "configuration file"),
         .init(name: "track_commit_timestamp", value: "on", source: "configuration file"),
         .init(name: "wal_level", value: "logical", source: "configuration file"),
         .init(name: "work_mem", value: "65536", source: "session"),

@@ -30,7 +30,7 @@ import Testing
             == ["pg_ctlcluster", "--skip-systemctl-redirect", "15", "odd-name", "start", "--", "-w", "-t", "9"])
 
         let unit = try Self.instance(.systemd(unit: "postgresql-15.service")).startCommand(logTo: plain.defaultStartLog, word: "start", seconds: 9)
-        #expect(Self.started(unit) == ["systemctl", "start", "--", "postgresql-15.service"])
+        #expect(unit.words == ["systemctl", "start", "--", "postgresql-15.service"])
         #expect(unit.user == "root")
     }
 

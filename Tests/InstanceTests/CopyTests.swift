@@ -37,6 +37,7 @@ import Testing
     @Test("is a standby, and once promoted says where it left the timeline")
     func promote() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1", settings: """
             include 'own.conf'
             include '\(area.directory)/elsewhere.conf'
@@ -96,19 +97,12 @@ import Testing
     @Test("under Debian's tools: found, started, reloaded, copied, stopped")
     func debian() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let port = try ScratchArea.freePort(), name = "graft-test_\(port)"
+        // The area's guard drops what is named here.
+        try await area.host.write(Array(name.utf8), to: area.directory / "debian-cluster", as: "postgres", deadline: soon)
         try await area.host.require(
             Command("pg_createcluster", "15", name, "-p", "\(port)", "--start-conf", "manual", "--", "--no-sync", "-A", "trust"), deadline: soon)
-        do {
-            try await debian(area, port: port, name: name)
-        } catch {
-            try await area.host.require(Command("pg_dropcluster", "--stop", "15", name), deadline: soon)
-            throw error
-        }
-        try await area.host.require(Command("pg_dropcluster", "--stop", "15", name), deadline: soon)
-    }
-
-    private func debian(_ area: ScratchArea, port: UInt16, name: String) async throws {
         let n1 = try await area.find(InstanceAddress(node: "n1", port: port))
         #expect(n1.manager == .pgCtlCluster(version: "15", cluster: name))
         #expect(n1.dataDirectory.path == "/var/lib/postgresql/15/\(name)")

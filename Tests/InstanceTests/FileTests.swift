@@ -7,6 +7,7 @@ import Testing
     @Test("an edit is done and taken back, and both may be repeated")
     func applyAndRevert() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let path = area.directory / "pg_hba.conf"
         try await area.host.write(Array("old\n".utf8), to: path, as: "postgres", mode: 0o640, deadline: soon)
         let edit = ConfigurationEdit(path: path, before: Array("old\n".utf8), after: Array("new\n".utf8))
@@ -26,6 +27,7 @@ import Testing
     @Test("a file that was not there comes and goes")
     func signal() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let edit = ConfigurationEdit(path: area.directory / "standby.signal", before: nil, after: [])
         try await edit.apply(on: area.host, as: "postgres", deadline: soon)
         #expect(try await area.host.stat(edit.path, deadline: soon)?.mode == 0o600)
@@ -36,6 +38,7 @@ import Testing
     @Test("a file that someone else changed is left alone")
     func changed() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let path = area.directory / "pg_hba.conf"
         let edit = ConfigurationEdit(path: path, before: Array("old\n".utf8), after: Array("new\n".utf8))
         try await area.host.write(Array("theirs\n".utf8), to: path, as: "postgres", deadline: soon)
@@ -49,6 +52,7 @@ import Testing
     @Test("a data directory is made, and one that is in use is refused")
     func prepare() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let data = area.directory / "new/data"
         let instance = try await area.find(
             InstanceAddress(node: "n4", port: try ScratchArea.freePort(), dataDirectory: data, version: .postgres(15)))

@@ -10,6 +10,7 @@ import Testing
     @Test("starts, is found by its port, restarts with the options it had, and stops")
     func lifecycle() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1")
         #expect(n1.manager == .pgCtl)
         #expect(n1.version == .postgres(15))
@@ -51,10 +52,11 @@ import Testing
         ("shared_preload_libraries = 'no_such_library'\n", "local all all trust\n", "could not access file \"no_such_library\""),
         ("work_mem = lots\n", "local all all trust\n", "invalid value for parameter \"work_mem\": \"lots\""),
         // Here the server's own collector has taken over the log.
-        ("logging_collector = on\n", "nonsense\n", "could not load \"/tmp/"),
+        ("logging_collector = on\n", "nonsense\n", "n1: the server on here did not start: could not load pg_hba.conf"),
     ])
     func cannotStart(settings: String, hba: String, said: String) async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1", settings: settings)
         try await area.host.write(Array(hba.utf8), to: n1.dataDirectory / "pg_hba.conf", as: "postgres", deadline: soon)
         let error = await #expect(throws: InstanceError.self) { try await n1.start(deadline: soon) }
@@ -68,6 +70,7 @@ import Testing
     @Test("that was killed has left a pid file of a dead process, and one of another process is as good as dead")
     func stale() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1")
         let dead = try await n1.start(deadline: soon)
         try await area.host.require(Command("kill", "-KILL", "\(dead.pid)"), deadline: soon)
@@ -91,6 +94,7 @@ import Testing
     @Test("reloads what is right, refuses what is wrong, and says what waits for a restart")
     func reload() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1")
         try await n1.start(deadline: soon)
         let connection = try await n1.connect()
@@ -117,7 +121,7 @@ import Testing
             ("work_mem = '8MB'\nrandom_page_cost = 'cheap'\n", files.configFile, ": random_page_cost: setting could not be applied"),
             ("no_such_setting = 1\n", files.configFile, ": no_such_setting: unrecognized configuration parameter"),
             ("max_wal_senders = 'many'\n", files.autoConfFile, ": max_wal_senders: setting could not be applied"),
-            ("host all all 1.2.3.4 scram\n", files.hbaFile, ": end-of-line before authentication method"),
+            ("host all all 1.2.3.4/32\n", files.hbaFile, ": end-of-line before authentication method"),
         ] {
             let edit = try await put(text, at: path)
             let error = await #expect(throws: InstanceError.self) { try await n1.reload(through: connection, deadline: soon) }
@@ -130,6 +134,10 @@ import Testing
             #expect(try await value("work_mem") == "9MB")
             try await edit.revert(on: area.host, as: "postgres", deadline: soon)
         }
+
+        // Useless without TLS, but no error: the lines behind it are in force.
+        _ = try await put("hostssl all all all reject\nlocal all nobody reject\n", at: files.hbaFile)
+        try await n1.reload(through: connection, deadline: soon)
 
         // A line that another one overrides does not come into force.
         _ = try await put("work_mem = 5MB\n", at: files.configFile)
@@ -151,6 +159,7 @@ import Testing
     @Test("a command line that overrides the files is told from them")
     func commandLine() async throws {
         let area = try await ScratchArea()
+        defer { area.end() }
         let n1 = try await area.cluster("n1", settings: "work_mem = '5MB'\n")
         try await area.host.require(
             Command(ScratchArea.binaries + "/pg_ctl", "start", "-w", "-D", n1.dataDirectory.path, "-l", (area.directory / "log").path, "-o", "-c work_mem=7MB")
@@ -162,5 +171,43 @@ import Testing
         #expect(error?.description.contains("work_mem: expected '5MB', but command line decides") == true)
         await connection.close()
         try await n1.stop(deadline: soon)
+    }
+
+    @Test("once started, holds nothing of the channel it was started through")
+    func channel() async throws {
+        let area = try await ScratchArea()
+        defer { area.end() }
+        let n1 = try await area.cluster("n1")
+        var command = n1.startCommand(logTo: n1.defaultStartLog, word: "start", seconds: 100)
+        // A pipe ends when nobody holds its other end.
+        command.words = ["sh", "-c", "\"$@\" 2>&1 | cat", "sh"] + command.words
+        try await area.host.require(command, deadline: soon)
+        #expect(try await n1.status(deadline: soon).isRunning)
+        #expect(try await area.host.listDirectory(area.directory, as: "postgres", deadline: soon)?.filter { !$0.hasPrefix(".s.") } == ["n1"])
+        try await n1.stop(deadline: soon)
+    }
+
+    @Test("that is asked for by a port nobody has is not found, and one without programs neither")
+    func notFound() async throws {
+        let area = try await ScratchArea()
+        defer { area.end() }
+        let port = try ScratchArea.freePort()
+        let nothing = await #expect(throws: InstanceError.self) { try await area.find(InstanceAddress(node: "n9", port: port)) }
+        #expect(nothing?.description == """
+            n9: no PostgreSQL instance with port \(port) on here
+            HINT: give the node's data_directory, or correct its port
+            """)
+        let noPrograms = await #expect(throws: InstanceError.self) {
+            try await area.find(InstanceAddress(node: "n9", dataDirectory: area.directory, binDirectory: HostPath("/nowhere/bin"), version: .postgres(15)))
+        }
+        #expect(noPrograms?.description == """
+            n9: no PostgreSQL 15 programs on here (looked in /nowhere/bin)
+            HINT: install the server package of that version, or give the node's bin_directory
+            """)
+        try await area.host.write(Array("14\n".utf8), to: area.directory / "PG_VERSION", as: "postgres", deadline: soon)
+        let wrong = await #expect(throws: InstanceError.self) {
+            try await area.find(InstanceAddress(node: "n9", dataDirectory: area.directory, binDirectory: HostPath(ScratchArea.binaries)))
+        }
+        #expect(wrong?.description.hasPrefix("n9: the programs in \(ScratchArea.binaries) on here are of version 15, the data directory of version 14\n") == true)
     }
 }

@@ -41,10 +41,10 @@ import Testing
     @Test func `of ten megabytes is not read`() throws {
         #expect(
             try mistakes(Data(repeating: UInt8(ascii: "#"), count: 10 << 20))
-                == "FILE: error: the file is larger than 256kB\nHINT: a playbook is a few kilobytes of YAML; is this the right file?")
+                == "FILE: error: the file is larger than 128kB\nHINT: a playbook is a few kilobytes of YAML; is this the right file?")
     }
 
-    @Test func `without end is not read to its end`() { #expect(mistakes("/dev/zero").contains("larger than 256kB")) }
+    @Test func `without end is not read to its end`() { #expect(mistakes("/dev/zero").contains("larger than 128kB")) }
 
     @Test func `that is sound is loaded under its own name`() throws {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).yaml")

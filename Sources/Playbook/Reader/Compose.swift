@@ -31,7 +31,7 @@ extension Findings {
                     report(.keyIsNoText, at: mark)
                     return nil
                 }
-                let renamed = repeats.count < 50 && rename(key, at: mark, to: repeats.count, in: &lines)
+                let renamed = repeats.count < 20 && rename(key, at: mark, to: repeats.count, in: &lines)
                 repeats[mark] = key
                 guard renamed else {
                     for (mark, key) in repeats { report(.repeatedKey(key, line: nil), at: mark) }
@@ -104,7 +104,7 @@ extension Findings {
     }
 
     private func content(of mapping: Node.Mapping, at path: String, _ repeats: [TextMark: String]) -> YAMLNode.Content {
-        var entries: [YAMLNode.Entry] = [], merges = false
+        var entries: [YAMLNode.Entry] = [], indices: [String: Int] = [:], merges = false
         for (keyNode, valueNode) in mapping {
             let mark = mark(of: keyNode), place = place(mark, path: path)
             guard keyNode.anchor == nil else {
@@ -120,11 +120,12 @@ extension Findings {
             if key == "<<" {
                 report(.merge, at: place)
                 merges = true
-            } else if let first = entries.firstIndex(where: { $0.key == key }) {
+            } else if let first = indices[key] {
                 report(.repeatedKey(key, line: entries[first].keyMark.line), at: place)
                 // Which of the two values is meant is not known.
                 if case .scalar = entries[first].value.content { entries[first].value.content = .refused }
             } else {
+                indices[key] = entries.count
                 entries.append(YAMLNode.Entry(key: key, keyMark: mark, value: value))
             }
         }

@@ -2,6 +2,7 @@
 final class Findings {
     let source: SourceText
     private var found: [PlaybookError] = []
+    private var seen: Set<PlaybookError> = []
     private var unknownKeys: [UnknownKey] = []
     /// Which sections know a key, to tell where one belongs that stands elsewhere.
     private var sectionsKnowing: [String: [String]] = [:]
@@ -32,8 +33,8 @@ final class Findings {
 
     func report(_ problem: PlaybookProblem, at place: Place) {
         let error = error(problem, at: place)
-        // Two keys of one section may both need the same value.
-        if !found.contains(error) { found.append(error) }
+        // An alias stands for the same node as often as it is used.
+        if seen.insert(error).inserted { found.append(error) }
     }
 
     func report(_ problem: PlaybookProblem, at mark: TextMark) { report(problem, at: place(mark, path: "")) }

@@ -14,28 +14,35 @@ enum Redaction {
         return line[..<cut] + Array(mark.unicodeScalars)
     }
 
+    /// Goes back from every `=` and `:` to the word before it, so that a long line is gone over once.
     private static func secretAfterWord(in line: [Unicode.Scalar]) -> Int? {
-        let lower = line.map { $0.isASCII ? $0.properties.lowercaseMapping.unicodeScalars.first ?? $0 : $0 }
-        var found: Int?
-        for word in ["pass", "pwd", "secret"].map({ Array($0.unicodeScalars) }) {
-            for start in lower.indices where lower[start...].starts(with: word) {
-                let rest = lower[(start + word.count)...]
-                guard !rest.starts(with: "file".unicodeScalars) else { continue }
-                let afterWord = rest.drop { $0.properties.isAlphabetic || "0123456789_-".unicodeScalars.contains($0) }
-                let separator = afterWord.drop { "\"' ".unicodeScalars.contains($0) }
-                guard let first = separator.first, first == "=" || first == ":" else { continue }
-                let value = separator.dropFirst().drop { $0 == " " }
-                if !value.isEmpty { found = min(found ?? value.startIndex, value.startIndex) }
-            }
+        for separator in line.indices where line[separator] == "=" || line[separator] == ":" {
+            let before = line[..<separator]
+            let end = before.lastIndex { !"\"' ".unicodeScalars.contains($0) }.map { $0 + 1 } ?? 0
+            let start = before[..<end].lastIndex { !isOfWord($0) }.map { $0 + 1 } ?? 0
+            guard isSecret(line[start..<end]) else { continue }
+            let value = line[(separator + 1)...].firstIndex { $0 != " " }
+            if let value { return value }
         }
-        return found
+        return nil
+    }
+
+    private static func isOfWord(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.properties.isAlphabetic || "0123456789_-".unicodeScalars.contains(scalar)
+    }
+
+    private static func isSecret(_ word: ArraySlice<Unicode.Scalar>) -> Bool {
+        var text = String.UnicodeScalarView()
+        text.append(contentsOf: word)
+        let lower = String(text).lowercased().replacing("passfile", with: "")
+        return ["pass", "pwd", "secret"].contains { lower.contains($0) }
     }
 
     private static func passwordOfURI(in line: [Unicode.Scalar]) -> Int? {
-        let slashes = Array("://".unicodeScalars)
-        for start in line.indices where line[start...].starts(with: slashes) {
-            let rest = line[(start + slashes.count)...].prefix { $0 != " " }
-            guard let at = rest.lastIndex(of: "@"), let colon = rest[..<at].firstIndex(of: ":") else { continue }
+        for token in line.split(separator: " ") {
+            guard let slashes = token.firstRange(of: Array("://".unicodeScalars)), let at = token.lastIndex(of: "@"),
+                slashes.upperBound < at, let colon = token[slashes.upperBound..<at].firstIndex(of: ":")
+            else { continue }
             return colon + 1
         }
         return nil

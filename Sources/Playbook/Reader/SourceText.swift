@@ -6,7 +6,7 @@ struct SourceText {
     let lines: [[Unicode.Scalar]]
 
     /// A playbook is a few kilobytes; more than this is some other file.
-    static let limit = ByteCount(bytes: 256 << 10)
+    static let limit = ByteCount(bytes: 128 << 10)
 
     init(_ text: String, name: String) {
         self.name = name

@@ -38,6 +38,11 @@ final class ScratchArea: Sendable {
         try guardian.process.run()
     }
 
+    /// Stops what runs here and removes it. Called at the end of a test, it also keeps the area alive until then.
+    func end() {
+        guardian.lifeline.fileHandleForWriting.closeFile()
+    }
+
     private static let guardScript = """
         trap '' INT HUP TERM
         read -r _
@@ -46,6 +51,7 @@ final class ScratchArea: Sendable {
           [ "$(readlink "/proc/$pid/cwd")" = "${file%/*}" ] && kill -QUIT "$pid"
           while [ -d "/proc/$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "${file%/*}" ]; do sleep 0.1; done
         done
+        [ -f "$1/debian-cluster" ] && pg_dropcluster --stop 15 "$(cat "$1/debian-cluster")"
         rm -rf "$1"
         """
 
