@@ -8,7 +8,7 @@ public enum BackRestError: Error, Sendable, CustomStringConvertible {
     case ended(host: String, command: String, stanza: StanzaName, ExitStatus, errorText: String)
     /// The program is not there.
     case notInstalled(host: String, program: String)
-    /// Its answer is not what this version of pggraft can read.
+    /// The answer of a command is not what this version of pggraft can read.
     case unreadable(host: String, command: String, why: String)
     /// A backup or a restore of the stanza is still running; nothing was started.
     case alreadyRunning(host: String, stanza: StanzaName, [BackRestProcess])
@@ -85,7 +85,7 @@ public enum BackRestError: Error, Sendable, CustomStringConvertible {
         case .notInstalled(let host, let program):
             "\(host): no program '\(program)'\n  HINT: install pgBackRest \(BackRestVersion.minimum) or newer, the same version on every host."
         case .unreadable(let host, let command, let why):
-            "\(host): the answer of pgbackrest \(command) cannot be read: \(why)\n  HINT: compare the version of pgBackRest with the ones pggraft knows."
+            "\(host): the answer of \(command) cannot be read: \(why)\n  HINT: compare the version of pgBackRest with the ones pggraft knows."
         case .alreadyRunning(let host, let stanza, let processes):
             "\(host): pgbackrest is already at work on stanza '\(stanza)': "
                 + processes.map { "\($0.command) (pid \($0.pid))" }.joined(separator: ", ")

@@ -41,9 +41,13 @@ extension BackRest {
     }
 
     /// Deletes the stanza and all its backups: for a stanza that this run made.
+    ///
+    /// archive_command must not push to it any more. Where the deletion fails, archiving is allowed again.
     public func deleteStanza(on host: any Host, deadline: Deadline) async throws {
         try succeeded(try await host.run(stop(), deadline: deadline), "stop", on: host)
-        try succeeded(try await host.run(stanzaDelete(), deadline: deadline), "stanza-delete", on: host)
+        let deleted = try await host.run(stanzaDelete(), deadline: deadline)
+        if !deleted.succeeded { try succeeded(try await host.run(start(), deadline: deadline), "start", on: host) }
+        try succeeded(deleted, "stanza-delete", on: host)
     }
 
     /// Takes a full backup and returns its label and pgBackRest's warnings.
@@ -78,6 +82,13 @@ extension BackRest {
             throw BackRestError.unreadable(host: host.name, command: "restore", why: "it does not name the backup set")
         }
         return (label, log.warnings)
+    }
+
+    /// The processors of `host`.
+    public static func cores(of host: any Host, deadline: Deadline) async throws -> Int {
+        let text = try await host.require(Command("nproc"), deadline: deadline).text
+        guard let cores = Int(text) else { throw BackRestError.unreadable(host: host.name, command: "nproc", why: "no number in '\(text)'") }
+        return cores
     }
 
     /// How many processes a backup may use on a host with `cores`: half of them, for the source goes on serving.

@@ -28,18 +28,29 @@ public struct BackRestHosts: Sendable {
 extension BackRestLayout {
     /// pgBackRest is there, new enough, and the same everywhere.
     public func findVersions(on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
-        var findings: [BackRestFinding] = [], versions: [String: BackRestVersion] = [:]
+        var versions: [(host: String, version: BackRestVersion?)] = []
         for role in roles {
             let host = hosts[role]
             do {
-                let version = try await backRest(for: role).installedVersion(on: host, deadline: deadline)
-                versions[host.name] = version
-                if version < .minimum { findings.append(.tooOld(host: host.name, version)) }
+                versions.append((host.name, try await backRest(for: role).installedVersion(on: host, deadline: deadline)))
             } catch BackRestError.notInstalled(let name, _) {
-                findings.append(.notInstalled(host: name))
+                versions.append((name, nil))
             }
         }
-        if Set(versions.values).count > 1 { findings.append(.versionsDiffer(versions)) }
+        return BackRestLayout.findings(inVersions: versions)
+    }
+
+    static func findings(inVersions versions: [(host: String, version: BackRestVersion?)]) -> [BackRestFinding] {
+        var findings: [BackRestFinding] = [], installed: [String: BackRestVersion] = [:]
+        for (host, version) in versions {
+            guard let version else {
+                findings.append(.notInstalled(host: host))
+                continue
+            }
+            installed[host] = version
+            if version < .minimum { findings.append(.tooOld(host: host, version)) }
+        }
+        if Set(installed.values).count > 1 { findings.append(.versionsDiffer(installed)) }
         return findings
     }
 

@@ -61,9 +61,9 @@ import Testing
             27089 [pgbackrest] <defunct>
             """
         #expect(BackRestProcess.list(ps) == [
-            BackRestProcess(pid: 26491, stanza: "n1", command: "restore"),
-            BackRestProcess(pid: 26492, stanza: "n1", command: "restore:local"),
-            BackRestProcess(pid: 27085, stanza: "n2", command: "backup"),
+            BackRestProcess(pid: 26491, stanza: "n1", command: "restore", main: 26491),
+            BackRestProcess(pid: 26492, stanza: "n1", command: "restore:local", main: 26491),
+            BackRestProcess(pid: 27085, stanza: "n2", command: "backup", main: 27085),
         ])
     }
 }
@@ -72,6 +72,18 @@ import Testing
     @Test func `the SSH test asks no questions`() {
         #expect(BackRestLayout.sshTest(SSHEndpoint(address: "10.77.0.11", user: "postgres", port: 2222)).as("postgres").line(loginUser: "dba")
             == "cd / && exec sudo -n -u postgres -- env LC_ALL=C ssh -o BatchMode=yes -o ConnectTimeout=10 -p 2222 postgres@10.77.0.11 true")
+    }
+
+    @Test func `versions are compared across hosts`() throws {
+        let old = BackRestVersion(major: 2, minor: 44), new = BackRestVersion.minimum
+        #expect(BackRestLayout.findings(inVersions: [("n1", new), ("n4", new)]).isEmpty)
+        #expect(BackRestLayout.findings(inVersions: [("n1", old), ("n4", old)]) == [.tooOld(host: "n1", old), .tooOld(host: "n4", old)])
+        #expect(BackRestLayout.findings(inVersions: [("n1", new), ("n4", nil)]) == [.notInstalled(host: "n4")])
+        let differ = BackRestLayout.findings(inVersions: [("n4", BackRestVersion(major: 2, minor: 54, patch: 1)), ("n1", new)])
+        #expect(differ.map(\.description) == ["""
+            versions of pgBackRest differ: n1 has 2.45, n4 has 2.54.1
+              HINT: pgBackRest talks only to its own version; install the same one on every host.
+            """])
     }
 
     @Test func `a copy that would archive into its source is found`() throws {

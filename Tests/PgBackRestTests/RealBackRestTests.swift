@@ -95,6 +95,25 @@ private struct Rig: Sendable {
         try await run("\(Rig.bin)/psql", "-X", "-At", "-h", root.path, "-p", "\(port ?? self.port)", "-d", "postgres", "-c", statement)
     }
 
+    /// Kills the main process of `command` in mid-copy, and returns what it leaves: a worker that would go on writing.
+    ///
+    /// The worker is stopped, so that the copy is under way for as long as the test needs.
+    func killMain(of command: String, _ backRest: BackRest, when ready: () async throws -> Bool) async throws -> [BackRestProcess] {
+        let worker = try await wait(for: "the \(command) to be under way", until: deadline, every: .milliseconds(1)) { () -> Look<BackRestProcess> in
+            let worker = try await backRest.runningProcesses(on: host, deadline: deadline).first { $0.command == "\(command):local" }
+            return worker.map { .found($0) } ?? .notYet("no worker")
+        }
+        kill(worker.pid, SIGSTOP)
+        try await wait(for: "the \(command) to have begun", until: deadline) { try await ready() ? .found(()) : .notYet("not yet") }
+        kill(worker.main, SIGKILL)
+        let left = try await wait(for: "the main process to be gone", until: deadline) { () -> Look<[BackRestProcess]> in
+            let left = try await backRest.runningProcesses(on: host, deadline: deadline)
+            return left.contains { $0.pid == worker.main } ? .notYet("still there") : .found(left)
+        }
+        #expect(left == [worker])
+        return left
+    }
+
     func tearDown() async throws {
         for name in try await host.listDirectory(root, as: "postgres", deadline: deadline) ?? [] {
             if try await host.stat(root / name / "postmaster.pid", as: "postgres", deadline: deadline) != nil { try await stop(root / name) }
@@ -216,7 +235,7 @@ struct RealBackRestTests {
     }
 
     @Test(.timeLimit(.minutes(10)))
-    func `a restore that is killed is seen as incomplete and goes on with delta`() async throws {
+    func `a backup and a restore that are killed go on where they were`() async throws {
         try await Rig.withRig(port: 54941) { rig in
             let layout = try rig.layout(), host = rig.host
             let backRest = layout.backRest(for: .source), copier = layout.backRest(for: .target)
@@ -224,29 +243,43 @@ struct RealBackRestTests {
             try await rig.initialise(rig.source, port: rig.port, archiveCommand: backRest.archiveCommand)
             _ = try await rig.sql("CREATE TABLE t AS SELECT g, repeat(md5(g::text), 6) AS x FROM generate_series(1, 900000) AS g")
             try await backRest.createStanza(on: host, deadline: rig.deadline)
+            let cutBackup = Task { try await backRest.backUp(on: host, processes: 1, deadline: rig.deadline) }
+            let backupLeft = try await rig.killMain(of: "backup", backRest) {
+                // From here on there is something to resume.
+                let backups = try await host.listDirectory(rig.root / "repo/backup/n1", deadline: rig.deadline) ?? []
+                for label in backups where label.hasSuffix("F") {
+                    if try await host.stat(rig.root / "repo/backup/n1/\(label)/backup.manifest.copy", deadline: rig.deadline) != nil { return true }
+                }
+                return false
+            }
+            await #expect(throws: BackRestError.self) { try await cutBackup.value }
+            // Its lock is held by the worker as long as that lives.
+            let locked = try await #require(throws: BackRestError.self) { try await backRest.createStanza(on: host, deadline: rig.deadline) }
+            #expect(locked.reason == .lockHeld)
+            // Ending restores is not ending backups.
+            try await backRest.endRunningProcesses(on: host, deadline: rig.deadline)
+            #expect(try await backRest.runningProcesses(on: host, deadline: rig.deadline) == backupLeft)
+            backupLeft.forEach { kill($0.pid, SIGCONT) }
+            try await backRest.end(backupLeft, on: host, deadline: rig.deadline)
             let backup = try await backRest.backUp(on: host, processes: 2, deadline: rig.deadline)
+            #expect(backup.warnings.contains { $0.hasPrefix("resumable backup \(backup.label) of same type exists") })
 
             let options = try RestoreOptions(primaryConninfo: Conninfo(["host": rig.root.path, "port": "\(rig.port)"]), archiveOff: true)
-            let firstFile = Recorder<CopyProgress>()
-            let cut = Task { try await copier.restore(options, on: host, processes: 1, deadline: rig.deadline) { firstFile.append($0) } }
-            // The first file is through, hundreds are to come: kill it as a lost host would.
-            let pid = try await wait(for: "the restore to be under way", until: rig.deadline, every: .milliseconds(1)) { () -> Look<Int32> in
-                guard !firstFile.all.isEmpty else { return .notYet("no file yet") }
-                let main = try await copier.runningProcesses(on: host, deadline: rig.deadline).first { $0.command == "restore" }
-                return main.map { .found($0.pid) } ?? .notYet("no process")
+            let cut = Task { try await copier.restore(options, on: host, processes: 1, deadline: rig.deadline) }
+            let left = try await rig.killMain(of: "restore", copier) {
+                // A second restore into the directory is refused while the first is at work.
+                let twice = try await #require(throws: BackRestError.self) {
+                    try await copier.restore(options, on: host, processes: 1, deadline: rig.deadline)
+                }
+                guard case .alreadyRunning = twice else { throw twice }
+                return true
             }
-            // A second restore into the directory is refused while the first is at work.
-            kill(pid, SIGSTOP)
-            let twice = try await #require(throws: BackRestError.self) {
-                try await copier.restore(options, on: host, processes: 1, deadline: rig.deadline)
-            }
-            guard case .alreadyRunning = twice else { throw twice }
-            kill(pid, SIGKILL)
             let ended = await #expect(throws: BackRestError.self) { try await cut.value }
-            // runuser turns the signal into 137.
-            if case .ended(_, "restore", _, .code(137), _) = ended {} else { Issue.record("ended otherwise: \(String(describing: ended))") }
+            if case .ended(_, "restore", _, .signal("KILL"), _) = ended {} else { Issue.record("ended otherwise: \(String(describing: ended))") }
 
+            left.forEach { kill($0.pid, SIGCONT) }
             try await copier.endRunningProcesses(on: host, deadline: rig.deadline)
+            #expect(try await copier.runningProcesses(on: host, deadline: rig.deadline).isEmpty)
             #expect(try await RestoredDirectory.inspect(rig.target, on: host, user: "postgres", deadline: rig.deadline) == .incomplete(set: backup.label))
             await #expect(throws: CommandFailed.self) { try await rig.start(rig.target) }
 
@@ -256,6 +289,60 @@ struct RealBackRestTests {
             try await rig.append("port = \(rig.targetPort)\n", to: rig.target / "postgresql.conf")
             try await rig.start(rig.target)
             #expect(try await rig.sql("SELECT count(*) FROM t", port: rig.targetPort) == "900000")
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a repository that cannot be written, and a host that cannot be reached, are found`() async throws {
+        try await Rig.withRig(port: 54951) { rig in
+            let hosts = BackRestHosts(source: rig.host, target: rig.host)
+            var layout = try rig.layout()
+            let find = { (path: HostPath, size: UInt64) in
+                layout.repository = .sourceDirectory(path)
+                return try await layout.findRepository(on: hosts, databaseSize: size, deadline: rig.deadline)
+            }
+            let closed = rig.root / "closed", file = rig.root / "file", new = rig.root / "a" / "b"
+            try await rig.host.makeDirectory(closed, mode: 0o755, owner: "root", deadline: rig.deadline)
+            try await rig.host.write([], to: file, as: "postgres", deadline: rig.deadline)
+            #expect(try await find(new, 1 << 20).isEmpty)
+            #expect(try await find(closed, 1 << 20) == [.repositoryNotWritable(host: "n1", closed, user: "postgres")])
+            #expect(try await find(closed / "x", 1 << 20) == [.repositoryMissing(host: "n1", closed / "x", user: "postgres")])
+            #expect(try await find(file, 1 << 20) == [.repositoryMissing(host: "n1", file, user: "postgres")])
+            guard case .repositorySpace("n1", new, _, 1 << 60) = try await find(new, 1 << 60).first else {
+                Issue.record("an exabyte fits here")
+                return
+            }
+
+            // Nobody listens on port 1.
+            let endpoint = SSHEndpoint(address: "127.0.0.1", user: "postgres", port: 1)
+            layout.source.ssh = endpoint
+            layout.repository = .sourceDirectory(new)
+            let findings = try await layout.findConnections(on: hosts, deadline: rig.deadline)
+            guard case .sshRefused("n1", "postgres", endpoint, let message) = findings.first else {
+                Issue.record("found \(findings)")
+                return
+            }
+            #expect(message.hasPrefix("ssh: connect to host 127.0.0.1 port 1: "))
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a configuration file is made, read again and taken away`() async throws {
+        try await Rig.withRig(port: 54961) { rig in
+            let file = rig.root / "new.conf", options = [BackRestOption("pg1-path", "/srv/n1")]
+            let new = try await BackRestConfiguration.load(file, on: rig.host, as: "postgres", deadline: rig.deadline)
+            #expect(!new.existed)
+            try await new.adding(options, to: stanza("n1")).configuration.save(on: rig.host, as: "postgres", deadline: rig.deadline)
+            #expect(try await rig.host.stat(file, deadline: rig.deadline)?.mode == 0o644)
+            let written = try await BackRestConfiguration.load(file, on: rig.host, as: "postgres", deadline: rig.deadline)
+            #expect(written.existed)
+            #expect(text(written.file) == "[n1]\npg1-path=/srv/n1\n")
+            try await written.removing(options, from: stanza("n1"))
+                .save(on: rig.host, as: "postgres", removingIfEmpty: true, deadline: rig.deadline)
+            #expect(try await rig.host.stat(file, deadline: rig.deadline) == nil)
+            await #expect(throws: NoPlaceForConfiguration.self) {
+                try await BackRestConfiguration.load(rig.root / "no" / "such.conf", on: rig.host, as: "postgres", deadline: rig.deadline)
+            }
         }
     }
 

@@ -66,6 +66,9 @@ import Testing
         #expect(info.newestBackup(of: system, notOlderThan: .seconds(3600), now: now)?.label == "20261121-041043F")
         #expect(info.newestBackup(of: system, notOlderThan: .seconds(3599), now: now) == nil)
         #expect(info.newestBackup(of: 1, now: now) == nil)
+        let elsewhere = try decode(Recorded.info.replacing(#""repo-key":1"#, with: #""repo-key":2"#))
+        #expect(elsewhere.newestBackup(of: system, now: now) == nil)
+        #expect(elsewhere.systemIdentifier == nil)
         #expect(try decode(Recorded.info.replacing(#""error":false"#, with: #""error":true"#)).newestBackup(of: system, now: now) == nil)
     }
 }

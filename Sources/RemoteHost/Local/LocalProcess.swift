@@ -118,11 +118,13 @@ actor LocalProcess: LoopActor {
         var entry = environ
         while let text = entry.pointee {
             let variable = String(cString: text)
-            if !variable.hasPrefix("PG") { all.append(variable) }
+            if isInherited(variable) { all.append(variable) }
             entry = entry.advanced(by: 1)
         }
         return all
     }
+
+    static func isInherited(_ variable: String) -> Bool { !variable.hasPrefix("PG") }
 
     private func pipe() throws -> (read: Descriptor, write: Descriptor) {
         var ends: [Int32] = [-1, -1]

@@ -10,7 +10,8 @@ final class TestSSHServer: Sendable {
 
     let directory: String
     let port: UInt16
-    private let process: Process
+    /// The process that listens.
+    let process: Int32
 
     /// - Parameters:
     ///   - hostKeys: the types of the host keys.
@@ -20,25 +21,23 @@ final class TestSSHServer: Sendable {
         self.directory = directory
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         try FileManager.default.createDirectory(atPath: "/run/sshd", withIntermediateDirectories: true)
-        for type in Set(hostKeys) { try Self.generateKey(type, at: "\(directory)/host_\(type)") }
-        try Self.generateKey("ed25519", at: "\(directory)/user")
+        for type in Set(hostKeys) { try await Self.generateKey(type, at: "\(directory)/host_\(type)") }
+        try await Self.generateKey("ed25519", at: "\(directory)/user")
         try FileManager.default.copyItem(atPath: "\(directory)/user.pub", toPath: "\(directory)/authorized_keys")
         port = try Self.freePort()
         let lines = [
-            "Port \(port)", "ListenAddress \(Self.address)", "PidFile none", "StrictModes no", "PasswordAuthentication no",
+            "Port \(port)", "ListenAddress \(Self.address)", "PidFile \(directory)/pid", "StrictModes no", "PasswordAuthentication no",
             "KbdInteractiveAuthentication no", "UsePAM no", "PermitRootLogin yes", "AuthorizedKeysFile \(directory)/authorized_keys",
             "LogLevel VERBOSE", "MaxStartups 100",
         ] + hostKeys.map { "HostKey \(directory)/host_\($0)" } + settings
         try (lines.joined(separator: "\n") + "\n").write(toFile: "\(directory)/sshd_config", atomically: true, encoding: .utf8)
 
-        process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/sbin/sshd")
-        process.arguments = ["-D", "-f", "\(directory)/sshd_config", "-E", "\(directory)/log"]
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        try await wait(for: "sshd on port \(port)", until: .after(.seconds(30))) {
-            guard process.isRunning else { throw SetupFailed("sshd ended: \(log)") }
-            return Self.isListening(port) ? .found(()) : .notYet("not listening")
+        // Without -D it goes into the background by itself.
+        try await Self.run("/usr/sbin/sshd", "-f", "\(directory)/sshd_config", "-E", "\(directory)/log")
+        let (pidFile, port) = ("\(directory)/pid", port)
+        process = try await wait(for: "sshd on port \(port)", until: .after(.seconds(30))) {
+            guard let pid = (try? String(contentsOfFile: pidFile, encoding: .utf8)).flatMap({ Int32($0.dropLast()) }) else { return .notYet("no pid") }
+            return Self.isListening(port) ? .found(pid) : .notYet("not listening")
         }
         for type in Set(hostKeys) { try know(type) }
         try configure()
@@ -47,14 +46,11 @@ final class TestSSHServer: Sendable {
     deinit { end() }
 
     func end() {
-        if process.isRunning {
-            for child in connectionProcesses() {
-                kill(child, SIGCONT)
-                kill(child, SIGTERM)
-            }
-            process.terminate()
-            process.waitUntilExit()
+        for child in connectionProcesses() {
+            kill(child, SIGCONT)
+            kill(child, SIGTERM)
         }
+        kill(process, SIGTERM)
         try? FileManager.default.removeItem(atPath: directory)
     }
 
@@ -106,7 +102,7 @@ final class TestSSHServer: Sendable {
     // MARK: The server's processes
 
     /// The processes that serve one connection each.
-    func connectionProcesses() -> [Int32] { Self.children(of: process.processIdentifier) }
+    func connectionProcesses() -> [Int32] { Self.children(of: process) }
 
     static func children(of parent: Int32) -> [Int32] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
@@ -118,25 +114,13 @@ final class TestSSHServer: Sendable {
 
     // MARK: Tools
 
-    static func generateKey(_ type: String, at path: String, passphrase: String = "") throws {
-        try run("/usr/bin/ssh-keygen", ["-q", "-t", type, "-N", passphrase, "-C", "\(type) key of the tests", "-f", path])
+    static func generateKey(_ type: String, at path: String, passphrase: String = "") async throws {
+        try await run("ssh-keygen", "-q", "-t", type, "-N", passphrase, "-C", "\(type) key of the tests", "-f", path)
     }
 
     @discardableResult
-    static func run(_ program: String, _ arguments: [String], environment: [String: String]? = nil) throws -> String {
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        if let environment { process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 } }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = output
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw SetupFailed("\(program) \(arguments): \(text)") }
-        return text
+    static func run(_ words: String...) async throws -> String {
+        try await LocalHost().require(Command(words: words), deadline: .patient).text
     }
 
     static func freePort() throws -> UInt16 {
