@@ -130,7 +130,8 @@ public struct BackRestLayout: Sendable, Hashable {
     public func options(for role: BackRestRole) -> [BackRestOption] {
         switch role {
         case .source: local(source) + repositoryOptions(from: .source) + storage
-        case .target: local(target) + repositoryOptions(from: .target)
+        // A standby that fetches one segment at a time over SSH falls behind a busy source.
+        case .target: local(target) + repositoryOptions(from: .target) + [BackRestOption("archive-async", "y", .preferred)]
         case .repository:
             if case .sshHost = repository {
                 remote(source) + local(source) + [BackRestOption("repo1-path", repository.path.path)] + storage

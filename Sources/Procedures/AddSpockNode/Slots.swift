@@ -21,7 +21,8 @@ struct CreateSlots: Step {
     func perform(_ run: StepRun) async throws -> String {
         let deadline = try await seed.currentWindow().deadline
         let positions = try await seed.createSlots(run, deadline: deadline)
-        // Everything before the slots must be on the standby before it is promoted.
+        // Everything before the slots must be on the source, and then on the standby, before that is promoted.
+        _ = try await seed.drainMesh(seed.members, deadline: deadline)
         let target = try await seed.spock(seed.source).insertLSN(deadline: deadline)
         try await seed.waitReplayed(to: target, deadline: deadline)
         await seed.book("slots and replay")
