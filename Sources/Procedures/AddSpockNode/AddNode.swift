@@ -41,6 +41,7 @@ struct AddNode: Step {
         guard Set(sets) == Set(captured) else {
             throw Problem("the replication sets of \(seed.newNode) are not those of \(seed.source) after they were made", hint: "report this; the window is opened again")
         }
+        await seed.reached(.node)
         await seed.book("re-key")
         return "node \(seed.newNode) with id \(node), Spock \(version), \(sets.count) replication sets"
     }

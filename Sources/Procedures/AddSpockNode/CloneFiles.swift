@@ -108,6 +108,24 @@ extension Seed {
     private static let keptSuffix = ".before-pggraft"
     private static func left(_ path: HostPath) -> String { "\(path) as left" }
 
+    /// Puts the way to the archive into the standby's configuration, or takes it out.
+    func setRestoreCommand(_ isThere: Bool, _ run: StepRun) async throws {
+        let clone = try await instance(newNode), deadline = Deadline.after(.seconds(60))
+        // Before 14 the server reads it only at its start: it stays.
+        guard isThere || clone.version >= .postgres(14) else { return }
+        let path = clone.dataDirectory / "postgresql.auto.conf"
+        let current = try await clone.host.read(path, as: clone.user, deadline: deadline)
+        var file = SettingsFile(current ?? [])
+        if isThere {
+            file.set("restore_command", to: try await layout().backRest(for: .target).restoreCommand)
+        } else {
+            file.remove("restore_command")
+        }
+        try await apply([ConfigurationEdit(path: path, before: current, after: file.render())].filter { !$0.isEmpty }, run, deadline: deadline)
+        guard try await clone.status(deadline: deadline).isRunning else { return }
+        _ = try await clone.reload(through: try await spock(newNode).connection, deadline: deadline)
+    }
+
     /// The preload list of the new node, as its files say.
     func clonePreload(deadline: Deadline) async throws -> LibraryList {
         let clone = try await instance(newNode)
@@ -167,6 +185,7 @@ struct RemovePreload: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
+        try run.remember(OriginalPreload.key, try await seed.cloneConfiguration(run.memory).sourceLibraries().description)
         try await seed.apply(try await seed.removal(run.memory), run, deadline: .after(.seconds(60)))
         let list = try await seed.clonePreload(deadline: .after(.seconds(30)))
         guard !list.contains("spock") else { throw Problem("\(seed.newNode) would still load Spock: '\(list)'", hint: "it was not started; see its configuration files") }
@@ -175,6 +194,9 @@ struct RemovePreload: Step {
 
     func undo(_ run: StepRun) async throws -> UndoOutcome { .undone([]) }
 }
+
+/// The preload list of the source.
+enum OriginalPreload { static let key = "shared_preload_libraries" }
 
 /// Step 11: put Spock back into the preload list, at its old place.
 struct RestorePreload: Step {
@@ -185,17 +207,21 @@ struct RestorePreload: Step {
     func inspect(_ memory: Memory) async throws -> Inspection {
         let state = try await seed.cloneState(memory)
         if state >= .cleaned, try await seed.clonePreload(deadline: .after(.seconds(30))).contains("spock") { return .done("it is in it") }
-        let original = try await seed.cloneConfiguration(memory).sourceLibraries()
-        return .needed([Change("\(seed.newNode): shared_preload_libraries = '\(original)'; what made it a standby is taken out")])
+        return .needed([Change("\(seed.newNode): shared_preload_libraries as on \(seed.source); what made it a standby is taken out")])
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let configuration = try await seed.cloneConfiguration(run.memory)
-        let current = configuration.target.content[configuration.target.files.autoConfFile]
-        let edit = try configuration.restoringLibraries(current: current)
-        var file = SettingsFile(edit.after ?? [])
+        let value: String = try run.recall(OriginalPreload.key)
+        let deadline = await seed.stepDeadline(.seconds(60))
+        let clone = try await seed.instance(seed.newNode), path = clone.dataDirectory / "postgresql.auto.conf"
+        let current = try await clone.host.read(path, as: clone.user, deadline: deadline)
+        var file = SettingsFile(current ?? [])
+        guard let original = LibraryList(value), let now = LibraryList(file.value(of: "shared_preload_libraries") ?? value) else {
+            throw Problem("\(seed.newNode): shared_preload_libraries in \(path) is not valid", hint: "it was '\(value)' on \(seed.source)")
+        }
+        file.set("shared_preload_libraries", to: now.restoring("spock", from: original).description)
         for name in ["primary_conninfo", "restore_command", "recovery_target_timeline"] { file.remove(name) }
-        try await seed.apply([ConfigurationEdit(path: edit.path, before: current, after: file.render())], run, deadline: await seed.stepDeadline(.seconds(60)))
+        try await seed.apply([ConfigurationEdit(path: path, before: current, after: file.render())], run, deadline: deadline)
         await seed.book("preload")
         return "the list is '\(file.value(of: "shared_preload_libraries") ?? "")'"
     }

@@ -37,8 +37,8 @@ extension Seed {
         return entry
     }
 
-    /// How far the new node has come. Looks at its host, and at its server where that runs.
-    func cloneState(_ memory: Memory) async throws -> CloneState {
+    /// Looks at the new node's host, and at its server where that runs.
+    func lookAtClone(_ memory: Memory) async throws -> CloneState {
         let clone = try await instance(newNode)
         let deadline = Deadline.after(.seconds(30))
         let directory = try await RestoredDirectory.inspect(clone.dataDirectory, on: clone.host, user: clone.user, deadline: deadline)

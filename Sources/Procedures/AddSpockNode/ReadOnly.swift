@@ -33,6 +33,7 @@ struct MakeReadOnly: Step {
             return try await session.close(.closingClients(on: version), version: version, deadline: deadline)
         }
         await seed.flipped(flips)
+        await seed.reached(.standby)
         await seed.book("read-only")
         return "in force on \(list(seed.members)); the window may last \(limit.inSeconds)"
     }

@@ -44,6 +44,7 @@ struct RemoveIdentity: Step {
         }
         let inherited: [OriginName] = try run.recall(InheritedOrigins.key)
         try await clone.dropOrigins(inherited, deadline: deadline)
+        await seed.reached(.cleaned)
         await seed.book("remove identity")
         let sets: [ReplicationSet] = try run.recall(CapturedSets.key)
         return "\(sets.count) replication sets with \(sets.map(\.tables.count).reduce(0, +)) tables captured, extension and \(inherited.count) origins dropped"

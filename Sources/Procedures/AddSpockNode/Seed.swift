@@ -41,7 +41,20 @@ actor Seed {
 
     func spock(_ node: String) async throws -> SpockSession { try await access.spock(node) }
 
+    /// The state this window's own steps have brought the new node to, so that it need not be looked at again in the window.
+    private var stateInWindow: CloneState?
+    private var subscriptionNames: [String: SubscriptionName] = [:]
+
     // MARK: The window
+
+    /// Says what a step of the open window has made of the new node; without a window nothing is kept.
+    func reached(_ state: CloneState) { stateInWindow = window == nil ? nil : state }
+
+    /// How far the new node has come: as its host and its server show it, or as this window has left it.
+    func cloneState(_ memory: Memory) async throws -> CloneState {
+        if window != nil, let stateInWindow { return stateInWindow }
+        return try await lookAtClone(memory)
+    }
 
     func open(_ window: Window) { self.window = window }
 
@@ -57,7 +70,7 @@ actor Seed {
 
     func closeWindow() {
         windowSummary = window?.summary
-        window = nil
+        (window, stateInWindow) = (nil, nil)
     }
 
     func keep(_ snapshots: [String: SpockSession]) { self.snapshots = snapshots }
@@ -80,6 +93,8 @@ actor Seed {
 
     /// The names of the subscriptions from `provider` to `subscriber`: the playbook's, or as the mesh names its own.
     func subscriptionName(provider: String, subscriber: String) async throws -> SubscriptionName {
+        let key = provider + " " + subscriber
+        if let known = subscriptionNames[key] { return known }
         let text: String?
         if let names = playbook.subscriptions.name {
             text = names.name(provider: provider, subscriber: subscriber)
@@ -95,6 +110,7 @@ actor Seed {
         guard let name = text.flatMap(SubscriptionName.init(rawValue:)) else {
             throw Problem("the subscription from \(provider) to \(subscriber) has no name that Spock allows", hint: "give subscriptions.name in the playbook")
         }
+        subscriptionNames[key] = name
         return name
     }
 

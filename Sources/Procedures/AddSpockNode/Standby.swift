@@ -23,6 +23,7 @@ struct StartStandby: Step {
     func perform(_ run: StepRun) async throws -> String {
         let began = ContinuousClock.Instant.now
         let clone = try await seed.instance(seed.newNode)
+        try await seed.setRestoreCommand(true, run)
         try await clone.start(deadline: .copy)
         try await wait(for: "\(seed.newNode) to stream from \(seed.source)", until: .after(.seconds(300)), every: .milliseconds(100)) {
             try await seed.isStreaming() ? .found(()) : .notYet("\(seed.source) has no walsender for \(seed.newNode); see the log of \(seed.newNode)")
@@ -66,6 +67,8 @@ struct CatchUp: Step {
             run.progress("a sync event took \(took.inSeconds) to cross the mesh")
             return took < .seconds(1) ? .found(took) : .notYet("it took \(took.inSeconds)")
         }
+        // A promotion asks the archive for what comes next, which takes longer than everything else in it.
+        try await seed.setRestoreCommand(false, run)
         return "\(UInt64(max(0, lag)).inBytes) behind \(seed.source); a sync event crosses the mesh in \(took.inSeconds)"
     }
 
@@ -96,6 +99,7 @@ struct PromoteNewNode: Step {
         } else {
             promotion = try await clone.promote(connecting: seed.cloneConnector, deadline: deadline)
         }
+        await seed.reached(.promoted)
         await seed.book("promote")
         return "on timeline \(promotion.timeline), which left timeline \(promotion.previousTimeline) at \(promotion.switchpoint)"
     }

@@ -52,6 +52,7 @@ struct Subscribe: Step {
         await seed.book("subscriptions")
         let all = inward + outward.values.map(\.0)
         try await seed.waitReplicating(all, deadline: deadline)
+        await seed.reached(.subscribed)
         await seed.book("workers")
         return "\(all.count) subscriptions replicate, their slots are read"
     }
