@@ -19,7 +19,13 @@ extension Seed {
         address.binDirectory = try entry.binDirectory.map(path)
         if node == newNode {
             address.dataDirectory = try path(playbook.newNode.dataDirectory)
-            address.version = try await instance(source).version
+            let original = try await instance(source)
+            address.version = original.version
+            // The programs of the source, where the new host has them at the same place.
+            let program = Command("test", "-x", (original.binaries.directory / "postgres").path).as(address.user)
+            if address.binDirectory == nil, try await host.run(program, deadline: .after(.seconds(20))).succeeded {
+                address.binDirectory = original.binaries.directory
+            }
         }
         switch entry.service {
         case .pgCtl: address.manager = .pgCtl
