@@ -117,7 +117,7 @@ import Testing
     /// A file, and what is left of it when only postgres and spock_admin may come in.
     static let admissions: [(String, String)] = [
         ("", ""),
-        ("local all all peer\n", "local   all             postgres,spock_admin                    peer\n"),
+        ("local all all peer\n", "local   all             postgres,spock_admin                         peer\n"),
         ("local all postgres peer\nhost all app 10.77.0.0/24 md5\n", "local   all             postgres                                peer\n"),
         // In the order of the file, and with the way in which each proves who he is.
         ("host all spock_admin 10.77.0.0/24 scram-sha-256\nhost app all 0.0.0.0/0 reject\n",

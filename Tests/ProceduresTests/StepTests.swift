@@ -19,17 +19,28 @@ struct StepTests {
         #expect(steps.joined(separator: "\n") == """
                 requirements: Check every requirement
              1  pgbackrest-configuration: Configure pgBackRest for the stanza app
-             1  archiving: Configure archiving on n1
-             1  stanza: Create the stanza app
+             1  archiving: Archive the WAL of n1 into the stanza
+             1  stanza: Create the stanza app, and prove that WAL of n1 arrives there
              2  backup: Take a full backup of n1
              3  restore: Restore the backup to n4
-             4  streaming: Configure n4 as a standby of n1
-             7  preload: Remove Spock from shared_preload_libraries on n4
+             4  streaming: Set up streaming replication from n1 on n4; archiving off, closed to clients
+             7  remove-preload: Remove Spock from shared_preload_libraries on n4
              8  start-standby: Start n4 as a standby of n1
              4  catch-up: Let n4 and the mesh catch up
              5  read-only: Make n1, n2 and n3 read-only
              6  end-transactions: Terminate all client transactions on n1, n2 and n3
              6  drain: Drain n1, n2 and n3 in every direction
+            15  slots: Create the slots of n4 on n1, n2 and n3
+             9  promote: Promote n4
+            10  remove-identity: Remove the identity of n1 from n4: replication sets, nodes, origins
+            11  restore-preload: Add Spock to shared_preload_libraries on n4 again
+            12  restart: Restart n4 with Spock
+            13  add-node: Make n4 a Spock node, with the replication sets of n1
+            15  subscriptions: Add the subscriptions between n4 and n1, n2 and n3, both ways
+            16  drained-point: Hold the drained point on n1, n2, n3 and n4 for the proof
+            14  read-write: Remove read-only mode from n2 and n3, then n1
+            14  open-new-node: Open n4 to clients, with the rules of n1
+            16  verify: List all nodes from n1, n2, n3 and n4, and prove that nothing was lost
             """)
     }
 
@@ -44,7 +55,7 @@ struct StepTests {
         #expect(brackets.map(\.opens.number) == ["5"])
         #expect(brackets.map(\.closes.number) == ["14"])
         let closes = try #require(ids.firstIndex(of: "read-write"))
-        for earlier in ["read-only", "promote", "subscribe", "drained-point"] {
+        for earlier in ["read-only", "promote", "subscriptions", "drained-point"] {
             #expect(try #require(ids.firstIndex(of: earlier)) < closes, "\(earlier)")
         }
     }
