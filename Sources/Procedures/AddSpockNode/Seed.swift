@@ -21,6 +21,11 @@ actor Seed {
     /// Whether undo may empty the new node's data directory.
     nonisolated let purgeData: Bool
 
+    /// The nodes that have a lease now, and who renews it.
+    var leased: [String: Instance] = [:]
+    var leaseKeeper: Task<Void, Never>?
+    var missedRenewals: [String: String] = [:]
+
     var instances: [String: Instance] = [:]
     var knownLayout: BackRestLayout?
 
