@@ -69,8 +69,9 @@ actor SSHSession: LoopActor {
             try requireTime(what, deadline)
             let result = step()
             if result != Int(LIBSSH2_ERROR_EAGAIN) {
-                if result < 0, engine.endOfInput != nil || isSocketError(result) { try requireConnection(during: what); throw lose(engine.failure(result).message, during: what) }
-                return result
+                guard isSocketError(result) else { return result }
+                try requireConnection(during: what)
+                throw lose(engine.failure(result).message, during: what)
             }
             try requireConnection(during: what)
             await park()
@@ -220,20 +221,20 @@ actor SSHSession: LoopActor {
 
     // MARK: Authentication
 
-    /// What the server would let `user` in with; empty when it already has.
-    func authenticationMethods(user: String, deadline: Deadline) async throws -> [String] {
+    /// What the server would let `user` in with; `nil` when it already has, without asking for anything.
+    func authenticationMethods(user: String, deadline: Deadline) async throws -> [String]? {
         try await interruptible(until: deadline) {
             guard let handle = engine.handle else { throw HostError.closed(host: host) }
-            var methods: String?
-            _ = try await drive("the authentication methods of \(host)", until: deadline) {
+            var methods = ""
+            let result = try await drive("the authentication methods of \(host)", until: deadline) {
                 defer { watchForWritable() }
                 if let list = libssh2_userauth_list(handle, user, UInt32(user.utf8.count)) {
                     methods = String(cString: list)
                     return 0
                 }
-                return libssh2_userauth_authenticated(handle) == 1 ? 0 : Int(libssh2_session_last_errno(handle))
+                return libssh2_userauth_authenticated(handle) == 1 ? 1 : Int(libssh2_session_last_errno(handle))
             }
-            return methods?.split(separator: ",").map(String.init) ?? []
+            return result == 1 ? nil : methods.split(separator: ",").map(String.init)
         }
     }
 
