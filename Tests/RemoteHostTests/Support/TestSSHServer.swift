@@ -47,11 +47,10 @@ final class TestSSHServer: Sendable {
     deinit { end() }
 
     func end() {
-        for child in connectionProcesses() {
-            kill(child, SIGCONT)
-            kill(child, SIGTERM)
-        }
-        kill(process, SIGTERM)
+        // With a killed process nothing is written any more while the directory goes.
+        let connections = connectionProcesses()
+        kill(process, SIGKILL)
+        for connection in connections { kill(connection, SIGKILL) }
         try? FileManager.default.removeItem(atPath: directory)
     }
 
