@@ -66,8 +66,13 @@ public struct Runner: Sendable {
             let interrupted = error is CancellationError || Task.isCancelled
             let failure = RunFailure(step: current?.id, title: current?.title ?? "", cause: error, interrupted: interrupted, notOpened: notOpened)
             if let current { watch(.failed(current.id, title: current.title, error: "\(error)")) }
-            try journal.append(JournalEntry(interrupted ? .interrupted : .failed, step: current?.id, text: "\(error)"))
-            try journal.append(JournalEntry(.ended, text: interrupted ? "interrupted" : "failed"))
+            do {
+                try journal.append(JournalEntry(interrupted ? .interrupted : .failed, step: current?.id, text: "\(error)"))
+                try journal.append(JournalEntry(.ended, text: interrupted ? "interrupted" : "failed"))
+            } catch {
+                // The run's own end counts more than that it could not be written down.
+                watch(.note(current?.id ?? StepID("", "run"), "\(error)"))
+            }
             throw failure
         }
     }
