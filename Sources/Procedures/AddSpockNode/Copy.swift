@@ -1,4 +1,5 @@
 import EventLoop
+import Instance
 import PgBackRest
 import Playbook
 import PostgresClient
