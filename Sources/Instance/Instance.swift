@@ -40,6 +40,13 @@ public struct Instance: Sendable {
         (self.debianCluster, self.startOptions) = (debianCluster, startOptions)
     }
 
+    /// The same instance over another connection to its host.
+    public func reached(through host: any Host) -> Instance {
+        Instance(
+            host: host, node: node, user: user, port: port, dataDirectory: dataDirectory, version: version, binaries: binaries,
+            manager: manager, debianCluster: debianCluster, startOptions: startOptions)
+    }
+
     func program(_ name: String, _ arguments: [String]) -> Command {
         Command(words: [(binaries.directory / name).path] + arguments, user: user)
     }

@@ -28,16 +28,22 @@ public actor ClusterAccess {
     private let nodes: [String: Node]
     private let database: String
     private let user: String
-    private let password: Secret?
+    private var password: Secret?
     private let connect: Connector
+    private let askPassword: PasswordPrompt?
 
     private var hosts: [String: Task<any Host, any Error>] = [:]
     private var forwards: [String: ForwardedPort] = [:]
     private var sessions: [String: SpockSession] = [:]
 
-    public init(nodes: [Node], database: String, user: String, password: Secret? = nil, connect: @escaping Connector) {
+    /// Asks the operator for the password of a role, where no other source has it; `nil` when nobody is there.
+    public typealias PasswordPrompt = @Sendable (_ user: String) -> String?
+
+    public init(
+        nodes: [Node], database: String, user: String, askPassword: PasswordPrompt? = nil, connect: @escaping Connector
+    ) {
         self.nodes = Dictionary(nodes.map { ($0.name, $0) }) { first, _ in first }
-        (self.database, self.user, self.password, self.connect) = (database, user, password, connect)
+        (self.database, self.user, self.askPassword, self.connect) = (database, user, askPassword, connect)
     }
 
     /// The host called `name`; connects at the first call, and again after ``forget(_:)``.
@@ -71,15 +77,23 @@ public actor ClusterAccess {
     }
 
     /// A connection to any database of node `name`. The caller closes it.
-    public func connection(_ name: String, database: String, deadline: Deadline) async throws -> PostgresConnection {
+    public func connection(
+        _ name: String, database: String, applicationName: String = "pggraft", deadline: Deadline
+    ) async throws -> PostgresConnection {
         guard let node = nodes[name] else { throw UnknownNode(name: name) }
         let port = try await forward(node, deadline: deadline)
-        var conninfo: Conninfo = Conninfo([
-            "dbname": database, "user": user, "sslmode": "prefer", "application_name": "pggraft",
-        ])
+        var conninfo = Conninfo(["dbname": database, "user": user, "sslmode": "prefer", "application_name": applicationName])
         conninfo["password"] = password?.reveal()
         conninfo = conninfo.forwarded(host: node.address, address: port.address, port: port.port)
-        return try await PostgresConnection.connect(to: conninfo, node: name, deadline: deadline)
+        do {
+            return try await PostgresConnection.connect(to: conninfo, node: name, deadline: deadline)
+        } catch let error as PostgresError where error.code == "28P01" && password == nil {
+            guard let given = askPassword?(user) else { throw error }
+            password = Secret(given)
+            conninfo["password"] = given
+            // The time the operator took to type is not the server's.
+            return try await PostgresConnection.connect(to: conninfo, node: name, deadline: .after(deadline.budget))
+        }
     }
 
     private func forward(_ node: Node, deadline: Deadline) async throws -> ForwardedPort {

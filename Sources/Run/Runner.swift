@@ -37,6 +37,7 @@ public struct Runner: Sendable {
         var open: [Bracket] = []
         var current: (any Step)?
         do {
+            try await releaseLeftOver(journal)
             for step in steps {
                 current = step
                 try Task.checkCancellation()
@@ -65,22 +66,30 @@ public struct Runner: Sendable {
             let interrupted = error is CancellationError || Task.isCancelled
             let failure = RunFailure(step: current?.id, title: current?.title ?? "", cause: error, interrupted: interrupted, notOpened: notOpened)
             if let current { watch(.failed(current.id, title: current.title, error: "\(error)")) }
-            try journal.append(JournalEntry(interrupted ? .interrupted : .failed, step: current?.id, text: "\(error)"))
-            try journal.append(JournalEntry(.ended, text: interrupted ? "interrupted" : "failed"))
+            do {
+                try journal.append(JournalEntry(interrupted ? .interrupted : .failed, step: current?.id, text: "\(error)"))
+                try journal.append(JournalEntry(.ended, text: interrupted ? "interrupted" : "failed"))
+            } catch {
+                // The run's own end counts more than that it could not be written down.
+                watch(.note(current?.id ?? StepID("", "run"), "\(error)"))
+            }
             throw failure
         }
     }
 
     /// Undoes the steps that this run began, last first. May be interrupted and called again.
+    ///
+    /// A step that cannot be undone, because a host is gone or for any other reason, is named; those before it are undone.
     /// - Returns: what was left alone, and why.
     public func undo(_ journal: Journal) async throws -> [Problem] {
         try journal.append(JournalEntry(.undoing))
+        // What cannot be opened now is a problem of the step that closed it, which is undone below.
+        do { try await releaseLeftOver(journal) } catch is Blocked {}
         var left: [Problem] = []
         for step in steps.reversed() where Memory(journal).began(step.id) {
             try Task.checkCancellation()
             watch(.inspecting(step.id, title: step.title))
-            let run = StepRun(step: step.id, journal: journal, watch: watch)
-            switch try await step.undo(run) {
+            switch try await outcome(of: step, StepRun(step: step.id, journal: journal, watch: watch)) {
             case .undone(let lines):
                 try journal.append(JournalEntry(.undone, step: step.id, text: lines.joined(separator: "; ")))
                 watch(.undone(step.id, title: step.title, lines: lines))
@@ -93,6 +102,29 @@ public struct Runner: Sendable {
         }
         try journal.append(JournalEntry(.ended, text: left.isEmpty ? "undone" : "undone in part"))
         return left
+    }
+
+    private func outcome(of step: any Step, _ run: StepRun) async throws -> UndoOutcome {
+        do {
+            return try await step.undo(run)
+        } catch let error as JournalError {
+            throw error
+        } catch {
+            try Task.checkCancellation()
+            if let blocked = error as? Blocked { return .left(blocked.problems) }
+            if let problem = error as? Problem { return .left([problem]) }
+            return .left([Problem("\(error)")])
+        }
+    }
+
+    /// Opens what a run that was killed has left closed.
+    private func releaseLeftOver(_ journal: Journal) async throws {
+        for bracket in brackets {
+            let turns = journal.entries.filter { ($0.event == .closed || $0.event == .opened) && $0.text == bracket.name }
+            guard turns.last?.event == .closed else { continue }
+            let problems = await release([bracket], journal)
+            guard problems.isEmpty else { throw Blocked(problems: problems) }
+        }
     }
 
     private func perform(_ step: any Step, _ journal: Journal) async throws {

@@ -45,7 +45,10 @@ struct Operation: Sendable {
             ClusterAccess.Node(name: $0.name, ssh: $0.ssh, address: $0.address, port: $0.port)
         }
         let config = options.sshConfig ?? ProcessInfo.processInfo.environment["PGGRAFT_SSH_CONFIG"]
-        return ClusterAccess(nodes: nodes, database: add.cluster.database, user: add.cluster.user) { destination, name, deadline in
+        return ClusterAccess(
+            nodes: nodes, database: add.cluster.database, user: add.cluster.user,
+            askPassword: { terminal.secret("Password of \($0)") }
+        ) { destination, name, deadline in
             let target = sshTarget(destination, configFile: config)
             return try await SSHHost.connect(target, name: name, passphrase: { file, attempt in
                 terminal.secret(attempt == 1 ? "Passphrase for \(file)" : "That was not it. Passphrase for \(file)")

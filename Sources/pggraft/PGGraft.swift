@@ -1,4 +1,5 @@
 import ArgumentParser
+import PostgresClient
 
 @main
 struct PGGraft: AsyncParsableCommand {
@@ -7,6 +8,12 @@ struct PGGraft: AsyncParsableCommand {
         abstract: "Graft a new PostgreSQL node onto a running cluster from a physical copy, and prove that nothing was lost.",
         version: "0.1.0",
         subcommands: [Check.self, Plan.self, RunCommand.self, Runs.self, Show.self, Resume.self, Undo.self])
+
+    static func main() async {
+        // Before anything else: what the operator's shell says about PostgreSQL is not what the playbook means.
+        LibpqEnvironment.clear()
+        await main(nil)
+    }
 }
 
 /// What every command that reads a playbook takes.

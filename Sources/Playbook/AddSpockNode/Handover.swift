@@ -8,6 +8,8 @@ extension Playbook.AddSpockNode {
         @Located public var transactionGrace: Duration
         /// The handover is given up, and the nodes are opened again, when the window would last longer.
         @Located public var windowLimit: Duration
+        /// A node that pggraft has closed opens by itself when it has not heard from pggraft for this time.
+        @Located public var lease: Duration
 
         public enum Mode: String, Sendable, Hashable {
             /// All nodes refuse writes for the length of the window.
@@ -19,14 +21,15 @@ extension Playbook.AddSpockNode {
             let catchUpLag = section.optional("catch_up_lag", .byteCount, default: ByteCount(bytes: 16 << 20))
             let grace = section.optional("transaction_grace", .duration(.zero ... .seconds(3600)), default: .milliseconds(500))
             let limit = section.optional("window_limit", .duration(.seconds(1) ... .seconds(3600)), default: .seconds(30))
+            let lease = section.optional("lease", .duration(.seconds(6) ... .seconds(600)), default: .seconds(30))
             if let grace, let limit, limit.wrappedValue <= grace.wrappedValue {
                 section.report(
                     "the window is over before the transactions' grace is", hint: "make window_limit longer than transaction_grace",
                     at: section.given("window_limit") == nil ? grace.place : limit.place)
                 return nil
             }
-            guard let mode, let catchUpLag, let grace, let limit else { return nil }
-            (_mode, _catchUpLag, _transactionGrace, _windowLimit) = (mode, catchUpLag, grace, limit)
+            guard let mode, let catchUpLag, let grace, let limit, let lease else { return nil }
+            (_mode, _catchUpLag, _transactionGrace, _windowLimit, _lease) = (mode, catchUpLag, grace, limit, lease)
         }
     }
 }

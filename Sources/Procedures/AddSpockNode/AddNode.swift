@@ -10,11 +10,11 @@ struct AddNode: Step {
     var title: String { "Make \(seed.newNode) a Spock node, with the replication sets of \(seed.source)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        if try await seed.cloneState(memory) >= .node, let captured: [ReplicationSet] = try memory.recall(CapturedSets.key) {
+        let state = try await seed.cloneState(memory)
+        if state == .subscribed { return .done("\(seed.newNode) is a member of the mesh") }
+        if state == .node, let captured: [ReplicationSet] = try memory.recall(CapturedSets.key) {
             let sets = try await seed.spock(seed.newNode).captureReplicationSets(deadline: .after(.seconds(20)))
             if Set(sets) == Set(captured) { return .done("\(seed.newNode) is a node with \(sets.count) replication sets") }
-        } else if try await seed.cloneState(memory) == .subscribed {
-            return .done("\(seed.newNode) is a member of the mesh")
         }
         return .needed([
             Change("\(seed.newNode): CREATE EXTENSION spock, node_create '\(seed.newNode)' (\(try seed.newNodeDSN))"),
@@ -31,7 +31,13 @@ struct AddNode: Step {
         }
         let clone = try await seed.spock(seed.newNode)
         if try await clone.extensionVersion(deadline: deadline) != nil {
-            // Left half done by an earlier attempt; it has no subscription yet, and nothing of anybody else.
+            // Left half done by an earlier attempt; it has nothing of anybody else.
+            let subscriptions = try await clone.subscriptions(deadline: deadline)
+            guard subscriptions.isEmpty else {
+                throw Problem(
+                    "\(seed.newNode) subscribes to \(list(subscriptions.map(\.provider.rawValue))) already, and its replication sets are not those of \(seed.source)",
+                    hint: "make them alike by hand, then resume; or undo this run")
+            }
             try await clone.dropExtension(deadline: deadline)
         }
         try await clone.createExtension(version, deadline: deadline)

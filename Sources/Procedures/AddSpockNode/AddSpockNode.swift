@@ -54,8 +54,13 @@ public struct AddSpockNode: Sendable {
     /// Everything that must hold before a run begins, with the numbers found. Changes nothing.
     public func findings(_ memory: Memory = Memory()) async -> [Finding] { await seed.findings(memory) }
 
+    /// Takes the cluster's lock on the source; it is held until ``close()``.
+    /// - Throws: ``Problem`` that says who has it; what connecting throws.
+    public func takeLock(holder: String) async throws { try await seed.takeLock(holder: holder) }
+
     /// Ends connections and whatever is still held open.
     public func close() async {
+        await seed.unlock()
         await seed.dropSnapshots()
         await seed.access.close()
     }

@@ -248,7 +248,21 @@ struct OpenNewNode: Step {
         return "reloaded and read back" + (report.pendingRestart.isEmpty ? "" : "; waits for a restart: \(report.pendingRestart.joined(separator: ", "))")
     }
 
-    func undo(_ run: StepRun) async throws -> UndoOutcome { .undone([]) }
+    // What clients have written there must reach the others before the subscriptions go.
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        if try run.memory.recall(Self.emptied, as: Bool.self) == true { return .undone([]) }
+        let clone = try await seed.newNodeInstance(run.memory)
+        guard try await clone.status(deadline: .after(.seconds(30))).isRunning else {
+            return .left([Problem(
+                "\(seed.newNode) has been open to clients and is stopped: what they wrote there and the others have not read yet is nowhere else",
+                hint: "start it and undo again, so that it is read first")])
+        }
+        try await seed.emptyNewNode(deadline: .after(.seconds(120)))
+        try run.remember(Self.emptied, true)
+        return .undone(["\(seed.newNode) takes no writes any more; \(list(seed.members)) have everything that was written there"])
+    }
+
+    private static let emptied = "new node emptied"
 }
 
 extension Seed {
@@ -264,6 +278,23 @@ extension Seed {
             let earlier = before[edit.path]?.after ?? edit.before
             return earlier == edit.after ? nil : ConfigurationEdit(path: edit.path, before: earlier, after: edit.after)
         }
+    }
+
+    /// Makes the new node read-only and waits until every other node has applied what was written there.
+    func emptyNewNode(deadline: Deadline) async throws {
+        let session = try await spock(newNode)
+        let flip = try await close([newNode], deadline: deadline)
+        if let moment = flip[newNode] {
+            _ = try await session.endClientTransactions(begunBefore: moment, grace: playbook.handover.transactionGrace, deadline: deadline)
+        }
+        var directions: [Direction] = []
+        for member in members {
+            let subscriber = try await spock(member)
+            for subscription in try await subscriber.subscriptions(deadline: deadline) where subscription.provider.rawValue == newNode {
+                directions.append(Direction(provider: session, subscriber: subscriber, origin: subscription.origin))
+            }
+        }
+        _ = try await drain(directions, deadline: deadline)
     }
 
     /// What opens the new node.

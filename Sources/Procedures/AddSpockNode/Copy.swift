@@ -1,4 +1,5 @@
 import EventLoop
+import Instance
 import PgBackRest
 import Playbook
 import PostgresClient
@@ -8,6 +9,8 @@ import Spock
 
 /// The label of the backup this run took.
 enum TakenBackup { static let key = "backup taken" }
+/// The labels that the stanza had before this run took its backup.
+enum LabelsBefore { static let key = "backups before" }
 /// The label of the backup that is restored.
 enum ChosenBackup { static let key = "backup" }
 
@@ -44,6 +47,11 @@ struct TakeBackup: Step {
             let cores = try await seed.cores(role)
             let processes = seed.playbook.copy.processMax ?? BackRest.backupProcesses(cores: cores)
             let began = ContinuousClock.Instant.now, size = try await seed.databaseSize()
+            if let label = try await seed.backupLeftBehind(run) {
+                try run.remember(TakenBackup.key, label)
+                try run.remember(ChosenBackup.key, label)
+                return "\(label), which an earlier attempt began and pgBackRest finished by itself"
+            }
             let (label, warnings) = try await layout.backRest(for: role).backUp(
                 on: try await seed.host(role), processes: processes, bytesTotal: size, deadline: Deadline.copy
             ) { run.progress("backup: \($0.text)", fraction: $0.percent / 100) }
@@ -88,6 +96,8 @@ struct Restore: Step {
         let isPart = try await seed.cloneState(run.memory) == .partlyRestored
         let backup = try await seed.backups().first { $0.label == label }
         let host = try await seed.host(.target), user = seed.playbook.cluster.osUser
+        let programs = try await seed.instance(seed.newNode)
+        try run.remember(NewNodePrograms.key, NewNodePrograms(version: programs.version, directory: programs.binaries.directory.path))
         try run.creating(Created("data directory", on: seed.newNode, layout.target.dataDirectory.path))
         if !isPart { try await host.makeDirectory(layout.target.dataDirectory, mode: 0o700, as: user, deadline: .after(.seconds(20))) }
         // What an earlier connection left running would write into the same directory.
@@ -124,6 +134,24 @@ extension Seed {
         let row = try await spock(source).connection.query(
             "SELECT sum(pg_database_size(oid))::bigint AS bytes FROM pg_database", deadline: .after(.seconds(60))).one()
         return UInt64(max(0, try row.get("bytes", as: Int64.self)))
+    }
+
+    /// The backup that an earlier attempt of this run began and did not see through, if pgBackRest has finished it by itself.
+    ///
+    /// One that still runs is waited for: it is this run's own, or somebody's who may not be disturbed.
+    func backupLeftBehind(_ run: StepRun) async throws -> String? {
+        let layout = try await layout(), role = layout.repositoryRole, backRest = layout.backRest(for: role), host = try await host(role)
+        guard let before: [String] = try run.memory.recall(LabelsBefore.key) else {
+            try run.remember(LabelsBefore.key, try await backups().map(\.label))
+            return nil
+        }
+        try await wait(for: "a backup of stanza \(layout.stanza) that still runs on \(host.name) to end", until: .copy, every: .seconds(1)) {
+            let running = try await backRest.runningProcesses(on: host, deadline: .after(.seconds(30))).filter { $0.command.hasPrefix("backup") }
+            guard !running.isEmpty else { return .found(()) }
+            run.progress("a backup that was begun earlier still runs on \(host.name)")
+            return .notYet("pid \(list(running.map { "\($0.pid)" }))")
+        }
+        return try await backups().last { !before.contains($0.label) && $0.hasErrors != true && $0.kind == .full }?.label
     }
 
     /// The backups of the source in the repository.

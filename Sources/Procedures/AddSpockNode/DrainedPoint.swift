@@ -19,6 +19,12 @@ struct HoldDrainedPoint: Step {
     func perform(_ run: StepRun) async throws -> String {
         try await seed.takeSnapshots(deadline: try await seed.currentWindow().deadline)
         await seed.book("snapshots")
+        // A lease that ran out meanwhile lets writers in: then these snapshots are of different moments.
+        let open = try await seed.stillClosed(run.memory)
+        guard open.count == seed.members.count else {
+            await seed.dropSnapshots()
+            return "a lease ran out and nodes took writes again: the proof makes a drained point of its own"
+        }
         return "what is compared later is what every node holds now"
     }
 
@@ -47,11 +53,8 @@ extension Seed {
         try run.remember(ReadOnlyBefore.key, before)
         let deadline = Deadline.after(playbook.handover.windowLimit), began = ContinuousClock.Instant.now
         do {
-            let flips = try await onEach(nodes) { node in
-                let session = try await self.spock(node)
-                guard let version = try await session.extensionVersion(deadline: deadline) else { throw UnknownNode(name: node) }
-                return try await session.close(.closingClients(on: version), version: version, deadline: deadline)
-            }
+            try await startLeases(nodes, restoring: before)
+            let flips = try await close(nodes, deadline: deadline)
             let grace = playbook.handover.transactionGrace
             _ = try await onEach(nodes) { node in
                 guard let flip = flips[node] else { throw UnknownNode(name: node) }

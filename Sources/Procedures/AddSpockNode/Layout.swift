@@ -12,7 +12,7 @@ extension Seed {
     func layout() async throws -> BackRestLayout {
         if let layout = knownLayout { return layout }
         let copy = playbook.copy, user = playbook.cluster.osUser
-        guard let stanza = StanzaName(copy.stanza) else { throw Problem("\(copy.stanza) is no name for a stanza") }
+        let stanza = try stanza()
         let target = try path(playbook.newNode.dataDirectory)
         let source = try await instance(self.source)
         let repository: Repository
@@ -49,6 +49,11 @@ extension Seed {
         }
         knownLayout = layout
         return layout
+    }
+
+    nonisolated func stanza() throws -> StanzaName {
+        guard let stanza = StanzaName(playbook.copy.stanza) else { throw Problem("\(playbook.copy.stanza) is no name for a stanza") }
+        return stanza
     }
 
     nonisolated func path(_ text: String) throws -> HostPath {

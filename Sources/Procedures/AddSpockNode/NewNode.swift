@@ -10,7 +10,14 @@ import Spock
 
 extension Seed {
     /// The instance of `node`, found once.
-    func instance(_ node: String) async throws -> Instance {
+    func instance(_ node: String) async throws -> Instance { try await instance(node, programs: nil) }
+
+    /// The new node's instance where the source may be gone: the journal knows which programs it runs with.
+    func newNodeInstance(_ memory: Memory) async throws -> Instance {
+        try await instance(newNode, programs: try memory.recall(NewNodePrograms.key))
+    }
+
+    private func instance(_ node: String, programs: NewNodePrograms?) async throws -> Instance {
         if let known = instances[node] { return known }
         let entry = try entry(node)
         let host = try await access.host(node)
@@ -19,6 +26,11 @@ extension Seed {
         address.binDirectory = try entry.binDirectory.map(path)
         if node == newNode {
             address.dataDirectory = try path(playbook.newNode.dataDirectory)
+        }
+        if node == newNode, let programs {
+            address.version = programs.version
+            if address.binDirectory == nil { address.binDirectory = try path(programs.directory) }
+        } else if node == newNode {
             let original = try await instance(source)
             address.version = original.version
             // The programs of the source, where the new host has them at the same place.
@@ -56,8 +68,8 @@ extension Seed {
         case .complete(let complete) where !complete.started: return .restored
         case .complete: break
         }
-        guard try await clone.status(deadline: deadline).isRunning else { return try await stoppedState(clone, deadline: deadline) }
-        let session = try await spock(newNode)
+        guard let session = try await sessionOfClone(clone) else { return try await stoppedState(clone, deadline: deadline) }
+        if memory.began(PromoteNewNode(seed: self).id) { try await awaitPromotion(session, clone) }
         let state = try await session.state(deadline: deadline)
         if state.isInRecovery { return .standby }
         guard let local = state.local, state.extensionVersion != nil else {
@@ -66,6 +78,34 @@ extension Seed {
         }
         guard local.name.rawValue == newNode else { return .promoted }
         return try await isSubscribed(state, deadline: deadline) ? .subscribed : .node
+    }
+
+    /// A session on the new node; `nil` when it does not run. One that is starting or stopping is waited for.
+    private func sessionOfClone(_ clone: Instance) async throws -> SpockSession? {
+        let deadline = Deadline.after(.seconds(300))
+        return try await wait(for: "\(newNode) to take connections, or to be stopped", until: deadline, every: .milliseconds(200)) { () -> Look<SpockSession?> in
+            guard try await clone.status(deadline: .after(.seconds(30))).isRunning else { return .found(nil) }
+            do {
+                return .found(try await spock(newNode))
+            } catch let error as PostgresError where error.code == "57P03" {
+                return .notYet("\(error)")
+            }
+        }
+    }
+
+    /// Waits for the end of a promotion that was asked for and not seen through: the server takes its time between the signal
+    /// and the new timeline, and is no standby any more from the signal on.
+    private func awaitPromotion(_ session: SpockSession, _ clone: Instance) async throws {
+        let deadline = Deadline.after(.seconds(120))
+        try await wait(for: "a promotion of \(newNode) that was begun to end", until: deadline, every: .milliseconds(200)) { () -> Look<Void> in
+            let row = try await session.connection.query(
+                "SELECT pg_is_in_recovery() AS standby, EXISTS (SELECT FROM pg_stat_wal_receiver) AS receives", deadline: .after(.seconds(20))).one()
+            guard try row.get("standby") else { return .found(()) }
+            let isAsked = try await clone.host.stat(clone.dataDirectory / "promote", as: clone.user, deadline: .after(.seconds(20))) != nil
+            if isAsked { return .notYet("the signal to promote was not taken yet") }
+            // Without a receiver it is being promoted, or its source is gone: the end of the wait tells.
+            return try row.get("receives") ? .found(()) : .notYet("it receives no WAL, and is still in recovery")
+        }
     }
 
     /// What a stopped server last was. Whether it has lost the source's identity is seen from its preload list: Spock
@@ -110,9 +150,17 @@ extension Seed {
     /// Removes the data directory this run made, where the operator asked for that.
     func purgeDataDirectory(_ run: StepRun) async throws -> UndoOutcome {
         guard try run.memory.created(by: run.step).contains(where: { $0.kind == "data directory" }) else { return .undone([]) }
-        let clone = try await instance(newNode)
-        guard try await clone.dataDirectoryState(deadline: .after(.seconds(30))) != .absent else { return .undone([]) }
-        if case .empty = try await clone.dataDirectoryState(deadline: .after(.seconds(30))) { return .undone([]) }
+        let clone = try await newNodeInstance(run.memory)
+        switch try await clone.dataDirectoryState(deadline: .after(.seconds(30))) {
+        case .absent, .empty: return .undone([])
+        case .foreign, .cluster: break
+        }
+        // What an earlier connection left running would write on into it.
+        let backRest = BackRest(stanza: try stanza(), user: clone.user)
+        try await backRest.endRunningProcesses(on: clone.host, deadline: .after(.seconds(60)))
+        guard try await !clone.status(deadline: .after(.seconds(30))).isRunning else {
+            return .left([Problem("\(newNode): the server in \(clone.dataDirectory) still runs: left alone", hint: "stop it, then undo again")])
+        }
         guard purgeData else {
             return .left([Problem(
                 "\(newNode): the data directory \(clone.dataDirectory) is left as it is, stopped",
@@ -122,4 +170,11 @@ extension Seed {
         try await clone.host.require(.script(empty, clone.dataDirectory.path).as(clone.user), deadline: .after(.seconds(3600)))
         return .undone(["\(newNode): \(clone.dataDirectory) is empty"])
     }
+}
+
+/// The programs that the new node runs with, for an undo without the source.
+struct NewNodePrograms: Sendable, Codable {
+    static let key = "programs of the new node"
+    var version: MajorVersion
+    var directory: String
 }

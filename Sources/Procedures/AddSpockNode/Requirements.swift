@@ -27,7 +27,7 @@ extension Seed {
             findings += await attempt("new node", on: newNode) { try await self.newNodeFindings(memory, isUnderWay: isUnderWay) }
             findings += await attempt("routes", on: newNode) { try await self.routeFindings(hosts, isUnderWay: isUnderWay) }
             if hosts.isSuperset(of: Set([hostName(.repository)])) {
-                findings += await attempt("pgBackRest", on: nil) { try await self.backRestFindings(isUnderWay: isUnderWay) }
+                findings += await attempt("pgBackRest", on: nil) { try await self.backRestFindings(isUnderWay: isUnderWay, hasBackup: memory.began(TakeBackup(seed: self).id)) }
             }
         }
         return findings
@@ -309,7 +309,7 @@ extension Seed {
 
     // MARK: pgBackRest
 
-    private func backRestFindings(isUnderWay: Bool) async throws -> [Finding] {
+    private func backRestFindings(isUnderWay: Bool, hasBackup: Bool) async throws -> [Finding] {
         let layout = try await layout(), deadline = Deadline.after(.seconds(120))
         let hosts = BackRestHosts(
             source: try await host(.source), target: try await host(.target), repository: repositoryHost == nil ? nil : try await host(.repository))
@@ -324,7 +324,8 @@ extension Seed {
         if found.isEmpty, let number = UInt64(identifier) {
             found += try await layout.findForeignStanza(on: hosts, systemIdentifier: number, deadline: deadline)
         }
-        if !isUnderWay { found += try await layout.findRunning(on: hosts, deadline: deadline) }
+        // A backup of this run's own may have outlived it: the step waits for it.
+        if !isUnderWay, !hasBackup { found += try await layout.findRunning(on: hosts, deadline: deadline) }
         if found.isEmpty {
             let version = try await layout.backRest(for: .source).installedVersion(on: hosts.source, deadline: deadline)
             return [Finding("pgBackRest", "\(version) on every host, repository \(layout.repository.path) on \(hostName(layout.repositoryRole)) is usable")]

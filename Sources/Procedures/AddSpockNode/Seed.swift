@@ -21,6 +21,25 @@ actor Seed {
     /// Whether undo may empty the new node's data directory.
     nonisolated let purgeData: Bool
 
+    private var lock: ClusterLock?
+
+    /// Takes the cluster's lock on the source, until ``unlock()``.
+    func takeLock(holder: String) async throws {
+        lock = try await ClusterLock.take(cluster: playbook.cluster.name, holder: holder) { [self] name in
+            try await access.connection(source, database: playbook.cluster.database, applicationName: name, deadline: .after(.seconds(20)))
+        }
+    }
+
+    func unlock() async {
+        await lock?.release()
+        lock = nil
+    }
+
+    /// The nodes that have a lease now, and who renews it.
+    var leased: [String: Instance] = [:]
+    var leaseKeeper: Task<Void, Never>?
+    var missedRenewals: [String: String] = [:]
+
     var instances: [String: Instance] = [:]
     var knownLayout: BackRestLayout?
 

@@ -30,12 +30,19 @@ struct CreateSlots: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        var gone: [String] = []
-        for thing in try run.memory.created(by: id) {
-            guard let slot = SlotName(rawValue: thing.name) else { continue }
-            if try await seed.spock(thing.place).dropSlot(slot, deadline: .after(.seconds(30))) { gone.append("\(thing) is dropped") }
+        await takeBack(try run.memory.created(by: id)) { [seed] thing in
+            guard let slot = SlotName(rawValue: thing.name) else { return .absent }
+            let session = try await seed.spock(thing.place)
+            guard let found = try await session.slot(slot, deadline: .after(.seconds(20))) else { return .absent }
+            guard found.plugin == "spock_output" else {
+                return .left(Problem("\(thing) is not the one that this run made: left alone", hint: "find out whose it is"))
+            }
+            // The new node is stopped, or cannot be reached: nobody else may read it.
+            if let reader = found.activePID {
+                try await session.connection.query("SELECT pg_terminate_backend(\(reader))", deadline: .after(.seconds(20)))
+            }
+            return try await session.dropSlot(slot, deadline: .after(.seconds(30))) ? .gone("\(thing) is dropped") : .absent
         }
-        return .undone(gone)
     }
 }
 
@@ -55,22 +62,32 @@ extension Seed {
         return directions
     }
 
-    /// Makes the new node's slots anew on every existing node: what an earlier attempt left is from before this window.
+    /// Makes the new node's slots on every existing node.
+    ///
+    /// Those of an earlier attempt are kept: a slot that begins earlier is as good, and if a promotion that was cut off goes
+    /// through after all, only those that were there before it have everything.
     func createSlots(_ run: StepRun, deadline: Deadline) async throws -> [String: LSN] {
         let directions = try await inwardDirections()
         let ours = Set(try run.memory.created(by: run.step))
+        var kept: [String: LSN] = [:]
         for direction in directions {
             let thing = Created("replication slot", on: direction.provider, direction.slot.rawValue)
-            if try await spock(direction.provider).slot(direction.slot, deadline: deadline) != nil {
+            if let found = try await spock(direction.provider).finishedSlot(direction.slot, deadline: deadline) {
                 guard ours.contains(thing) else {
                     throw Problem("\(thing) is there already, and this run did not make it", hint: "find out whose it is; drop it if nobody needs it")
                 }
+                if found.walStatus != "lost", let position = found.confirmedFlushLSN {
+                    kept[direction.provider] = position
+                    continue
+                }
                 try await spock(direction.provider).dropSlot(direction.slot, deadline: deadline)
             }
-            try run.creating(thing)
+            if !ours.contains(thing) { try run.creating(thing) }
         }
         let slots = Dictionary(uniqueKeysWithValues: directions.map { ($0.provider, $0.slot) })
+        let earlier = kept
         let positions = try await onEach(members) { node in
+            if let position = earlier[node] { return position }
             guard let slot = slots[node] else { throw UnknownNode(name: node) }
             let watcher = try await self.access.separateSpock(node, deadline: deadline)
             do {
@@ -84,5 +101,15 @@ extension Seed {
         }
         try run.remember(SlotPositions.key, positions)
         return positions
+    }
+}
+
+extension SpockSession {
+    /// The slot called `name`. One that a lost session is still making is waited for.
+    func finishedSlot(_ name: SlotName, deadline: Deadline) async throws -> ReplicationSlot? {
+        try await wait(for: "slot \(name) on \(self.name) to be made or given up by the session that makes it", until: deadline) {
+            guard let slot = try await slot(name, deadline: deadline) else { return .found(nil) }
+            return slot.confirmedFlushLSN == nil && slot.isActive ? .notYet("pid \(slot.activePID ?? 0) is making it") : .found(slot)
+        }
     }
 }

@@ -32,11 +32,7 @@ struct StartStandby: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        let clone = try await seed.instance(seed.newNode)
-        guard try await clone.status(deadline: .after(.seconds(30))).isRunning else { return .undone([]) }
-        await seed.access.forgetServer(seed.newNode)
-        try await clone.stop(mode: .fast, deadline: .after(.seconds(120)))
-        return .undone(["\(seed.newNode) is stopped"])
+        try await seed.stopNewNode(run.memory)
     }
 }
 
@@ -104,7 +100,8 @@ struct PromoteNewNode: Step {
         return "on timeline \(promotion.timeline), which left timeline \(promotion.previousTimeline) at \(promotion.switchpoint)"
     }
 
-    func undo(_ run: StepRun) async throws -> UndoOutcome { .undone([]) }
+    // Before its slots are dropped, which it reads.
+    func undo(_ run: StepRun) async throws -> UndoOutcome { try await seed.stopNewNode(run.memory) }
 }
 
 /// Step 12: restart the new node, now with Spock.
@@ -139,6 +136,14 @@ struct RestartNewNode: Step {
 }
 
 extension Seed {
+    func stopNewNode(_ memory: Memory) async throws -> UndoOutcome {
+        let clone = try await newNodeInstance(memory)
+        guard try await clone.status(deadline: .after(.seconds(30))).isRunning else { return .undone([]) }
+        await access.forgetServer(newNode)
+        try await clone.stop(mode: .fast, deadline: .after(.seconds(120)))
+        return .undone(["\(newNode) is stopped"])
+    }
+
     func isNewNodeRunning() async throws -> Bool {
         try await instance(newNode).status(deadline: .after(.seconds(30))).isRunning
     }

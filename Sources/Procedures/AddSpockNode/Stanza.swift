@@ -22,33 +22,62 @@ struct ConfigureBackRest: Step {
     func perform(_ run: StepRun) async throws -> String {
         let edits = try await seed.backRestEdits().filter { $0.old != $0.new }
         for edit in edits {
-            if edit.old == nil { try run.creating(Created("file", on: edit.host, edit.path.path)) }
-            try run.remember("\(edit.host) \(edit.path) added", edit.added)
+            let host = try await seed.access.host(edit.host), directory = edit.path.directory
+            if edit.old == nil {
+                if try await host.stat(directory, as: edit.user, deadline: .after(.seconds(20))) == nil {
+                    try run.creating(Created("directory", on: edit.host, directory.path))
+                }
+                try run.creating(Created("file", on: edit.host, edit.path.path))
+            }
+            try seed.remember(edit, run)
             try await seed.write(edit)
         }
         return edits.map { "\($0.host): \($0.path)" }.joined(separator: ", ")
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        var undone: [String] = [], left: [Problem] = []
-        for edit in try await seed.backRestEdits(removing: { try run.memory.recall("\($0) \($1) added") }) {
-            let mine = try run.memory.created(by: id).contains(Created("file", on: edit.host, edit.path.path))
-            guard let old = edit.old, let new = edit.new, old != new || mine else { continue }
-            let host = try await seed.access.host(edit.host)
-            if mine {
-                guard String(decoding: new, as: UTF8.self).allSatisfy(\.isWhitespace) || edit.isBareSection else {
-                    left.append(Problem("\(edit.host): \(edit.path) holds more than this run wrote: left alone", hint: "remove it if nothing needs it"))
-                    continue
-                }
-                try await host.remove(edit.path, as: edit.user, deadline: .after(.seconds(20)))
-                _ = try await host.run(Command("rmdir", edit.path.directory.path).as(edit.user), deadline: .after(.seconds(20)))
-                undone.append("\(edit.host): \(edit.path) is removed")
-            } else {
-                try await seed.write(edit)
-                undone.append("\(edit.host): \(edit.path) is as it was")
+        let written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
+        let created = Set(try run.memory.created(by: id)), stanza = try seed.stanza()
+        return await takeBack(written.map { Created("file", on: $0.host, $0.path) }) { [seed] thing in
+            guard let edit = written.first(where: { $0.host == thing.place && $0.path == thing.name }) else { return .absent }
+            let path = try seed.path(edit.path), host = try await seed.access.host(edit.host), deadline = Deadline.after(.seconds(20))
+            guard let old = try await host.read(path, as: edit.user, deadline: deadline) else { return .absent }
+            let new = BackRestConfiguration(try IniFile(old, path: path)).removing(edit.added.compactMap(BackRestOption.init), from: stanza).file.bytes
+            guard created.contains(thing) else {
+                guard new != old else { return .absent }
+                try await host.write(new, to: path, as: edit.user, deadline: deadline)
+                return .gone("\(edit.host): \(path) is as it was")
             }
+            let hasOnlyHeads = String(decoding: new, as: UTF8.self).split(separator: "\n").allSatisfy { $0.hasPrefix("[") || $0.allSatisfy(\.isWhitespace) }
+            guard hasOnlyHeads else {
+                return .left(Problem("\(edit.host): \(path) holds more than this run wrote: left alone", hint: "remove it if nothing needs it"))
+            }
+            try await host.remove(path, as: edit.user, deadline: deadline)
+            if created.contains(Created("directory", on: edit.host, path.directory.path)) {
+                // Somebody's file may be in it by now; then it stays.
+                _ = try await host.run(Command("rmdir", path.directory.path).as(edit.user), deadline: deadline)
+            }
+            return .gone("\(edit.host): \(path) is removed")
         }
-        return left.isEmpty ? .undone(undone) : .left(left, undone: undone)
+    }
+}
+
+/// What this run wrote into a configuration file of pgBackRest.
+struct WrittenConfiguration: Sendable, Codable {
+    static let key = "pgBackRest's configuration"
+    var host: String
+    var user: String
+    var path: String
+    /// The options that were added, as `key=value`.
+    var added: [String]
+}
+
+extension BackRestOption {
+    /// `key=value`.
+    fileprivate init?(_ text: String) {
+        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { return nil }
+        self.init(String(parts[0]), String(parts[1]))
     }
 }
 
@@ -63,35 +92,33 @@ struct BackRestEdit: Sendable {
     let added: [String]
 
     var diff: String { UnifiedDiff(old: old, new: new, path: path.path).description }
-    /// Nothing but a section's head is left.
-    var isBareSection: Bool {
-        String(decoding: new ?? [], as: UTF8.self).split(separator: "\n").allSatisfy { $0.hasPrefix("[") || $0.allSatisfy(\.isWhitespace) }
-    }
 }
 
 extension Seed {
-    /// What the configuration files of all roles must become; with `removing`, what they become without what was added.
-    func backRestEdits(removing: ((_ host: String, _ path: HostPath) throws -> [String]?)? = nil) async throws -> [BackRestEdit] {
+    /// What the configuration files of all roles must become.
+    func backRestEdits() async throws -> [BackRestEdit] {
         let layout = try await layout()
         var edits: [BackRestEdit] = []
         for role in layout.roles {
             let backRest = layout.backRest(for: role), host = try await host(role)
             let path = try backRest.configuration ?? self.path("/etc/pgbackrest.conf")
             let old = try await host.read(path, as: backRest.user, deadline: .after(.seconds(20)))
-            let configuration = BackRestConfiguration(try IniFile(old ?? [], path: path))
-            let result: BackRestConfiguration, added: [BackRestOption]
-            if let removing {
-                let texts = try removing(hostName(role), path) ?? []
-                added = layout.options(for: role).filter { texts.contains($0.description) }
-                result = configuration.removing(added, from: layout.stanza)
-            } else {
-                (result, added) = try configuration.adding(layout.options(for: role), to: layout.stanza)
-            }
+            let (result, added) = try BackRestConfiguration(try IniFile(old ?? [], path: path)).adding(layout.options(for: role), to: layout.stanza)
             edits.append(BackRestEdit(
                 host: hostName(role), user: backRest.user, path: path, old: old, new: added.isEmpty ? old : result.file.bytes,
                 added: added.map(\.description)))
         }
         return edits
+    }
+
+    /// Adds `edit` to what the journal knows of the files, before it is made.
+    nonisolated func remember(_ edit: BackRestEdit, _ run: StepRun) throws {
+        var written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
+        let earlier = written.first { $0.host == edit.host && $0.path == edit.path.path }?.added ?? []
+        written.removeAll { $0.host == edit.host && $0.path == edit.path.path }
+        written.append(WrittenConfiguration(
+            host: edit.host, user: edit.user, path: edit.path.path, added: earlier + edit.added.filter { !earlier.contains($0) }))
+        try run.remember(WrittenConfiguration.key, written)
     }
 
     func write(_ edit: BackRestEdit) async throws {
@@ -123,19 +150,21 @@ struct ArchiveSource: Step {
 
     func perform(_ run: StepRun) async throws -> String {
         let command = try await seed.layout().backRest(for: .source).archiveCommand
-        if try run.memory.recall(Self.before, as: String?.self) == nil { try run.remember(Self.before, try await seed.alteredArchiveCommand()) }
+        if try run.memory.recall(ArchiveCommand.key, as: ArchiveCommand.self) == nil {
+            try run.remember(ArchiveCommand.key, ArchiveCommand(ours: command, before: try await seed.alteredArchiveCommand()))
+        }
         try await seed.setArchiveCommand(command)
         return "archive_command is \(command)"
     }
 
-    func undo(_ run: StepRun) async throws -> UndoOutcome {
-        let command = try await seed.layout().backRest(for: .source).archiveCommand
-        guard try await seed.archiveState().command == command else { return .undone([]) }
-        try await seed.setArchiveCommand(try run.memory.recall(Self.before))
-        return .undone(["\(seed.source): archive_command is what it was"])
-    }
+    func undo(_ run: StepRun) async throws -> UndoOutcome { try await seed.restoreArchiveCommand(run) }
+}
 
-    private static let before = "archive_command in postgresql.auto.conf before"
+/// The archive_command of this run, and what `postgresql.auto.conf` said before; `nil` where it said nothing.
+struct ArchiveCommand: Sendable, Codable {
+    static let key = "archive_command"
+    var ours: String
+    var before: String?
 }
 
 extension Seed {
@@ -154,6 +183,14 @@ extension Seed {
         default:
             Problem("\(source): \(state), which is not the stanza \(playbook.copy.stanza)", hint: "name the stanza it archives into under copy.stanza, or set archive_command to '' first")
         }
+    }
+
+    /// Puts archive_command back, where it still is this run's.
+    func restoreArchiveCommand(_ run: StepRun) async throws -> UndoOutcome {
+        guard let command: ArchiveCommand = try run.memory.recall(ArchiveCommand.key) else { return .undone([]) }
+        guard try await alteredArchiveCommand() == command.ours else { return .undone([]) }
+        try await setArchiveCommand(command.before)
+        return .undone(["\(source): archive_command is what it was"])
     }
 
     /// What `postgresql.auto.conf` says for archive_command; `nil` where it says nothing.
@@ -205,6 +242,7 @@ struct CreateStanza: Step {
         let backRest = layout.backRest(for: role), host = try await seed.host(role)
         let existed = try await backRest.info(on: host, deadline: .after(.seconds(60))).systemIdentifier != nil
         if !existed {
+            try run.remember(StanzaConfiguration.key, backRest.configuration?.path ?? "")
             try run.creating(Created("stanza", on: seed.hostName(role), layout.stanza.name))
             try await backRest.createStanza(on: host, deadline: .after(.seconds(120)))
         }
@@ -214,21 +252,50 @@ struct CreateStanza: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        guard try !run.memory.created(by: id).isEmpty else { return .undone([]) }
-        let layout = try await seed.layout(), role = layout.repositoryRole
-        let backRest = layout.backRest(for: role), host = try await seed.host(role)
+        guard let thing = try run.memory.created(by: id).first else { return .undone([]) }
+        // While the source archives into it, WAL would pile up there without a stanza; and it may be all that is left of a source that is gone.
+        let archiving = try await seed.restoreArchiveCommand(run)
+        let host = try await seed.access.host(thing.place)
+        let user = thing.place == seed.repositoryHost ? seed.repositoryUser : seed.playbook.cluster.osUser
+        let configuration = try run.memory.recall(StanzaConfiguration.key, as: String.self).flatMap { HostPath($0) }
+        let backRest = BackRest(stanza: try seed.stanza(), user: user, configuration: configuration)
+        if let configuration, try await host.read(configuration, as: user, deadline: .after(.seconds(20))) == nil { return archiving }
+        try await backRest.endOwnBackup(run, on: host)
         let info = try await backRest.info(on: host, deadline: .after(.seconds(60)))
-        guard info.systemIdentifier != nil else { return .undone([]) }
-        let mine: String? = try run.memory.recall(TakenBackup.key)
-        let others = info.backups.map(\.label).filter { $0 != mine }
+        guard info.systemIdentifier != nil else { return archiving }
+        let mine = try run.memory.ownBackups(among: info.backups)
+        let others = info.backups.map(\.label).filter { !mine.contains($0) }
         guard others.isEmpty else {
             return .left([Problem(
-                "the stanza \(layout.stanza) holds backups that this run did not take (\(others.joined(separator: ", "))): left alone",
+                "the stanza \(backRest.stanza) holds backups that this run did not take (\(others.joined(separator: ", "))): left alone",
                 hint: "if nobody needs them: pgbackrest stop, stanza-delete --force")])
         }
         try await backRest.deleteStanza(on: host, deadline: .after(.seconds(300)))
-        return .undone(["the stanza \(layout.stanza) on \(seed.hostName(role)) is deleted"])
+        guard case .undone(let lines) = archiving else { return archiving }
+        return .undone(lines + ["\(thing) is deleted"])
     }
 
     private static let proven = "stanza proven"
+}
+
+/// The configuration file that the stanza was made with; empty for pgBackRest's default place.
+private enum StanzaConfiguration { static let key = "configuration of the stanza" }
+
+extension Memory {
+    /// The labels of the backups that this run took. One that pgBackRest finished by itself after pggraft was killed is no
+    /// fact of the journal: it is the one that was not there before.
+    fileprivate func ownBackups(among backups: [StanzaInfo.Backup]) throws -> [String] {
+        if let label: String = try recall(TakenBackup.key) { return [label] }
+        guard let before: [String] = try recall(LabelsBefore.key) else { return [] }
+        let new = backups.map(\.label).filter { !before.contains($0) }
+        return new.count == 1 ? new : []
+    }
+}
+
+extension BackRest {
+    /// Ends a backup that this run began and that outlived it. The stanza is this run's own.
+    fileprivate func endOwnBackup(_ run: StepRun, on host: any Host) async throws {
+        guard try run.memory.recall(LabelsBefore.key, as: [String].self) != nil else { return }
+        try await endRunningProcesses(of: "backup", on: host, deadline: .after(.seconds(60)))
+    }
 }

@@ -33,6 +33,11 @@ struct Subscribe: Step {
         var arriving: [NewSubscription] = []
         for direction in inward where !there.contains(direction.subscription) {
             guard let position = positions.first(where: { $0.peer.rawValue == direction.provider }) else { throw UnknownNode(name: direction.provider) }
+            guard let slot = try await seed.spock(direction.provider).slot(direction.slot, deadline: deadline), slot.walStatus != "lost" else {
+                throw Problem(
+                    "\(direction.provider) has not kept what \(seed.newNode) still has to read: the slot \(direction.slot) is gone or has lost its WAL",
+                    hint: "the copy is of no use any more: undo this run with --purge-data, and begin anew")
+            }
             arriving.append(NewSubscription(
                 name: direction.subscription, providerDSN: try await seed.dsn(of: direction.provider), settings: settings,
                 slot: direction.slot, resumeLSN: position.lsn))
@@ -58,16 +63,18 @@ struct Subscribe: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        var gone: [String] = []
-        for thing in try run.memory.created(by: id) where thing.kind == "subscription" {
-            guard let name = SubscriptionName(rawValue: thing.name) else { continue }
+        await takeBack(try run.memory.created(by: id).filter { $0.kind == "subscription" }) { [seed] thing in
+            guard let name = SubscriptionName(rawValue: thing.name) else { return .absent }
             let session = try await seed.spock(thing.place)
-            guard let subscription = try await session.subscriptions(deadline: .after(.seconds(20))).first(where: { $0.name == name }) else { continue }
-            try await session.dropSubscription(name, deadline: .after(.seconds(90)))
+            guard let subscription = try await session.subscriptions(deadline: .after(.seconds(20))).first(where: { $0.name == name }) else { return .absent }
+            guard subscription.provider.rawValue == seed.newNode else {
+                return .left(Problem("\(thing) reads \(subscription.provider) now: left alone", hint: "find out who changed it"))
+            }
+            // It connects to the new node; where that answers nothing, the system gives up after about two minutes.
+            try await session.dropSubscription(name, deadline: .after(.seconds(180)))
             try await session.dropOrigins([subscription.origin], deadline: .after(.seconds(20)))
-            gone.append("\(thing) is dropped")
+            return .gone("\(thing) is dropped")
         }
-        return .undone(gone)
     }
 }
 
@@ -85,7 +92,7 @@ extension Seed {
                     database: playbook.cluster.database, provider: try name(newNode), subscription: subscription, deadline: deadline)
                 let direction = NewDirection(provider: newNode, subscriber: member, subscription: subscription, slot: slot)
                 let position: LSN
-                if let existing = try await clone.slot(slot, deadline: deadline), let flushed = existing.confirmedFlushLSN {
+                if let existing = try await clone.finishedSlot(slot, deadline: deadline), let flushed = existing.confirmedFlushLSN {
                     position = flushed
                 } else {
                     position = try await clone.createSlot(slot, watcher: watcher, deadline: deadline)

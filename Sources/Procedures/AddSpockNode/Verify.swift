@@ -22,6 +22,11 @@ struct Verify: Step {
     func perform(_ run: StepRun) async throws -> String {
         let nodes = seed.members + [seed.newNode]
         let deadline = Deadline.after(.seconds(60))
+        // Killed while it made a drained point of its own, an earlier attempt has left them closed.
+        if await seed.window == nil, try await !seed.stillClosed(run.memory).isEmpty {
+            let problems = await seed.openAll(run.memory)
+            guard problems.isEmpty else { throw Blocked(problems: problems) }
+        }
         let table = try await seed.nodeTable(nodes, deadline: deadline)
         try await seed.checkExceptions(run.memory, nodes, deadline: deadline)
         try await seed.canary(nodes, run: try run.memory.header?.run ?? "", deadline: deadline)
@@ -39,10 +44,16 @@ struct Verify: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        for node in seed.members {
-            try await seed.spock(node).dropCanary(deadline: .after(.seconds(20)))
+        let before: [String: ReadOnlyState] = try run.memory.recall(ReadOnlyBefore.key) ?? [:]
+        return await takeBack(seed.members.map { Created("table", on: $0, "pggraft.canary") }) { [seed] thing in
+            let session = try await seed.spock(thing.place), deadline = Deadline.after(.seconds(20))
+            // Killed while it made a drained point of its own, the run has left them closed.
+            if let state = before[thing.place], try await session.readOnlyState(deadline: deadline).inForce != state.inForce {
+                try await session.open(restoring: state, deadline: deadline)
+            }
+            try await session.dropCanary(deadline: deadline)
+            return .absent
         }
-        return .undone([])
     }
 }
 

@@ -13,6 +13,7 @@ struct Resume: AsyncParsableCommand {
 
     func run() async throws {
         try await with(name, connection) { operation, journal in
+            try await operation.procedure.takeLock(holder: holder)
             try journal.append(JournalEntry(.resumed))
             try await operation.perform(journal)
         }
@@ -33,6 +34,14 @@ struct Undo: AsyncParsableCommand {
     func run() async throws {
         try await with(name, connection, purgeData: purgeData) { operation, journal in
             let terminal = operation.terminal
+            do {
+                try await operation.procedure.takeLock(holder: holder)
+            } catch let problem as Problem {
+                throw problem
+            } catch {
+                // The source may be what is gone; undo still takes back what it can reach.
+                terminal.print(terminal.styled("The lock on the source cannot be taken: \(error)", .warn))
+            }
             let left = try await operation.runner(Memory(journal)).undo(journal)
             terminal.print()
             guard left.isEmpty else {
@@ -53,7 +62,7 @@ private func with(
     let lock: RunLock
     do {
         summary = try store.existing(name)
-        lock = try RunLock(cluster: summary.header.cluster, in: store, holder: "pid \(ProcessInfo.processInfo.processIdentifier), run \(summary.header.run)")
+        lock = try RunLock(cluster: summary.header.cluster, in: store, holder: "run \(summary.header.run) by \(holder)")
     } catch {
         throw finish(terminal, error)
     }

@@ -16,7 +16,7 @@ struct RunCommand: AsyncParsableCommand {
         try await Operation.with(options) { operation in
             let terminal = operation.terminal, store = RunStore()
             do {
-                let lock = try RunLock(cluster: operation.cluster, in: store, holder: holder())
+                let lock = try RunLock(cluster: operation.cluster, in: store, holder: holder)
                 defer { withExtendedLifetime(lock) {} }
                 if let unfinished = try store.unfinished(cluster: operation.cluster) {
                     throw Problem(
@@ -24,6 +24,7 @@ struct RunCommand: AsyncParsableCommand {
                         hint: "`pggraft resume \(unfinished.header.run)` goes on with it, `pggraft undo \(unfinished.header.run)` takes it back.")
                 }
                 guard try await operation.showPlan() else { throw ExitCode(1) }
+                try await operation.procedure.takeLock(holder: holder)
                 if !yes {
                     switch terminal.confirm("\nGo on? [yes/no]") {
                     case true?: break
@@ -42,10 +43,11 @@ struct RunCommand: AsyncParsableCommand {
             }
         }
     }
+}
 
-    private func holder() -> String {
-        "pid \(ProcessInfo.processInfo.processIdentifier) of \(NSUserName()) since \(Date().formatted(.iso8601))"
-    }
+/// Who this is, for the locks: `ann@desk, pid 4711`.
+var holder: String {
+    "\(NSUserName())@\(ProcessInfo.processInfo.hostName), pid \(ProcessInfo.processInfo.processIdentifier)"
 }
 
 extension Operation {
