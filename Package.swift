@@ -68,7 +68,7 @@ let package = Package(
         .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
         .testTarget(name: "EndToEndTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Run"], swiftSettings: settings),
         .executableTarget(
-            name: "pggraft-bed", dependencies: ["Bed", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            name: "pggraft-bed", dependencies: ["Bed", "Run", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "fixtures/BedCommand", swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
