@@ -44,13 +44,15 @@ struct CommandTests {
             #expect(unasked.status == 1)
             #expect(unasked.standardOutput.contains("nobody is there to say yes\n  HINT: run it in a terminal, or with --yes. Nothing was changed."), "\(unasked.standardOutput)")
             #expect(try someone.journals() == [])
-            #expect(try await before.changes() == [])
+            let changes = try await before.changes()
+            #expect(changes.isEmpty)
 
             let first = try someone.start("run", "--yes", someone.playbook)
             try await someone.reaches("stanza")
             let second = try await someone.pggraft("run", "--yes", someone.playbook)
             #expect(second.status == 1)
-            #expect(second.standardOutput.contains("another pggraft works on cluster app: pid \(first.pid) "), "\(second.standardOutput)")
+            #expect(second.standardOutput.contains("another pggraft works on cluster app: "), "\(second.standardOutput)")
+            #expect(second.standardOutput.contains("pid \(first.pid)"), "\(second.standardOutput)")
             #expect(second.standardOutput.contains("HINT: Wait until it has ended"))
 
             first.signal(SIGINT)

@@ -10,10 +10,8 @@ struct Fingerprint: Sendable {
     init(_ bed: Bed) async throws {
         self.bed = bed
         servers = try await Self.servers(bed)
-        for host in Self.hosts {
-            // The next change must be newer than this by what the file system can tell apart.
-            try await bed.host(host).run("touch /run/looked; until touch /run/probe; [ /run/probe -nt /run/looked ]; do :; done")
-        }
+        // The next change must be newer than this by what the file system can tell apart.
+        _ = try await Bed.execute(["sh", "-c", "touch \(Self.mark); until touch \(Self.mark).next; [ \(Self.mark).next -nt \(Self.mark) ]; do :; done"])
     }
 
     /// What is different now, a line each; none where nothing is.
@@ -24,18 +22,22 @@ struct Fingerprint: Sendable {
             changes.append("\(node): \(now.split(separator: "\n").filter { !before.contains($0) }.joined(separator: "; "))")
         }
         for host in Self.hosts {
-            let files = try await bed.host(host).run(Self.changedFiles)
+            let found = try await Bed.execute(["sh", "-c", Self.changedFiles, "sh", "/run/pggraft-bed/disk/\(host)"])
+            guard found.status == 0 else { throw BedError.commandFailed("find on \(host)", status: found.status, output: found.standardError) }
+            let files = found.standardOutput
             if !files.isEmpty { changes.append("\(host): \(files.split(separator: "\n").joined(separator: " "))") }
         }
         return changes
     }
 
-    /// By the time of the last change of the inode, which a change of owner or mode moves as well; a directory tells what
-    /// came and went. Left out is what servers and sshd write by themselves.
+    /// On the host's own disk, by the time of the last change of the inode, which a change of owner or mode moves as well; a
+    /// directory tells what came and went. Left out is what servers, sshd and sudo write by themselves.
     private static let changedFiles = """
-        find /etc /root /home /var /mnt /srv /opt -xdev \\( -path '*/main/base' -o -path '*/main/pg_*' -o -path '*/main/global' -o -path /var/log -o -path /var/lib/sudo \\) -prune \
-          -o -cnewer /run/looked ! -path '/var/lib/postgresql/15/main/postmaster.pid' -print 2>/dev/null
+        cd "$1" && find upper/etc upper/root upper/home upper/usr upper/opt upper/srv upper/mnt upper/var tmp \\
+          \\( -path '*/main/base' -o -path '*/main/pg_*' -o -path '*/main/global' -o -path upper/var/log -o -path upper/var/lib/sudo \\) -prune \\
+          -o -cnewer \(mark) ! -path tmp ! -name postmaster.pid -print 2>&1 | grep -v 'No such file' || true
         """
+    private static let mark = "/run/pggraft-bed/looked"
 
     private static func servers(_ bed: Bed) async throws -> [String: String] {
         var texts: [String: String] = [:]

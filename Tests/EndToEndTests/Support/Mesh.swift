@@ -64,10 +64,10 @@ extension Bed {
         try await psql(node, """
             SELECT set_name, replicate_insert, replicate_update, replicate_delete, replicate_truncate, 'set' FROM spock.replication_set
              WHERE set_nodeid = (SELECT node_id FROM spock.local_node) ORDER BY 1;
-            SELECT set_name, set_reloid::regclass, set_att_list, pg_get_expr(set_row_filter, set_reloid) FROM spock.replication_set_table JOIN spock.replication_set USING (set_id)
-             WHERE set_nodeid = (SELECT node_id FROM spock.local_node) ORDER BY 1, 2::text;
-            SELECT set_name, set_seqoid::regclass FROM spock.replication_set_seq JOIN spock.replication_set USING (set_id)
-             WHERE set_nodeid = (SELECT node_id FROM spock.local_node) ORDER BY 1, 2::text;
+            SELECT set_name, set_reloid::regclass::text, set_att_list, pg_get_expr(set_row_filter, set_reloid) FROM spock.replication_set_table JOIN spock.replication_set USING (set_id)
+             WHERE set_nodeid = (SELECT node_id FROM spock.local_node) ORDER BY 1, 2;
+            SELECT set_name, set_seqoid::regclass::text FROM spock.replication_set_seq JOIN spock.replication_set USING (set_id)
+             WHERE set_nodeid = (SELECT node_id FROM spock.local_node) ORDER BY 1, 2;
             """)
     }
 
@@ -86,10 +86,11 @@ extension Bed {
     func expectMember() async throws {
         let nodes = Bed.meshNodes + ["n4"]
         try await waitUntilWhole(nodes)
-        #expect(try await replicationSets("n4") == replicationSets("n1"))
-        #expect(try await replicationSets("n4").contains("regional|app.orders|{id,region,amount}|(region = 'EU'::text)"))
-        #expect(try await replicationSets("n4").contains("default_insert_only|app.events"))
-        #expect(try await replicationSets("n4").contains("regional|app.order_no"))
+        let sets = try await replicationSets("n4"), model = try await replicationSets("n1")
+        #expect(sets == model)
+        #expect(sets.contains("regional|app.orders|{id,region,amount}|(region = 'EU'::text)"))
+        #expect(sets.contains("default_insert_only|app.events"))
+        #expect(sets.contains("regional|app.order_no"))
         for node in nodes {
             #expect(try await psql(node, "SELECT count(*) FROM pg_namespace WHERE nspname = 'pggraft'") == "0", "\(node): a schema of pggraft")
             #expect(try await psql(node, "SHOW spock.readonly") == "off", "\(node)")
