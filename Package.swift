@@ -59,6 +59,7 @@ let package = Package(
         tests("Instance", ["PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
         tests("Spock", ["PostgresClient", "EventLoop"]),
+        tests("Procedures", ["Playbook", "PgBackRest", "Run"]),
 
         // What tests need from outside: several hosts on this machine, and an oracle for lost and doubled rows.
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
@@ -67,6 +68,7 @@ let package = Package(
         .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
         .testTarget(
             name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Playbook", "Run"], swiftSettings: settings),
+        .testTarget(name: "EndToEndTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Run"], swiftSettings: settings),
         .executableTarget(
             name: "pggraft-bed", dependencies: ["Bed", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "fixtures/BedCommand", swiftSettings: settings),

@@ -98,7 +98,7 @@ public enum HostError: Error, Sendable, Hashable, CustomStringConvertible {
         case .authenticationFailed(let host, let user, let attempts, let offered):
             let tried = attempts.isEmpty ? "no key to try" : attempts.map(\.description).joined(separator: "; ")
             return "\(host): no login as \(user): \(tried)"
-                + (offered.isEmpty ? "" : " (the server accepts \(offered.joined(separator: ", ")))")
+                + " (the server accepts \(offered.isEmpty ? "nothing" : offered.joined(separator: ", ")))"
         case .connectionLost(let host, let detail, let during):
             return "\(host): connection lost: \(detail)" + (during.map { ", during: \($0)" } ?? "")
         case .closed(let host):
@@ -160,7 +160,7 @@ public enum HostError: Error, Sendable, Hashable, CustomStringConvertible {
             if attempts.contains(where: { if case .disconnected = $0.outcome { true } else { false } }) {
                 return "the server counts every key offered: set IdentitiesOnly yes and IdentityFile for this host"
             }
-            if !offered.isEmpty, !offered.contains("publickey") {
+            if !offered.contains("publickey") {
                 return "pggraft logs in with keys only: allow PubkeyAuthentication in the host's sshd_config"
             }
             return "add the public key to ~/.ssh/authorized_keys of that user on the host, and see sshd's log there for the reason"

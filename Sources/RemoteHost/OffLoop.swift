@@ -1,28 +1,58 @@
-import Dispatch
 internal import EventLoop
+import Glibc
 import Synchronization
 
 /// Blocking calls (name look-up, connect, files, the agent's socket), away from the event loops.
+///
+/// Each has a thread of its own: in a pool, a few that wait long would hold up all others.
 enum OffLoop {
-    private static let queue = DispatchQueue(label: "pggraft.off-loop", attributes: .concurrent)
-
     /// The first of three to come: the result of `work`, the deadline, the task's cancellation. A `work` that comes
     /// later runs to its end and its result is dropped.
     static func run<Value: Sendable>(
         _ what: String, until deadline: Deadline, _ work: @escaping @Sendable () throws -> Value
     ) async throws -> Value {
         let outcome = Outcome<Value>()
-        let alarm = DispatchWorkItem { outcome.settle(.failure(DeadlineExceeded(waitedFor: what, budget: deadline.budget))) }
+        let alarm = Task {
+            try await Task.sleep(until: deadline.instant, clock: .continuous)
+            outcome.settle(.failure(DeadlineExceeded(waitedFor: what, budget: deadline.budget)))
+        }
         defer { alarm.cancel() }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 outcome.await(continuation)
-                queue.asyncAfter(deadline: .now() + deadline.remaining.seconds, execute: alarm)
-                queue.async { outcome.settle(Result { try work() }) }
+                do {
+                    try detach { outcome.settle(Result { try work() }) }
+                } catch {
+                    outcome.settle(.failure(error))
+                }
             }
         } onCancel: {
             outcome.settle(.failure(CancellationError()))
         }
+    }
+
+    /// Runs `work` on a new thread.
+    static func detach(_ work: @escaping @Sendable () -> Void) throws(SystemFailure) {
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        let box = Unmanaged.passRetained(Work(work))
+        var thread = pthread_t()
+        let result = pthread_create(&thread, &attributes, { box in
+            guard let box else { return nil }
+            Unmanaged<Work>.fromOpaque(box).takeRetainedValue().body()
+            return nil
+        }, box.toOpaque())
+        guard result == 0 else {
+            box.release()
+            throw SystemFailure(code: result)
+        }
+    }
+
+    private final class Work: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 
     private final class Outcome<Value: Sendable>: Sendable {

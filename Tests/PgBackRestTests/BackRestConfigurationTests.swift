@@ -112,6 +112,7 @@ import Testing
             repo1-host=10.77.0.11
             repo1-host-user=postgres
             repo1-path=/backup
+            archive-async=y
 
             """)
     }
@@ -119,7 +120,7 @@ import Testing
     @Test func `a shared directory needs no SSH`() throws {
         let layout = try layout(.sharedDirectory(path("/mnt/backup")))
         #expect(layout.connections.isEmpty)
-        #expect(try rendered(layout, .target) == "[n1]\npg1-path=/srv/n4\npg1-port=5434\nrepo1-path=/mnt/backup\n")
+        #expect(try rendered(layout, .target) == "[n1]\npg1-path=/srv/n4\npg1-port=5434\nrepo1-path=/mnt/backup\narchive-async=y\n")
     }
 
     @Test func `a repository host takes the backup itself and is written for in three places`() throws {
@@ -164,6 +165,7 @@ import Testing
             repo1-host-user=pgbackrest
             repo1-host-port=2222
             repo1-path=/backup
+            archive-async=y
 
             """)
     }

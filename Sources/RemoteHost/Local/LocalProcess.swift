@@ -1,6 +1,5 @@
 internal import CEpoll
 internal import EventLoop
-import Dispatch
 import Glibc
 
 /// One `sh -c` line of this machine, in a session of its own.
@@ -24,8 +23,7 @@ actor LocalProcess: LoopActor {
         try requireTime(what, deadline)
         var report = start
         let (child, standardInput, output, errorOutput) = try spawn(line)
-        // Nothing waits for the child but this; it ends right after its last mark.
-        defer { DispatchQueue.global().async { var status: Int32 = 0; while waitpid(child, &status, 0) < 0, errno == EINTR {} } }
+        defer { reap(child) }
         watch(output, for: .readable)
         watch(errorOutput, for: .readable)
         if input.isEmpty { release(standardInput) } else { watch(standardInput, for: .writable) }
@@ -60,6 +58,15 @@ actor LocalProcess: LoopActor {
                 if !progressed { await park() } else { await Task.yield() }
             }
         }
+    }
+
+    /// The shell ends right after its last mark; nothing else waits for it.
+    private func reap(_ child: pid_t) {
+        let wait: @Sendable () -> Void = {
+            var status: Int32 = 0
+            while waitpid(child, &status, 0) < 0, errno == EINTR {}
+        }
+        do { try OffLoop.detach(wait) } catch { wait() }
     }
 
     private func isOpen(_ descriptor: Int32) -> Bool { streams[descriptor] != nil }

@@ -16,8 +16,7 @@ struct SSHLogin {
     }
 
     func perform() async throws {
-        let offered = try await session.authenticationMethods(user: options.user, deadline: deadline)
-        if offered.isEmpty { return }
+        guard let offered = try await session.authenticationMethods(user: options.user, deadline: deadline) else { return }
         var attempts: [AuthenticationAttempt] = []
         if offered.contains("publickey"), try await tryKeys(&attempts) { return }
         throw HostError.authenticationFailed(host: host, user: options.user, attempts: attempts, offered: offered)

@@ -22,12 +22,15 @@ actor SSHSession: LoopActor {
 
     // sshd's MaxSessions is 10 per connection unless it is set lower; two stay free for ending programs.
     private var sessionLimit = 8
+    /// Session channels that are open, or will be asked for.
+    private var placesTaken = 0
+    /// Session channels that the server knows of.
     private var sessionsOpen = 0
     private var sessionQueue: [UInt64] = []
     private var lastTicket: UInt64 = 0
 
-    private var openRequests: [OpenRequest] = []
-    private var isOpening = false
+    private let openings = Lane()
+    private let starts = Lane()
 
     private var pulseTimer: EventLoop.Timer?
     private var pulseSent: ContinuousClock.Instant?
@@ -69,8 +72,9 @@ actor SSHSession: LoopActor {
             try requireTime(what, deadline)
             let result = step()
             if result != Int(LIBSSH2_ERROR_EAGAIN) {
-                if result < 0, engine.endOfInput != nil || isSocketError(result) { try requireConnection(during: what); throw lose(engine.failure(result).message, during: what) }
-                return result
+                guard isSocketError(result) else { return result }
+                try requireConnection(during: what)
+                throw lose(engine.failure(result).message, during: what)
             }
             try requireConnection(during: what)
             await park()
@@ -144,7 +148,7 @@ actor SSHSession: LoopActor {
             phase = .ended(.closed(host: host))
             end()
         }
-        while users > 0 || isOpening { await park() }
+        while users > 0 || openings.isBusy || starts.isBusy { await park() }
         engine.free()
         wake()
     }
@@ -176,13 +180,13 @@ actor SSHSession: LoopActor {
     /// Asks for a channel of a type nobody has, which every server must refuse. Unlike the keepalive requests of libssh2,
     /// whose answers it never takes out of its queue, this leaves nothing behind and handles what came in meanwhile.
     private func sendPulse() {
-        if isOpening {
+        if openings.isBusy {
             guard let handle = engine.handle else { return }
             libssh2_keepalive_config(handle, 1, 2)
             libssh2_keepalive_send(handle, nil)
             watchForWritable()
         } else {
-            requestOpen(.nobody).isAbandoned = true
+            put(opening(.nobody), in: openings)
         }
     }
 
@@ -220,20 +224,20 @@ actor SSHSession: LoopActor {
 
     // MARK: Authentication
 
-    /// What the server would let `user` in with; empty when it already has.
-    func authenticationMethods(user: String, deadline: Deadline) async throws -> [String] {
+    /// What the server would let `user` in with; `nil` when it already has, without asking for anything.
+    func authenticationMethods(user: String, deadline: Deadline) async throws -> [String]? {
         try await interruptible(until: deadline) {
             guard let handle = engine.handle else { throw HostError.closed(host: host) }
-            var methods: String?
-            _ = try await drive("the authentication methods of \(host)", until: deadline) {
+            var methods = ""
+            let result = try await drive("the authentication methods of \(host)", until: deadline) {
                 defer { watchForWritable() }
                 if let list = libssh2_userauth_list(handle, user, UInt32(user.utf8.count)) {
                     methods = String(cString: list)
                     return 0
                 }
-                return libssh2_userauth_authenticated(handle) == 1 ? 0 : Int(libssh2_session_last_errno(handle))
+                return libssh2_userauth_authenticated(handle) == 1 ? 1 : Int(libssh2_session_last_errno(handle))
             }
-            return methods?.split(separator: ",").map(String.init) ?? []
+            return result == 1 ? nil : methods.split(separator: ",").map(String.init)
         }
     }
 
@@ -334,6 +338,83 @@ actor SSHSession: LoopActor {
 
     // MARK: Channels
 
+    /// A question to the server of a kind that libssh2 can have only one of at a time: it keeps the state of an opening
+    /// channel in the session, and takes the answer to one channel's request for the failure of another's.
+    ///
+    /// So each kind has a queue, and what was asked is waited for to the end, also when nobody needs the answer any more.
+    private final class Question {
+        enum Answer { case notYet, yes(OpaquePointer), no(SSHEngineFailure) }
+        let ask: (OpaquePointer) -> Answer
+        /// Takes the answer when nobody waits for it: a channel, or `nil` where there is none.
+        let discard: (OpaquePointer?) -> Void
+        var result: Result<OpaquePointer, SSHEngineFailure>?
+        /// The sessions that were open when it was asked; `nil` until then.
+        var sessionsWhenAsked: Int?
+        var isAbandoned = false
+
+        init(ask: @escaping (OpaquePointer) -> Answer, discard: @escaping (OpaquePointer?) -> Void) {
+            self.ask = ask
+            self.discard = discard
+        }
+    }
+
+    private final class Lane {
+        var questions: [Question] = []
+        var isBusy = false
+    }
+
+    private func put(_ question: Question, in lane: Lane) {
+        lane.questions.append(question)
+        guard !lane.isBusy else { return }
+        lane.isBusy = true
+        Task { await self.serve(lane) }
+    }
+
+    private func serve(_ lane: Lane) async {
+        while !lane.questions.isEmpty {
+            let question = lane.questions.removeFirst()
+            while question.result == nil, question.sessionsWhenAsked != nil || !question.isAbandoned {
+                guard case .open = phase, let handle = engine.handle, engine.endOfInput == nil else {
+                    question.result = .failure(SSHEngineFailure(code: LIBSSH2_ERROR_SOCKET_DISCONNECT, message: "the connection ended"))
+                    break
+                }
+                question.sessionsWhenAsked = question.sessionsWhenAsked ?? sessionsOpen
+                let answer = question.ask(handle)
+                watchForWritable()
+                switch answer {
+                case .notYet: await park()
+                case .yes(let channel): question.result = .success(channel)
+                case .no(let failure): question.result = .failure(failure)
+                }
+            }
+            if question.isAbandoned { question.discard(try? question.result?.get()) }
+            wake()
+        }
+        lane.isBusy = false
+        wake()
+    }
+
+    /// The server's answer, or what came before it.
+    private func answer(to question: Question, in lane: Lane, _ what: String, deadline: Deadline) async throws -> Result<OpaquePointer, SSHEngineFailure> {
+        put(question, in: lane)
+        while true {
+            if let result = question.result {
+                if case .failure(let failure) = result, isSocketError(Int(failure.code)) {
+                    try requireConnection(during: what)
+                    throw lose(failure.message, during: what)
+                }
+                return result
+            }
+            do {
+                try requireTime(what, deadline)
+            } catch {
+                question.isAbandoned = true
+                throw error
+            }
+            await park()
+        }
+    }
+
     private enum ChannelKind {
         case session
         case directTCP(address: String, port: UInt16)
@@ -341,86 +422,26 @@ actor SSHSession: LoopActor {
         case nobody
     }
 
-    private final class OpenRequest {
-        let kind: ChannelKind
-        var result: Result<OpaquePointer, SSHEngineFailure>?
-        /// Nobody waits for it any more; what was opened is closed again.
-        var isAbandoned = false
-        init(_ kind: ChannelKind) { self.kind = kind }
-    }
-
-    /// libssh2 keeps the state of an opening channel in the session: one at a time, and never left half done.
-    @discardableResult
-    private func requestOpen(_ kind: ChannelKind) -> OpenRequest {
-        let request = OpenRequest(kind)
-        openRequests.append(request)
-        if !isOpening {
-            isOpening = true
-            Task { await self.serveOpenRequests() }
-        }
-        return request
-    }
-
-    private func serveOpenRequests() async {
-        defer {
-            isOpening = false
-            wake()
-        }
-        while !openRequests.isEmpty {
-            let request = openRequests.removeFirst()
-            if request.isAbandoned, case .session = request.kind {
-                sessionsOpen -= 1
-                continue
+    private func opening(_ kind: ChannelKind) -> Question {
+        Question { handle in
+            let packet = UInt32(LIBSSH2_CHANNEL_PACKET_DEFAULT)
+            let channel = switch kind {
+            case .session: libssh2_channel_open_ex(handle, "session", 7, 4 << 20, packet, nil, 0)
+            case .directTCP(let address, let port): libssh2_channel_direct_tcpip_ex(handle, address, Int32(port), "127.0.0.1", 0)
+            case .nobody: libssh2_channel_open_ex(handle, "pulse@pggraft", 13, 0, packet, nil, 0)
             }
-            while request.result == nil {
-                guard case .open = phase, let handle = engine.handle, engine.endOfInput == nil else {
-                    request.result = .failure(SSHEngineFailure(code: LIBSSH2_ERROR_SOCKET_DISCONNECT, message: "the connection ended"))
-                    break
-                }
-                let channel = switch request.kind {
-                case .session:
-                    libssh2_channel_open_ex(handle, "session", 7, 4 << 20, UInt32(LIBSSH2_CHANNEL_PACKET_DEFAULT), nil, 0)
-                case .directTCP(let address, let port):
-                    libssh2_channel_direct_tcpip_ex(handle, address, Int32(port), "127.0.0.1", 0)
-                case .nobody:
-                    libssh2_channel_open_ex(handle, "pulse@pggraft", 13, 0, UInt32(LIBSSH2_CHANNEL_PACKET_DEFAULT), nil, 0)
-                }
-                watchForWritable()
-                if let channel {
-                    request.result = .success(channel)
-                } else {
-                    let code = libssh2_session_last_errno(handle)
-                    if code == LIBSSH2_ERROR_EAGAIN { await park() } else { request.result = .failure(engine.failure(Int(code))) }
-                }
+            if let channel {
+                if case .session = kind { self.sessionsOpen += 1 }
+                return .yes(channel)
             }
-            if request.isAbandoned, case .success(let channel) = request.result {
-                var isSession = false
-                if case .session = request.kind { isSession = true }
-                closeLater(channel, isSession: isSession)
-            } else if request.isAbandoned, case .session = request.kind {
-                sessionsOpen -= 1
+            let code = libssh2_session_last_errno(handle)
+            return code == LIBSSH2_ERROR_EAGAIN ? .notYet : .no(self.engine.failure(Int(code)))
+        } discard: { channel in
+            guard case .session = kind else {
+                if let channel { self.closeLater(channel, isSession: false) }
+                return
             }
-            wake()
-        }
-    }
-
-    private func open(_ kind: ChannelKind, _ what: String, deadline: Deadline) async throws -> Result<OpaquePointer, SSHEngineFailure> {
-        let request = requestOpen(kind)
-        do {
-            while true {
-                if let result = request.result {
-                    if case .failure(let failure) = result, isSocketError(Int(failure.code)) || engine.endOfInput != nil {
-                        try requireConnection(during: what)
-                        throw lose(failure.message, during: what)
-                    }
-                    return result
-                }
-                try requireTime(what, deadline)
-                await park()
-            }
-        } catch {
-            if request.result == nil { request.isAbandoned = true }
-            throw error
+            if let channel { self.closeLater(channel, isSession: true) } else { self.placesTaken -= 1 }
         }
     }
 
@@ -435,31 +456,41 @@ actor SSHSession: LoopActor {
             wake()
         }
         var refusedWith: Int?
+        var wasRefused = false
         while true {
             try requireConnection(during: what)
             try requireTime(what, deadline)
-            let mayOpen = refusedWith.map { sessionsOpen < $0 } ?? (urgent || sessionsOpen < sessionLimit)
-            guard sessionQueue.first == ticket || urgent, mayOpen else {
+            let hasRoom = urgent || placesTaken < sessionLimit
+            guard urgent || sessionQueue.first == ticket, hasRoom, refusedWith.map({ sessionsOpen < $0 }) ?? true else {
                 await park()
                 continue
             }
-            sessionsOpen += 1
+            placesTaken += 1
             // The next in the queue need not wait until this one is open.
             sessionQueue.removeAll { $0 == ticket }
             wake()
-            // An abandoned request gives its place back when the server has answered it.
-            switch try await open(.session, what, deadline: deadline) {
+            let question = opening(.session)
+            // An abandoned question gives its place back when the server has answered it.
+            switch try await answer(to: question, in: openings, what, deadline: deadline) {
             case .success(let channel): return channel
             case .failure(let failure):
-                sessionsOpen -= 1
+                placesTaken -= 1
                 wake()
-                guard failure.code == LIBSSH2_ERROR_CHANNEL_FAILURE, sessionsOpen > 0 else {
+                let others = question.sessionsWhenAsked ?? 0
+                guard failure.code == LIBSSH2_ERROR_CHANNEL_FAILURE, others > 0 || !wasRefused else {
                     throw HostError.channelRefused(host: host, detail: failure.message)
                 }
-                // A server with a lower MaxSessions: learn it, keep one place for ending programs, come back later.
-                sessionLimit = max(1, min(sessionLimit, sessionsOpen - 1))
-                refusedWith = sessionsOpen
                 sessionQueue.insert(ticket, at: 0)
+                // sshd gives a closed session's place back only after it has handled all that came with the close, and that may
+                // have been our question: the first refusal says nothing.
+                guard wasRefused else {
+                    wasRefused = true
+                    continue
+                }
+                // A server with a lower MaxSessions: learn it, keep one place for ending programs, come back when one is free.
+                sessionLimit = max(1, min(sessionLimit, others - 1))
+                refusedWith = others
+                wasRefused = false
             }
         }
     }
@@ -468,16 +499,34 @@ actor SSHSession: LoopActor {
     private func closeLater(_ channel: OpaquePointer, isSession: Bool) {
         users += 1
         Task {
-            while case .open = phase, engine.handle != nil {
+            // The server counts a session until its program has ended: closing before that would not make room for another.
+            if isSession { await drain(channel, until: .after(.seconds(2))) }
+            while case .open = phase, engine.handle != nil, engine.endOfInput == nil {
                 guard libssh2_channel_free(channel) == LIBSSH2_ERROR_EAGAIN else { break }
                 watchForWritable()
-                if engine.endOfInput != nil { lose("") }
                 await park()
             }
             watchForWritable()
-            if isSession { sessionsOpen -= 1 }
+            if isSession {
+                sessionsOpen -= 1
+                placesTaken -= 1
+            }
             users -= 1
             wake()
+        }
+    }
+
+    /// Reads a channel to its end, if that comes soon; a daemon that holds the program's output keeps it open.
+    private func drain(_ channel: OpaquePointer, until deadline: Deadline) async {
+        let timer = loop.schedule(at: deadline.instant) { [weak self] in self?.assumeIsolated { $0.wake() } }
+        defer { loop.cancel(timer) }
+        var buffer = [CChar](repeating: 0, count: 4096)
+        while case .open = phase, engine.handle != nil, engine.endOfInput == nil, !deadline.hasPassed {
+            let taken = [0, Int32(SSH_EXTENDED_DATA_STDERR)].map { libssh2_channel_read_ex(channel, $0, &buffer, buffer.count) }
+            watchForWritable()
+            if taken.contains(where: { $0 > 0 }) { continue }
+            if libssh2_channel_eof(channel) == 1, libssh2_channel_wait_closed(channel) != LIBSSH2_ERROR_EAGAIN { return }
+            await park()
         }
     }
 
@@ -491,12 +540,16 @@ actor SSHSession: LoopActor {
     ) async throws -> Execution {
         try await interruptible(until: deadline) {
             let channel = try await openSession(what, urgent: urgent, deadline: deadline)
-            defer { closeLater(channel, isSession: true) }
-            let sent = try await drive(what, until: deadline) {
-                defer { watchForWritable() }
-                return Int(libssh2_channel_process_startup(channel, "exec", 4, line, UInt32(line.utf8.count)))
+            let start = Question { _ in
+                let result = libssh2_channel_process_startup(channel, "exec", 4, line, UInt32(line.utf8.count))
+                return result == 0 ? .yes(channel) : result == LIBSSH2_ERROR_EAGAIN ? .notYet : .no(self.engine.failure(Int(result)))
+            } discard: { _ in
+                self.closeLater(channel, isSession: true)
             }
-            guard sent == 0 else { throw HostError.channelRefused(host: host, detail: engine.failure(sent).message) }
+            // From here on the channel is the question's, until it is answered.
+            let started = try await answer(to: start, in: starts, what, deadline: deadline)
+            defer { closeLater(channel, isSession: true) }
+            if case .failure(let failure) = started { throw HostError.channelRefused(host: host, detail: failure.message) }
             return try await converse(channel, report, input: input, what: what, deadline: deadline, onLine: onLine)
         }
     }
@@ -594,7 +647,7 @@ actor SSHSession: LoopActor {
 
     private func openDirect(_ address: String, _ port: UInt16, deadline: Deadline) async throws -> OpaquePointer {
         let what = "a connection from \(host) to \(address) port \(port)"
-        switch try await open(.directTCP(address: address, port: port), what, deadline: deadline) {
+        switch try await answer(to: opening(.directTCP(address: address, port: port)), in: openings, what, deadline: deadline) {
         case .success(let channel): return channel
         case .failure(let failure):
             throw HostError.forwardRefused(host: host, address: address, port: port, detail: failure.message)

@@ -25,11 +25,12 @@ final class TestSSHServer: Sendable {
         try await Self.generateKey("ed25519", at: "\(directory)/user")
         try FileManager.default.copyItem(atPath: "\(directory)/user.pub", toPath: "\(directory)/authorized_keys")
         port = try Self.freePort()
-        let lines = [
+        // The first value given to a keyword is the one that counts.
+        let lines = settings + [
             "Port \(port)", "ListenAddress \(Self.address)", "PidFile \(directory)/pid", "StrictModes no", "PasswordAuthentication no",
             "KbdInteractiveAuthentication no", "UsePAM no", "PermitRootLogin yes", "AuthorizedKeysFile \(directory)/authorized_keys",
             "LogLevel VERBOSE", "MaxStartups 100",
-        ] + hostKeys.map { "HostKey \(directory)/host_\($0)" } + settings
+        ] + hostKeys.map { "HostKey \(directory)/host_\($0)" }
         try (lines.joined(separator: "\n") + "\n").write(toFile: "\(directory)/sshd_config", atomically: true, encoding: .utf8)
 
         // Without -D it goes into the background by itself.
@@ -46,11 +47,10 @@ final class TestSSHServer: Sendable {
     deinit { end() }
 
     func end() {
-        for child in connectionProcesses() {
-            kill(child, SIGCONT)
-            kill(child, SIGTERM)
-        }
-        kill(process, SIGTERM)
+        // With a killed process nothing is written any more while the directory goes.
+        let connections = connectionProcesses()
+        kill(process, SIGKILL)
+        for connection in connections { kill(connection, SIGKILL) }
         try? FileManager.default.removeItem(atPath: directory)
     }
 
@@ -148,6 +148,7 @@ extension Deadline {
 }
 
 /// A connected host for the time of `body`, closed afterwards.
+@discardableResult
 func withHost<Value>(_ server: TestSSHServer, _ body: (SSHHost) async throws -> Value) async throws -> Value {
     let host = try await SSHHost.connect(server.target, name: "n1", deadline: .patient)
     do {
