@@ -70,7 +70,7 @@ let package = Package(
             name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Playbook", "Run"], swiftSettings: settings),
         .testTarget(name: "EndToEndTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Run"], swiftSettings: settings),
         .executableTarget(
-            name: "pggraft-bed", dependencies: ["Bed", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            name: "pggraft-bed", dependencies: ["Bed", "Run", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "fixtures/BedCommand", swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -198,13 +198,13 @@ struct RefusalTests {
             let output = try await someone.pggraft(command, someone.playbook)
             let text = output.standardOutput + output.standardError
             #expect(output.status == 1, "\(command), \(obstacle.title):\n\(text)")
-            for expected in obstacle.says {
-                #expect(text.contains(expected, anyNumberFor: "{}"), "\(command), \(obstacle.title): \(expected)\n\(text)")
-            }
+            let missing = obstacle.says.filter { !text.contains($0, anyNumberFor: "{}") }
+            #expect(missing.isEmpty, "\(command), \(obstacle.title):\n\(text)")
             #expect(text.contains("Nothing was changed."), "\(command), \(obstacle.title)")
             #expect(!text.contains("secret-of-"), "\(command), \(obstacle.title)")
         }
-        #expect(try await before.changes() == [], "\(obstacle.title)")
+        let changes = try await before.changes()
+        #expect(changes.isEmpty, "\(obstacle.title)")
         #expect(try someone.journals() == [], "\(obstacle.title)")
         try await obstacle.mend(bed, someone)
         report("\(obstacle.title): \(began.duration(to: clock.now))")

@@ -60,7 +60,7 @@ struct SeedTests {
             try await bed.mesh()
             try await bed.psql("n1", "INSERT INTO app.orders VALUES (1, 'EU', 10, 'a'), (2, 'US', 20, 'b'); SELECT nextval('app.order_no')")
             let before = try await MeshBefore(bed)
-            let writers = try await Writers.start(of: bed, perNode: 2, rate: 15, big: (every: 250, rows: 30_000))
+            let writers = try await Writers.start(of: bed, perNode: 2, rate: 15, big: (every: 900, rows: 30_000))
             let someone = try Operator(of: bed)
             let run = try someone.start("run", "--yes", someone.playbook)
             try await someone.reaches("start-standby")

@@ -29,9 +29,22 @@ extension Seed {
         }
         return CloneConfiguration(
             source: settings, features: clone.features,
-            target: .init(files: files, port: playbook.newNode.node.port, content: content),
+            target: .init(
+                files: files, port: playbook.newNode.node.port,
+                listenAddresses: listenAddresses(own: [content[files.autoConfFile], content[files.configFile]], source: settings.value(of: "listen_addresses")), content: content),
             withoutLibraries: libraries, primaryConninfo: try await primaryConninfo(),
             restoreCommand: try await layout().backRest(for: .target).restoreCommand)
+    }
+
+    /// What the new node must listen on, where its own configuration would leave it out of the others' reach (a fresh cluster
+    /// of Debian listens on localhost): everything if the source does, else localhost and its address in the playbook.
+    nonisolated func listenAddresses(own configuration: [[UInt8]?], source: String?) -> String? {
+        let address = playbook.newNode.node.address
+        func words(_ list: String?) -> [String] { (list ?? "localhost").split { $0 == "," || $0.isWhitespace }.map(String.init) }
+        func reaches(_ list: [String]) -> Bool { list.contains { ["*", "0.0.0.0", address].contains($0) } }
+        let own = configuration.lazy.compactMap { $0.flatMap { SettingsFile($0).value(of: "listen_addresses") } }.first
+        if reaches(words(own)) { return nil }
+        return words(source).contains("*") ? "*" : "localhost,\(address)"
     }
 
     /// The source's `pg_hba.conf`.
