@@ -5,12 +5,15 @@ import Testing
 /// Whether the whole matrix runs (`make test-faults`), or a few cases that stand for it.
 private let isWhole = ProcessInfo.processInfo.environment["PGGRAFT_FAULTS"] == "all"
 
+/// A line of the table of results.
+private func tell(_ line: String) { FileHandle.standardError.write(Data("FAULTS  \(line)\n".utf8)) }
+
 /// Runs one case with writers on all nodes, and prints its line of the table.
 private func withLoad(_ title: String, _ body: (Bed, Writers, WatchedRun) async throws -> Void) async throws {
-    let clock = ContinuousClock(), began = clock.now
-    func tell(_ result: String) {
-        let line = "FAULTS  \(result.padding(toLength: 7, withPad: " ", startingAt: 0))\(String(format: "%6.1f s", Double(began.duration(to: clock.now).components.seconds)))  \(title)\n"
-        FileHandle.standardError.write(Data(line.utf8))
+    let began = ContinuousClock.now
+    func row(_ result: String) -> String {
+        let seconds = "\(began.duration(to: .now).components.seconds) s"
+        return result.padding(toLength: 8, withPad: " ", startingAt: 0) + String(repeating: " ", count: max(0, 6 - seconds.count)) + seconds + "  " + title
     }
     do {
         try await Bed.exclusively { bed in
@@ -18,9 +21,9 @@ private func withLoad(_ title: String, _ body: (Bed, Writers, WatchedRun) async 
             let someone = try Operator(of: bed)
             try await body(bed, try await Writers.start(of: bed, perNode: 1, rate: 15), WatchedRun(someone: someone))
         }
-        tell("ended")
+        tell(row("ended"))
     } catch {
-        tell("FAILED")
+        tell(row("FAILED"))
         throw error
     }
 }
@@ -88,7 +91,9 @@ struct FaultMatrix {
                 throw BedError.unexpected("pggraft ended before \(each.step): \(try await program.wait(within: .seconds(10)).standardOutput)")
             }
             try await each.fault.strike(bed)
+            let struck = ContinuousClock.now
             try await expectWritable(bed, but: each.fault.host)
+            tell("        every node that is well takes writes \(Int(struck.duration(to: .now).components.seconds)) s after: \(each.testDescription)")
             let output = try await program.wait(within: .seconds(400))
             let text = output.standardOutput + output.standardError
             if output.status != 0 {
