@@ -66,6 +66,8 @@ let package = Package(
         .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
         .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
+        .testTarget(
+            name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Playbook", "Run"], swiftSettings: settings),
         .testTarget(name: "EndToEndTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Run"], swiftSettings: settings),
         .executableTarget(
             name: "pggraft-bed", dependencies: ["Bed", "Run", .product(name: "ArgumentParser", package: "swift-argument-parser")],
