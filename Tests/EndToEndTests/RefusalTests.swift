@@ -117,10 +117,10 @@ struct RefusalTests {
             },
             Obstacle(title: "limits are too small, and the source does not archive", says: [
                 "n1: max_replication_slots is 4, … are needed (… origins there + 1 for n4", "n1: max_wal_senders is 3, 4 are needed (2 senders there + 1 for n4 + 1 to feed the copy)",
-                "n4: max_worker_processes is 6, 8 are needed (3 that are always there + 1 manager for each of 2 databases + 1 to apply each of 3 peers)",
+                "n4: max_worker_processes is 7, 8 are needed (3 that are always there + 1 manager for each of 2 databases + 1 to apply each of 3 peers)",
                 "HINT: set max_wal_senders to at least 4 and restart n1", "✗ archiving … n1 … archive_mode",
             ]) { bed, _ in
-                for setting in ["max_replication_slots = 4", "max_wal_senders = 3", "max_worker_processes = 6", "archive_mode = off"] {
+                for setting in ["max_replication_slots = 4", "max_wal_senders = 3", "max_worker_processes = 7", "archive_mode = off"] {
                     try await bed.psql("n1", "ALTER SYSTEM SET \(setting)")
                 }
                 try await bed.host("n1").stopPostgres()
