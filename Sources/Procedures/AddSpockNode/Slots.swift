@@ -41,7 +41,8 @@ struct CreateSlots: Step {
             if let reader = found.activePID {
                 try await session.connection.query("SELECT pg_terminate_backend(\(reader))", deadline: .after(.seconds(20)))
             }
-            return try await session.dropSlot(slot, deadline: .after(.seconds(30))) ? .gone("\(thing) is dropped") : .absent
+            // A sender whose receiver has lost power ends only with wal_sender_timeout, which is a minute unless it was changed.
+            return try await session.dropSlot(slot, deadline: .after(.seconds(120))) ? .gone("\(thing) is dropped") : .absent
         }
     }
 }
