@@ -38,7 +38,7 @@ struct RefusalTests {
             },
         ],
         [
-            Obstacle(title: "a host key is another one than it was", says: ["✗ host … n2 … changed"]) { bed, someone in
+            Obstacle(title: "a host key is another one than it was", says: ["✗ host … n2 … HAS CHANGED"]) { bed, someone in
                 let lines = try readFile(bed.knownHosts).split(separator: "\n").map(String.init)
                 let other = lines.first { $0.hasPrefix("n3,") }?.split(separator: " ").dropFirst().joined(separator: " ") ?? ""
                 try writeFile(lines.map { $0.hasPrefix("n2,") ? "\($0.prefix { $0 != " " }) \(other)" : String($0) }.joined(separator: "\n") + "\n", to: someone.knownHosts)
@@ -52,7 +52,7 @@ struct RefusalTests {
             } mend: { bed, someone in
                 try writeFile(try readFile(bed.pgpass), to: someone.pgpass, mode: 0o600)
             },
-            Obstacle(title: "a node is down", says: ["✗ PostgreSQL … n3 …", "could not be looked at as a whole: … n3 is missing"]) { bed, _ in
+            Obstacle(title: "a node is down", says: ["✗ PostgreSQL … n3 … nothing listens on port 5432", "HINT: start PostgreSQL on n3", "could not be looked at as a whole: … n3 … missing"]) { bed, _ in
                 try await bed.host("n3").stopPostgres()
             } mend: { bed, _ in
                 try await bed.host("n3").startPostgres()
@@ -117,7 +117,7 @@ struct RefusalTests {
             },
             Obstacle(title: "limits are too small, and the source does not archive", says: [
                 "n1: max_replication_slots is 4, … are needed (… origins there + 1 for n4", "n1: max_wal_senders is 3, 4 are needed (2 senders there + 1 for n4 + 1 to feed the copy)",
-                "n4: max_worker_processes is 6, 7 are needed (3 that are always there + 1 manager for each of 1 databases + 1 to apply each of 3 peers)",
+                "n4: max_worker_processes is 6, 8 are needed (3 that are always there + 1 manager for each of 2 databases + 1 to apply each of 3 peers)",
                 "HINT: set max_wal_senders to at least 4 and restart n1", "✗ archiving … n1 … archive_mode",
             ]) { bed, _ in
                 for setting in ["max_replication_slots = 4", "max_wal_senders = 3", "max_worker_processes = 6", "archive_mode = off"] {

@@ -67,7 +67,7 @@ struct StepTests {
             "host n4: n4 is not to be reached here", "host repo: repo is not to be reached here",
         ])
         #expect(findings.allSatisfy { !$0.isMet })
-        #expect(findings.last?.found == "could not be looked at as a whole: n1, n2, n3 is missing")
+        #expect(findings.last?.found == "could not be looked at as a whole: n1, n2 and n3 are missing")
     }
 }
 

@@ -94,7 +94,7 @@ extension Seed {
                     states[name] = state
                     findings.append(Finding("PostgreSQL", on: name, "\(version) with Spock \(state.version.map(\.description) ?? "")"))
                 }
-            case .failure(let error): findings.append(Finding(notMet: "PostgreSQL", on: name, because: error))
+            case .failure(let error): findings.append(await serverFinding(name, error))
             }
         }
         let majors = Dictionary(grouping: states.keys) { name in states[name]?.limit("server_version_num").map { $0 / 10_000 } ?? 0 }
@@ -105,9 +105,25 @@ extension Seed {
         return (states, findings)
     }
 
+    /// Why a server was not reached. Through the SSH connection a stopped one only shows as a connection that was closed.
+    private func serverFinding(_ name: String, _ error: any Error) async -> Finding {
+        guard let port = playbook.cluster.nodes.first(where: { $0.name == name })?.port else { return Finding(notMet: "PostgreSQL", on: name, because: error) }
+        do {
+            guard try await !isListening(name, port) else { return Finding(notMet: "PostgreSQL", on: name, because: error) }
+            return Finding("PostgreSQL", on: name, "nothing listens on port \(port)", .notMet(hint: "start PostgreSQL on \(name), or correct its port in the playbook"))
+        } catch let second {
+            return Finding(notMet: "PostgreSQL", on: name, because: "\(error)\n\(second)")
+        }
+    }
+
+    private func isListening(_ name: String, _ port: UInt16) async throws -> Bool {
+        try await !access.host(name).require(.script(Self.listening, String(port, radix: 16, uppercase: true)), deadline: .after(.seconds(20))).text.isEmpty
+    }
+
     private func meshFindings(_ states: [String: SpockNodeState], isUnderWay: Bool) async -> [Finding] {
         guard states.count == members.count else {
-            return [Finding("mesh", "could not be looked at as a whole: \(members.filter { states[$0] == nil }.joined(separator: ", ")) is missing",
+            let missing = members.filter { states[$0] == nil }
+            return [Finding("mesh", "could not be looked at as a whole: \(list(missing)) \(missing.count == 1 ? "is" : "are") missing",
                 .notMet(hint: "see above"))]
         }
         do {
@@ -190,9 +206,8 @@ extension Seed {
         case let other:
             findings.append(Finding("data directory", on: newNode, "\(clone.dataDirectory): \(other)", .notMet(hint: "name an empty directory, or move away what is there")))
         }
-        let listens = try await clone.host.require(.script(Self.listening, String(playbook.newNode.node.port, radix: 16, uppercase: true)), deadline: deadline).text
         let port = playbook.newNode.node.port
-        findings.append(listens.isEmpty
+        findings.append(try await !isListening(newNode, port)
             ? Finding("port", on: newNode, "\(port) is free")
             : Finding("port", on: newNode, "somebody listens on \(port) already", .notMet(hint: "stop it, or give the new node another port")))
         let needed = UInt64(max(0, try await original.usage(deadline: .after(.seconds(600))).totalBytes))

@@ -30,12 +30,13 @@ struct Fingerprint: Sendable {
         return changes
     }
 
-    /// On the host's own disk, by the time of the last change of the inode, which a change of owner or mode moves as well; a
-    /// directory tells what came and went. Left out is what servers, sshd and sudo write by themselves.
+    /// On the host's own disk: files by the time of the last change of the inode, which a change of owner or mode moves as
+    /// well; directories, which tell what came and went, by that of their content, because overlayfs touches the inode when
+    /// it reads one. Left out is what servers, sshd and sudo write by themselves.
     private static let changedFiles = """
         cd "$1" && find upper/etc upper/root upper/home upper/usr upper/opt upper/srv upper/mnt upper/var tmp \\
           \\( -path '*/main/base' -o -path '*/main/pg_*' -o -path '*/main/global' -o -path upper/var/log -o -path upper/var/lib/sudo \\) -prune \\
-          -o -cnewer \(mark) ! -path tmp ! -name postmaster.pid -print 2>&1 | grep -v 'No such file' || true
+          -o ! -path tmp ! -name postmaster.pid \\( -type d -newer \(mark) -o ! -type d -cnewer \(mark) \\) -print 2>&1 | grep -v 'No such file' || true
         """
     private static let mark = "/run/pggraft-bed/looked"
 
