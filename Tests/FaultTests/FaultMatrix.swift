@@ -111,7 +111,7 @@ struct FaultMatrix {
     }
 
     /// With a host gone for good, everything else is undone, and the rest when it is back.
-    @Test("with a host gone, it is undone in part, and wholly later", arguments: isWhole ? [Fault.sourceOff, .newNodeOff, .newNodeCut, .newNodeFrozen, .peerCut] : [])
+    @Test("with a host gone, it is undone in part, and wholly later", arguments: isWhole ? [Fault.newNodeOff, .sourceOff, .newNodeCut, .newNodeFrozen, .peerCut] : [])
     func faultAndUndo(_ fault: Fault) async throws {
         try await withLoad("\(fault.testDescription) in subscriptions: undo, and undo again") { bed, writers, run in
             let before = try await Snapshot(of: bed)

@@ -37,11 +37,16 @@ struct CreateSlots: Step {
             guard found.plugin == "spock_output" else {
                 return .left(Problem("\(thing) is not the one that this run made: left alone", hint: "find out whose it is"))
             }
-            // The new node is stopped, or cannot be reached: nobody else may read it.
-            if let reader = found.activePID {
-                try await session.connection.query("SELECT pg_terminate_backend(\(reader))", deadline: .after(.seconds(20)))
+            // A sender whose receiver has lost power ends with wal_sender_timeout, a minute unless it was changed. One that is
+            // terminated before wants to say so to its receiver, and then waits a quarter of an hour for the network.
+            do {
+                return try await session.dropSlot(slot, deadline: .after(.seconds(100))) ? .gone("\(thing) is dropped") : .absent
+            } catch is DeadlineExceeded {
+                if let reader = try await session.slot(slot, deadline: .after(.seconds(20)))?.activePID {
+                    try await session.connection.query("SELECT pg_terminate_backend(\(reader))", deadline: .after(.seconds(20)))
+                }
+                return try await session.dropSlot(slot, deadline: .after(.seconds(20))) ? .gone("\(thing) is dropped") : .absent
             }
-            return try await session.dropSlot(slot, deadline: .after(.seconds(30))) ? .gone("\(thing) is dropped") : .absent
         }
     }
 }
