@@ -205,7 +205,10 @@ private final class TestClient: Sendable {
                 return recv(client.socket.raw, &byte, 1, 0)
             }
             #expect(count <= 0)
-            #expect(throws: SystemFailure.self) { _ = try TestClient(forwarded.address, forwarded.port) }
+            try await wait(for: "the forwarded port to refuse connections", until: .patient) { () -> Look<Void> in
+                do { _ = try TestClient(forwarded.address, forwarded.port) } catch is SystemFailure { return .found(()) }
+                return .notYet("it still takes one")
+            }
         }
     }
 
