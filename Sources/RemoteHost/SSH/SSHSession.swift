@@ -367,7 +367,7 @@ actor SSHSession: LoopActor {
         lane.questions.append(question)
         guard !lane.isBusy else { return }
         lane.isBusy = true
-        Task { await self.serve(lane) }
+        Task { await serve(lane) }
     }
 
     private func serve(_ lane: Lane) async {
@@ -394,8 +394,18 @@ actor SSHSession: LoopActor {
         wake()
     }
 
-    /// The server's answer, or what came before it.
     private func answer(to question: Question, in lane: Lane, _ what: String, deadline: Deadline) async throws -> Result<OpaquePointer, SSHEngineFailure> {
+        try await answer(to: question, in: lane, what) { _ in
+            do { try requireTime(what, deadline) } catch { return error }
+            return nil
+        }
+    }
+
+    /// The server's answer, or what came before it.
+    /// - Parameter interruption: why to wait no longer, if so; it is told whether the question has been asked.
+    private func answer(
+        to question: Question, in lane: Lane, _ what: String, interruption: (Bool) -> (any Error)?
+    ) async throws -> Result<OpaquePointer, SSHEngineFailure> {
         put(question, in: lane)
         while true {
             if let result = question.result {
@@ -405,9 +415,7 @@ actor SSHSession: LoopActor {
                 }
                 return result
             }
-            do {
-                try requireTime(what, deadline)
-            } catch {
+            if let error = interruption(question.sessionsWhenAsked != nil) {
                 question.isAbandoned = true
                 throw error
             }
@@ -547,18 +555,22 @@ actor SSHSession: LoopActor {
                 self.closeLater(channel, isSession: true)
             }
             // From here on the channel is the question's, until it is answered.
-            let started = try await answer(to: start, in: starts, what, deadline: deadline)
+            var limit = TimeLimit(what, deadline)
+            let started = try await answer(to: start, in: starts, what) { wasAsked in
+                limit.interruption(hasBegun: !wasAsked, wakeAt: wake(at:))
+            }
             defer { closeLater(channel, isSession: true) }
             if case .failure(let failure) = started { throw HostError.channelRefused(host: host, detail: failure.message) }
-            return try await converse(channel, report, input: input, what: what, deadline: deadline, onLine: onLine)
+            return try await converse(channel, report, input: input, limit: limit, onLine: onLine)
         }
     }
 
     private func converse(
-        _ channel: OpaquePointer, _ start: ProgramReport, input: [UInt8], what: String, deadline: Deadline,
+        _ channel: OpaquePointer, _ start: ProgramReport, input: [UInt8], limit givenLimit: TimeLimit,
         onLine: (@Sendable (String) -> Void)?
     ) async throws -> Execution {
-        var report = start
+        var (report, limit) = (start, givenLimit)
+        let what = limit.what
         var written = 0
         var inputEnded = false
         var buffer = [UInt8](repeating: 0, count: 65536)
@@ -592,15 +604,15 @@ actor SSHSession: LoopActor {
             if report.ended { return .ended(report) }
             if progressed {
                 // Others have their turn, and interruptions are seen, also when this one never has to wait.
-                do { try requireTime(what, deadline) } catch { return .interrupted(report, error) }
+                if let error = limit.interruption(hasBegun: report.began, wakeAt: wake(at:)) { return .interrupted(report, error) }
                 continue
             }
             if libssh2_channel_eof(channel) == 1 {
                 try requireConnection(during: what)
-                return .vanished(report, detail: try await lastWords(of: channel, what: what, deadline: deadline))
+                return .vanished(report, detail: try await lastWords(of: channel, what: what, deadline: limit.deadline))
             }
             try requireConnection(during: what)
-            do { try requireTime(what, deadline) } catch { return .interrupted(report, error) }
+            if let error = limit.interruption(hasBegun: report.began, wakeAt: wake(at:)) { return .interrupted(report, error) }
             await park()
         }
     }
@@ -724,8 +736,9 @@ actor SSHSession: LoopActor {
     }
 
     private final class SocketWatch {
-        var interest: EventLoop.Readiness = .readable
-        /// The socket hung up: the loop has let go of it, what it still holds is read without asking.
+        /// What the loop was last asked for and has not yet reported.
+        var interest: EventLoop.Readiness? = [.readable, .once]
+        /// The socket hung up: there is nothing more to wait for, what it still holds is read without asking.
         var hungUp = false
     }
 
@@ -735,11 +748,9 @@ actor SSHSession: LoopActor {
         let watch = SocketWatch()
         let loop = loop
         let raw = socket.raw
-        loop.register(raw, for: watch.interest) { [weak self] readiness in
-            if !readiness.isDisjoint(with: .closed) {
-                watch.hungUp = true
-                loop.unregister(raw)
-            }
+        loop.register(raw, for: [.readable, .once]) { [weak self] readiness in
+            watch.interest = nil
+            if !readiness.isDisjoint(with: .closed) { watch.hungUp = true }
             self?.assumeIsolated { $0.wake() }
         }
         defer {
@@ -788,7 +799,7 @@ actor SSHSession: LoopActor {
             watchForWritable()
             if farEndSent, nearEndSent || libssh2_channel_wait_closed(channel) == 0 { return }
             if progressed { continue }
-            var interest: EventLoop.Readiness = []
+            var interest: EventLoop.Readiness = .once
             if toFar.isEmpty, !nearEnded { interest.insert(.readable) }
             if !toNear.isEmpty { interest.insert(.writable) }
             if !watch.hungUp, interest != watch.interest {
