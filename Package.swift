@@ -1,4 +1,5 @@
 // swift-tools-version:6.1
+// swift-tools-version: 6.1
 import PackageDescription
 
 let settings: [SwiftSetting] = [
@@ -12,6 +13,11 @@ func layer(_ name: String, below: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: below, swiftSettings: settings)
 }
 
+/// The tests of a layer; they mirror its sources.
+func tests(_ name: String, _ needed: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
+    .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name)] + needed, resources: resources, swiftSettings: settings)
+}
+
 let package = Package(
     name: "pggraft",
     products: [
@@ -20,7 +26,6 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
@@ -29,22 +34,44 @@ let package = Package(
         .systemLibrary(name: "CEpoll"),
 
         layer("EventLoop", below: ["CEpoll"]),
-        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: settings),
         layer("RemoteHost", below: ["EventLoop", "CLibSSH2", "CEpoll"]),
-        .testTarget(name: "RemoteHostTests", dependencies: ["RemoteHost", "EventLoop"], swiftSettings: settings),
         layer("PostgresClient", below: ["EventLoop", "CLibPQ"]),
         layer("PostgresConfig"),
         layer("Run", below: ["EventLoop"]),
         layer("Playbook", below: [.product(name: "Yams", package: "Yams")]),
         layer("Instance", below: ["PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
-        layer("PgBackRest", below: ["Instance", "RemoteHost", "EventLoop"]),
+        layer("PgBackRest", below: ["RemoteHost", "PostgresClient", "EventLoop"]),
         layer("Spock", below: ["PostgresClient", "EventLoop"]),
-        layer("Procedures", below: ["Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop"]),
+        layer("Procedures", below: [
+            "Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop",
+        ]),
         .executableTarget(name: "pggraft", dependencies: [
             "Procedures", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            .product(name: "Logging", package: "swift-log"),
         ], swiftSettings: settings),
+
+        tests("EventLoop"),
+        tests("RemoteHost", ["EventLoop"]),
+        tests("PostgresClient", ["EventLoop"], resources: [.copy("Support/tls-records.py")]),
+        tests("PostgresConfig"),
+        tests("Run"),
+        tests("Playbook"),
+        tests("Instance", ["PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
+        tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
+        tests("Spock", ["PostgresClient", "EventLoop"]),
+        tests("Procedures", ["Playbook", "PgBackRest", "Run"]),
+
+        // What tests need from outside: several hosts on this machine, and an oracle for lost and doubled rows.
+        .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
+        .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
+        .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
+        .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
+        .testTarget(
+            name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Playbook", "Run"], swiftSettings: settings),
+        .testTarget(name: "EndToEndTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Run"], swiftSettings: settings),
+        .executableTarget(
+            name: "pggraft-bed", dependencies: ["Bed", "Run", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "fixtures/BedCommand", swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

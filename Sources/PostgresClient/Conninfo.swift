@@ -1,11 +1,33 @@
+internal import CLibPQ
+
 /// A connection string, taken apart and put together by libpq's own rules.
 ///
-/// Order is kept; a password prints as `‹redacted›`.
-public struct Conninfo: Sendable, Hashable, CustomStringConvertible {
+/// Two are equal when they mean the same: order, empty values and values that are libpq's own defaults do not count.
+/// A password prints as `‹redacted›`. <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING>
+///
+/// ```swift
+/// let dsn = try Conninfo(parsing: "postgresql://spock@n1:5433/app?sslmode=verify-full")
+/// dsn["sslmode"]                                                   // verify-full
+/// dsn.forwarded(host: "n1", address: "127.0.0.1", port: 40001)     // host=n1 … hostaddr=127.0.0.1 port=40001
+/// ```
+public struct Conninfo: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     private(set) var options: [(keyword: String, value: String)] = []
 
     public init(_ options: KeyValuePairs<String, String> = [:]) {
         for (keyword, value) in options { self[keyword] = value }
+    }
+
+    /// Reads `keyword=value` pairs or a `postgresql://` URI, as libpq does; options come in libpq's order.
+    /// - Throws: ``ConninfoError``.
+    public init(parsing text: String) throws {
+        guard !holdsNul(text) else { throw ConninfoError(message: "a connection string cannot hold a NUL byte") }
+        var message: UnsafeMutablePointer<CChar>?
+        guard let parsed = PQconninfoParse(text, &message) else {
+            defer { PQfreemem(message) }
+            throw ConninfoError(libpq: message.map { String(cString: $0) } ?? "out of memory", about: text)
+        }
+        defer { PQconninfoFree(parsed) }
+        for option in LibpqOption.all(parsed) where option.value != nil { self[option.keyword] = option.value }
     }
 
     public subscript(keyword: String) -> String? {
@@ -21,20 +43,87 @@ public struct Conninfo: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    public var password: Secret? {
+        get { self["password"].map(Secret.init) }
+        set { self["password"] = newValue?.reveal() }
+    }
+
+    /// The same server through a forwarded port. `host` stays the name that certificates and `.pgpass` lines are for;
+    /// `address` and `port` are where the connection goes.
+    public func forwarded(host: String, address: String, port: UInt16) -> Conninfo {
+        var copy = self
+        copy["host"] = host
+        copy["hostaddr"] = address
+        copy["port"] = "\(port)"
+        return copy
+    }
+
     /// `keyword=value` pairs as libpq reads them, with the password if there is one: for servers, never for people.
     public var connectionString: String { render { _, value in value } }
 
-    public var description: String { render { keyword, value in keyword.contains("password") ? "‹redacted›" : value } }
+    public var description: String { render { LibpqOption.isSecret($0) ? Secret.redacted : $1 } }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror { Mirror(self, children: ["options": description]) }
 
-    private func render(_ shown: (String, String) -> String) -> String {
+    private func render(_ shown: (_ keyword: String, _ value: String) -> String) -> String {
         options.map { "\($0.keyword)=\(Conninfo.quote(shown($0.keyword, $0.value)))" }.joined(separator: " ")
     }
 
+    // Scalars, not characters: a quote followed by a combining mark is one Character, and would be missed.
     private static func quote(_ value: String) -> String {
-        guard value.isEmpty || value.contains(where: { $0.isWhitespace || $0 == "'" || $0 == "\\" }) else { return value }
-        return "'" + value.map { $0 == "'" || $0 == "\\" ? "\\\($0)" : "\($0)" }.joined() + "'"
+        let needsQuotes = value.unicodeScalars.contains { $0.properties.isWhitespace || $0 == "'" || $0 == "\\" }
+        guard value.isEmpty || needsQuotes else { return value }
+        var quoted = String.UnicodeScalarView()
+        for scalar in value.unicodeScalars {
+            if scalar == "'" || scalar == "\\" { quoted.append("\\") }
+            quoted.append(scalar)
+        }
+        return "'" + String(quoted) + "'"
     }
 
-    public static func == (left: Conninfo, right: Conninfo) -> Bool { left.connectionString == right.connectionString }
-    public func hash(into hasher: inout Hasher) { hasher.combine(connectionString) }
+    private var meaning: [String: String] {
+        var meaning: [String: String] = [:]
+        for (keyword, value) in options where !value.isEmpty && value != LibpqOption.compiledDefaults[keyword] {
+            meaning[keyword] = value
+        }
+        return meaning
+    }
+
+    public static func == (left: Conninfo, right: Conninfo) -> Bool { left.meaning == right.meaning }
+    public func hash(into hasher: inout Hasher) { hasher.combine(meaning) }
+}
+
+/// A text that is no connection string; `message` is libpq's, without what could be a secret.
+public struct ConninfoError: Error, Sendable, CustomStringConvertible {
+    public let message: String
+
+    init(message: String) { self.message = message }
+
+    /// libpq quotes the place it stumbled over, which may be half a password. Where the text can hold one, everything
+    /// from the first quoted part that is neither a keyword nor punctuation to the last quote goes.
+    init(libpq text: String, about conninfo: String) {
+        let message = trimmed(text)
+        let folded = conninfo.lowercased()
+        let authority = folded.firstRange(of: "://").map { folded[$0.upperBound...] }
+        let mayHoldSecret = folded.contains("pass") || authority?.contains(where: { $0 == ":" || $0 == "@" }) == true
+        self.message = mayHoldSecret ? ConninfoError.redacting(message) : message
+    }
+
+    private static func redacting(_ message: String) -> String {
+        let scalars = message.unicodeScalars
+        let quotes = scalars.indices.filter { scalars[$0] == "\"" }
+        guard let last = quotes.last else { return message }
+        for pair in stride(from: 0, to: quotes.count, by: 2) {
+            let start = scalars.index(after: quotes[pair])
+            let quoted = String(scalars[start..<(pair + 1 < quotes.count ? quotes[pair + 1] : scalars.endIndex)])
+            let isPunctuation = quoted.count == 1 && quoted.allSatisfy { $0.isASCII && !$0.isLetter && !$0.isNumber }
+            if isPunctuation || LibpqOption.keywords.contains(quoted) { continue }
+            return String(scalars[..<start]) + Secret.redacted + String(scalars[max(start, last)...])
+        }
+        return message
+    }
+
+    public var description: String {
+        "not a connection string: \(message)\nHINT: write keyword=value pairs or a postgresql:// URI; values with spaces stand in single quotes"
+    }
 }

@@ -2,10 +2,14 @@
 public enum PostgresError: Error, Sendable, CustomStringConvertible {
     /// The server answered with an error.
     case server(node: String, ServerError)
-    /// The connection could not be made; `message` is libpq's, without secrets.
-    case cannotConnect(node: String, message: String)
-    /// The connection was lost. Whether the last statement took effect is unknown.
-    case connectionLost(node: String, message: String)
+    /// The connection could not be made; `message` is libpq's, without secrets, with a hint where there is one. `code` is
+    /// SQLSTATE where the server gave one: `28P01` (also where it asked for a password and there was none), `57P03` …
+    case cannotConnect(node: String, message: String, code: String? = nil)
+    /// The connection was lost. Whether the last statement took effect is unknown. `code` is SQLSTATE where the server
+    /// said why: `57P01` …
+    case connectionLost(node: String, message: String, code: String? = nil)
+    /// The statement was not sent: a value holds a NUL byte, a transaction is over …
+    case cannotSend(node: String, message: String)
 
     /// An error as the server sends it. <https://www.postgresql.org/docs/current/protocol-error-fields.html>
     public struct ServerError: Sendable, Hashable {
@@ -16,6 +20,7 @@ public enum PostgresError: Error, Sendable, CustomStringConvertible {
         public var detail: String?
         public var hint: String?
         public var context: String?
+        /// The statement's text, without the values of its parameters and without secrets.
         public var statement: String
 
         public init(
@@ -34,22 +39,45 @@ public enum PostgresError: Error, Sendable, CustomStringConvertible {
 
     public var node: String {
         switch self {
-        case .server(let node, _), .cannotConnect(let node, _), .connectionLost(let node, _): node
+        case .server(let node, _), .cannotConnect(let node, _, _), .connectionLost(let node, _, _), .cannotSend(let node, _): node
         }
     }
 
-    /// SQLSTATE of a server error; `nil` for a failure of the connection.
+    /// SQLSTATE, where the server gave one.
     public var code: String? {
-        if case .server(_, let error) = self { error.code } else { nil }
+        switch self {
+        case .server(_, let error): error.code
+        case .cannotConnect(_, _, let code), .connectionLost(_, _, let code): code
+        case .cannotSend: nil
+        }
     }
 
     public var description: String {
         switch self {
         case .server(let node, let error):
             "\(node): \(error.severity): \(error.message) (SQLSTATE \(error.code))"
-                + (error.detail.map { "\n  DETAIL: \($0)" } ?? "") + (error.hint.map { "\n  HINT: \($0)" } ?? "")
-        case .cannotConnect(let node, let message): "\(node): cannot connect to PostgreSQL: \(message)"
-        case .connectionLost(let node, let message): "\(node): connection to PostgreSQL lost: \(message)"
+                + (error.detail.map { "\nDETAIL: \($0)" } ?? "") + (error.hint.map { "\nHINT: \($0)" } ?? "")
+                + (error.context.map { "\nCONTEXT: \($0)" } ?? "")
+                + (error.statement.isEmpty ? "" : "\nSTATEMENT: \(excerpt(error.statement))")
+        case .cannotConnect(let node, let message, _): "\(node): cannot connect to PostgreSQL: \(message)"
+        case .connectionLost(let node, let message, _): "\(node): connection to PostgreSQL lost: \(message)"
+        case .cannotSend(let node, let message): "\(node): statement not sent: \(message)"
         }
     }
+}
+
+/// A NOTICE, WARNING or INFO of a server; the same fields as an error.
+public typealias Notice = PostgresError.ServerError
+
+/// `statement` on one line, and not longer than a reader wants it in an error.
+func excerpt(_ statement: String, limit: Int = 200) -> String {
+    let line = statement.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    return line.count > limit ? line.prefix(limit) + " …" : line
+}
+
+/// `text` without white space at its ends.
+func trimmed(_ text: String) -> String {
+    guard let first = text.firstIndex(where: { !$0.isWhitespace }), let last = text.lastIndex(where: { !$0.isWhitespace })
+    else { return "" }
+    return String(text[first...last])
 }

@@ -4,21 +4,24 @@ public struct Rows: Sendable, RandomAccessCollection {
     let values: [[String?]]
     /// `INSERT 0 3`, `SELECT 1` … as the server says it.
     public let commandTag: String
+    /// The node that answered; errors name it.
+    public let node: String?
 
-    public init(columns: [String], values: [[String?]], commandTag: String = "") {
+    public init(columns: [String], values: [[String?]], commandTag: String = "", node: String? = nil) {
         self.columns = columns
         self.values = values
         self.commandTag = commandTag
+        self.node = node
     }
 
     public var startIndex: Int { 0 }
     public var endIndex: Int { values.count }
-    public subscript(position: Int) -> Row { Row(columns: columns, values: values[position]) }
+    public subscript(position: Int) -> Row { Row(columns: columns, values: values[position], node: node) }
 
     /// The only row.
     /// - Throws: ``UnexpectedAnswer`` when there is none, or more than one.
     public func one() throws -> Row {
-        guard count == 1 else { throw UnexpectedAnswer(text: "expected one row, got \(count)") }
+        guard count == 1 else { throw UnexpectedAnswer(node: node, text: "expected one row, got \(count)") }
         return self[0]
     }
 }
@@ -27,30 +30,39 @@ public struct Rows: Sendable, RandomAccessCollection {
 public struct Row: Sendable {
     public let columns: [String]
     let values: [String?]
+    let node: String?
 
     /// The value of `column` as `type`.
     /// - Throws: ``UnexpectedAnswer`` when there is no such column, it is NULL, or it does not read as `type`.
     public func get<Value: PostgresDecodable>(_ column: String, as type: Value.Type = Value.self) throws -> Value {
-        guard let value = try optional(column, as: type) else { throw UnexpectedAnswer(text: "\(column) is NULL") }
+        guard let value = try optional(column, as: type) else { throw UnexpectedAnswer(node: node, text: "\(column) is NULL") }
         return value
     }
 
     /// The value of `column` as `type`, or `nil` where it is NULL.
     public func optional<Value: PostgresDecodable>(_ column: String, as type: Value.Type = Value.self) throws -> Value? {
         guard let index = columns.firstIndex(of: column) else {
-            throw UnexpectedAnswer(text: "no column \(column) among \(columns.joined(separator: ", "))")
+            throw UnexpectedAnswer(node: node, text: "no column \(column) among \(columns.joined(separator: ", "))")
         }
         guard let text = values[index] else { return nil }
-        guard let value = Value(postgresText: text) else { throw UnexpectedAnswer(text: "\(column) = \(text) is no \(type)") }
+        guard let value = Value(postgresText: text) else {
+            throw UnexpectedAnswer(node: node, text: "\(column) = \(text) is no \(type)")
+        }
         return value
     }
 }
 
 /// An answer that is not of the expected form: a sign of an unknown version, never of a user's mistake.
 public struct UnexpectedAnswer: Error, Sendable, CustomStringConvertible {
+    public let node: String?
     public let text: String
-    public init(text: String) { self.text = text }
-    public var description: String { "unexpected answer: \(text)" }
+
+    public init(node: String? = nil, text: String) {
+        self.node = node
+        self.text = text
+    }
+
+    public var description: String { (node.map { "\($0): " } ?? "") + "unexpected answer: \(text)" }
 }
 
 /// A type that is read from PostgreSQL's text form.
@@ -76,36 +88,7 @@ extension Bool: PostgresDecodable {
 /// A one-dimensional array without NULLs.
 extension [String]: PostgresDecodable {
     public init?(postgresText: String) {
-        guard let elements = parseArray(postgresText) else { return nil }
+        guard let elements = PostgresArray.elements(postgresText) else { return nil }
         self = elements
     }
-}
-
-private func parseArray(_ text: String) -> [String]? {
-    guard text.first == "{", text.last == "}" else { return nil }
-    var elements: [String] = [], element = "", quoted = false, wasQuoted = false, escaped = false
-    func ended() -> Bool {
-        guard wasQuoted || !element.isEmpty, wasQuoted || element != "NULL" else { return false }
-        elements.append(element)
-        (element, wasQuoted) = ("", false)
-        return true
-    }
-    let inner = text.dropFirst().dropLast()
-    guard !inner.isEmpty else { return [] }
-    for character in inner {
-        if escaped {
-            element.append(character)
-            escaped = false
-        } else if character == "\\" {
-            escaped = true
-        } else if character == "\"" {
-            quoted.toggle()
-            wasQuoted = true
-        } else if character == ",", !quoted {
-            guard ended() else { return nil }
-        } else {
-            element.append(character)
-        }
-    }
-    return !quoted && !escaped && ended() ? elements : nil
 }

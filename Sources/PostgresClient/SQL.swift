@@ -7,9 +7,11 @@
 /// let show: SQL = "SELECT * FROM spock.sub_show_status(\(name))"   // … sub_show_status($1)
 /// let drop: SQL = "DROP TABLE \(identifier: "my table")"           // DROP TABLE "my table"
 /// ```
-public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation, CustomStringConvertible {
+public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation, CustomStringConvertible, CustomReflectable {
     enum Piece: Sendable, Hashable {
-        case text(String), parameter(String?), identifier(String), literal(String)
+        case text(String), identifier(String)
+        /// `shown` is what people see of the value.
+        case parameter(String?, shown: String?), literal(String, shown: String)
     }
 
     private(set) var pieces: [Piece]
@@ -29,13 +31,18 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation, CustomS
 
     /// The values of `$1`, `$2` … in text form; `nil` is NULL.
     public var parameters: [String?] {
-        pieces.compactMap { if case .parameter(let value) = $0 { .some(value) } else { nil } }
+        pieces.compactMap { if case .parameter(let value, _) = $0 { .some(value) } else { nil } }
     }
 
-    /// The text with `$1`, `$2` … for the parameters, as a connection with standard conforming strings sends it.
-    public var text: String { text(quoteIdentifier: SQL.quoteIdentifier, quoteLiteral: SQL.quoteLiteral) }
+    /// The text with `$1`, `$2` … for the parameters, as it is sent.
+    public var text: String { text(quoteIdentifier: SQL.quoteIdentifier) { value, _ in SQL.quoteLiteral(value) } }
 
-    func text(quoteIdentifier: (String) throws -> String, quoteLiteral: (String) throws -> String) rethrows -> String {
+    /// The text as people may see it: without the parameters' values, without secrets.
+    var shownText: String { text(quoteIdentifier: SQL.quoteIdentifier) { _, shown in SQL.quoteLiteral(shown) } }
+
+    func text(
+        quoteIdentifier: (String) throws -> String, quoteLiteral: (_ value: String, _ shown: String) throws -> String
+    ) rethrows -> String {
         var text = "", number = 0
         for piece in pieces {
             switch piece {
@@ -44,32 +51,36 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation, CustomS
                 number += 1
                 text += "$\(number)"
             case .identifier(let name): text += try quoteIdentifier(name)
-            case .literal(let value): text += try quoteLiteral(value)
+            case .literal(let value, let shown): text += try quoteLiteral(value, shown)
             }
         }
         return text
     }
 
-    /// The text, and the parameters behind it: for tests, plans and errors.
+    /// The text, and the parameters behind it: for tests, plans and errors. Secrets are `‹redacted›`.
     public var description: String {
-        guard !parameters.isEmpty else { return text }
-        let values = parameters.enumerated().map { "$\($0.offset + 1) = \($0.element.map(SQL.quoteLiteral) ?? "NULL")" }
-        return text + "  -- " + values.joined(separator: ", ")
+        let shown: [String?] = pieces.compactMap { if case .parameter(_, let shown) = $0 { .some(shown) } else { nil } }
+        guard !shown.isEmpty else { return shownText }
+        let values = shown.enumerated().map { "$\($0.offset + 1) = \($0.element.map(SQL.quoteLiteral) ?? "NULL")" }
+        return shownText + "  -- " + values.joined(separator: ", ")
     }
 
-    private static func quoteIdentifier(_ name: String) -> String { doubled("\"", in: name) }
-    private static func quoteLiteral(_ value: String) -> String { doubled("'", in: value) }
+    public var customMirror: Mirror { Mirror(self, children: ["description": description]) }
 
-    private static func doubled(_ mark: Character, in text: String) -> String {
-        String(mark) + text.split(separator: mark, omittingEmptySubsequences: false).joined(separator: "\(mark)\(mark)") + String(mark)
+    // As PQescapeIdentifier and PQescapeLiteral do it. Scalars, not characters: a quote followed by a combining mark is
+    // one Character, and would be missed.
+    private static func quoteIdentifier(_ name: String) -> String { "\"" + doubling(["\""], in: name) + "\"" }
+    private static func quoteLiteral(_ value: String) -> String {
+        (value.unicodeScalars.contains("\\") ? " E'" : "'") + doubling(["'", "\\"], in: value) + "'"
     }
 
-    /// `values` in the text form of a PostgreSQL array.
-    static func array(_ values: [String]) -> String {
-        let elements = values.map { value in
-            "\"" + value.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : "\($0)" }.joined() + "\""
+    private static func doubling(_ marks: [Unicode.Scalar], in text: String) -> String {
+        var doubled = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            if marks.contains(scalar) { doubled.append(scalar) }
+            doubled.append(scalar)
         }
-        return "{" + elements.joined(separator: ",") + "}"
+        return String(doubled)
     }
 
     public struct Interpolation: StringInterpolationProtocol {
@@ -79,19 +90,33 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation, CustomS
 
         public mutating func appendLiteral(_ text: String) { if !text.isEmpty { pieces.append(.text(text)) } }
 
-        public mutating func appendInterpolation(_ value: String?) { pieces.append(.parameter(value)) }
-        public mutating func appendInterpolation(_ value: Int) { pieces.append(.parameter("\(value)")) }
-        public mutating func appendInterpolation(_ value: Int64) { pieces.append(.parameter("\(value)")) }
-        public mutating func appendInterpolation(_ value: UInt32) { pieces.append(.parameter("\(value)")) }
-        public mutating func appendInterpolation(_ value: Bool) { pieces.append(.parameter(value ? "t" : "f")) }
-        public mutating func appendInterpolation(_ value: LSN) { pieces.append(.parameter(value.description)) }
+        public mutating func appendInterpolation(_ value: String?) { bind(value) }
+        public mutating func appendInterpolation(_ value: Int) { bind("\(value)") }
+        public mutating func appendInterpolation(_ value: Int64) { bind("\(value)") }
+        public mutating func appendInterpolation(_ value: UInt32) { bind("\(value)") }
+        public mutating func appendInterpolation(_ value: Bool) { bind(value ? "t" : "f") }
+        public mutating func appendInterpolation(_ value: LSN) { bind(value.description) }
         /// A `text[]`, or NULL.
-        public mutating func appendInterpolation(_ values: [String]?) { pieces.append(.parameter(values.map(SQL.array))) }
+        public mutating func appendInterpolation(_ values: [String]?) { bind(values.map(PostgresArray.text)) }
         /// A name, quoted as an identifier in the text itself.
         public mutating func appendInterpolation(identifier name: String) { pieces.append(.identifier(name)) }
         /// A quoted literal in the text itself, for statements that take no parameters (`ALTER SYSTEM`, `SET`).
-        public mutating func appendInterpolation(literal value: String) { pieces.append(.literal(value)) }
+        public mutating func appendInterpolation(literal value: String) { pieces.append(.literal(value, shown: value)) }
+        /// A value that plans and errors do not show.
+        public mutating func appendInterpolation(_ secret: Secret) {
+            pieces.append(.parameter(secret.reveal(), shown: Secret.redacted))
+        }
+        /// A literal that plans and errors do not show (`CREATE ROLE … PASSWORD`).
+        public mutating func appendInterpolation(literal secret: Secret) {
+            pieces.append(.literal(secret.reveal(), shown: Secret.redacted))
+        }
+        /// A connection string; plans and errors show it without its password.
+        public mutating func appendInterpolation(_ conninfo: Conninfo) {
+            pieces.append(.parameter(conninfo.connectionString, shown: conninfo.description))
+        }
         /// Another statement, or a part of one.
         public mutating func appendInterpolation(_ part: SQL) { pieces += part.pieces }
+
+        private mutating func bind(_ value: String?) { pieces.append(.parameter(value, shown: value)) }
     }
 }

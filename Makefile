@@ -1,0 +1,42 @@
+# pggraft: what a new machine needs is installed by these targets (apt); they end by themselves and leave nothing behind.
+#   make demo         a three-node Spock cluster under load, a fourth node seeded into it, the proof
+#   make test         all tests
+#   make shell        the demo's cluster, left to you: type the commands yourself
+#   make bench        what pggraft adds to pgBackRest by hand, as a ratio; the parts of the read-only window
+#   make test-faults  the whole matrix of kills and faults, as a table (long)
+#   make build        the release binary: .build/release/pggraft
+
+SHELL := /bin/bash
+SWIFT ?= swift
+export SWIFT_BACKTRACE = enable=no
+
+.PHONY: build test demo shell bench test-faults packages clean
+
+packages:
+	@fixtures/install
+
+build: packages
+	$(SWIFT) build -c release --product pggraft
+
+test: packages
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build
+
+demo: packages
+	$(SWIFT) build
+	.build/debug/pggraft-bed demo
+
+shell: packages
+	$(SWIFT) build
+	.build/debug/pggraft-bed shell
+
+bench: packages
+	$(SWIFT) build -c release
+	.build/release/pggraft-bed bench
+
+test-faults: packages
+	$(SWIFT) build --build-tests
+	PGGRAFT_FAULTS=all $(SWIFT) test --skip-build --filter FaultMatrix
+
+clean:
+	rm -rf .build

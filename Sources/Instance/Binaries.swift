@@ -1,0 +1,52 @@
+public import PostgresConfig
+public import RemoteHost
+
+/// The server programs of one installation.
+public struct Binaries: Sendable, Hashable {
+    public let directory: HostPath
+    /// What each program says of its version: `postgres` → `15.18`.
+    public let versions: [String: String]
+
+    /// The programs without which an instance cannot be driven.
+    static let needed = ["postgres", "pg_ctl", "pg_controldata"]
+
+    public init(directory: HostPath, versions: [String: String]) {
+        self.directory = directory
+        self.versions = versions
+    }
+
+    /// The major version of the server; `nil` where the server is a PostgreSQL in disguise, such as Postgres-XC.
+    public var version: MajorVersion? { versions["postgres"].flatMap { MajorVersion($0) } }
+
+    /// Asks each needed program of each directory for its version. Values: the directories.
+    static let survey = """
+        for directory; do
+          for program in postgres pg_ctl pg_controldata; do
+            [ -x "$directory/$program" ] || continue
+            answer=$("$directory/$program" --version 2>/dev/null </dev/null) && printf '%s\\t%s\\t%s\\n' "$directory" "$program" "$answer"
+          done
+        done
+        """
+
+    /// The first of the directories, in their order, that holds all needed programs.
+    ///
+    /// - Parameter version: a directory of another version does not count; `nil` takes any.
+    static func choose(from output: String, in directories: [HostPath], version: MajorVersion?) -> Binaries? {
+        var found: [String: [String: String]] = [:]
+        for line in output.split(separator: "\n") {
+            let fields = line.split(separator: "\t", maxSplits: 2).map(String.init)
+            if fields.count == 3 { found[fields[0], default: [:]][fields[1]] = versionText(fields[2]) }
+        }
+        return directories.lazy
+            .compactMap { directory in found[directory.path].map { Binaries(directory: directory, versions: $0) } }
+            .first { binaries in
+                needed.allSatisfy { binaries.versions[$0] != nil } && (version == nil || binaries.version == nil || binaries.version == version)
+            }
+    }
+
+    /// `15.18` of `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`; empty for another product, whose numbers mean something else.
+    static func versionText(_ answer: String) -> String {
+        guard let product = answer.firstRange(of: "(PostgreSQL) ") else { return "" }
+        return String(answer[product.upperBound...].prefix { !$0.isWhitespace })
+    }
+}

@@ -1,0 +1,85 @@
+public import PostgresConfig
+public import RemoteHost
+
+/// What an instance refused, or was found in.
+public enum InstanceError: Error, Sendable, CustomStringConvertible {
+    case nothingOnPort(node: String, host: String, port: UInt16)
+    case unknownVersion(node: String, host: String, dataDirectory: HostPath)
+    case noBinaries(node: String, host: String, version: MajorVersion?, lookedIn: [String])
+    case wrongBinaries(node: String, host: String, directory: HostPath, found: MajorVersion, needed: MajorVersion)
+    case noCluster(node: String, host: String, dataDirectory: HostPath, state: DataDirectoryState)
+    case notRunning(node: String, host: String, dataDirectory: HostPath)
+    /// `log` holds the last lines the server wrote in this attempt.
+    case cannotStart(node: String, host: String, output: String, log: String)
+    case cannotStop(node: String, host: String, output: String)
+    case cannotReload(node: String, host: String, output: String)
+    case cannotPromote(node: String, host: String, output: String)
+    case configurationRefused(node: String, problems: [ConfigurationProblem])
+    case notInForce(node: String, settings: [SettingNotInForce])
+    case directoryInUse(host: String, path: HostPath, entries: [String])
+    case changedSinceRead(host: String, path: HostPath)
+    case changedSinceWritten(host: String, path: HostPath)
+    case unreadable(node: String, host: String, what: String)
+
+    public var description: String {
+        switch self {
+        case .nothingOnPort(let node, let host, let port):
+            "\(node): no PostgreSQL instance with port \(port) on \(host)\nHINT: give the node's data_directory, or correct its port"
+        case .unknownVersion(let node, let host, let directory):
+            "\(node): no PostgreSQL version known for \(directory) on \(host), which holds no cluster yet\nHINT: give the node's version"
+        case .noBinaries(let node, let host, let version, let places):
+            "\(node): no PostgreSQL \(version.map { "\($0) " } ?? "")programs on \(host) (looked in \(places.joined(separator: ", ")))\n"
+                + "HINT: install the server package of that version, or give the node's bin_directory"
+        case .wrongBinaries(let node, let host, let directory, let found, let needed):
+            "\(node): the programs in \(directory) on \(host) are of version \(found), the data directory of version \(needed)\n"
+                + "HINT: give the bin_directory of PostgreSQL \(needed)"
+        case .noCluster(let node, let host, let directory, let state):
+            "\(node): \(directory) on \(host) is no database cluster: \(state)\nHINT: check the node's data_directory"
+        case .notRunning(let node, let host, let directory):
+            "\(node): no server is running in \(directory) on \(host)\nHINT: start it, or correct the node's data_directory"
+        case .cannotStart(let node, let host, let output, let log):
+            "\(node): the server on \(host) did not start: \(fatalLine(of: log) ?? lastLine(of: output))" + indented(log)
+                + "\nHINT: the lines above are the server's own; what they name must be put right before the next attempt"
+        case .cannotStop(let node, let host, let output):
+            "\(node): the server on \(host) did not stop and may still be running: \(lastLine(of: output))\n"
+                + "HINT: look for sessions that do not end in pg_stat_activity, and for an archive_command that hangs"
+        case .cannotReload(let node, let host, let output):
+            "\(node): the server on \(host) did not reload its configuration: \(lastLine(of: output))\n"
+                + "HINT: the old settings are still in force; the server's log says why"
+        case .cannotPromote(let node, let host, let output):
+            "\(node): the standby on \(host) was not promoted: \(lastLine(of: output))\nHINT: it goes on as it was; the server's log says why"
+        case .configurationRefused(let node, let problems):
+            "\(node): the configuration files have errors, nothing was reloaded"
+                + problems.map { "\n  \($0)" }.joined() + "\nHINT: correct these lines; until then the old settings stay in force"
+        case .notInForce(let node, let settings):
+            "\(node): settings did not come into force" + settings.map { "\n  \($0)" }.joined()
+                + "\nHINT: remove what overrides them, or set them there"
+        case .directoryInUse(let host, let path, let entries):
+            "\(host): \(path) is not empty: \(entries.joined(separator: ", "))\nHINT: choose another data_directory, or move these files away yourself"
+        case .changedSinceRead(let host, let path):
+            "\(host): \(path) was changed by someone else after it was read, nothing was written\nHINT: run again, so that the plan is made from the new content"
+        case .changedSinceWritten(let host, let path):
+            "\(host): \(path) was changed since by someone else, it was left alone\nHINT: take the lines back by hand"
+        case .unreadable(let node, let host, let what):
+            "\(node): cannot read \(what) on \(host)\nHINT: this is a form of output that is not known here; compare the versions of the programs"
+        }
+    }
+
+    private func lastLine(of text: String) -> String {
+        text.split(separator: "\n").last { !$0.allSatisfy(\.isWhitespace) }.map(String.init) ?? "no reason given"
+    }
+
+    /// The server's own last word, which says more than the program that started it.
+    private func fatalLine(of log: String) -> String? {
+        for line in lines(of: log).reversed() {
+            for severity in ["FATAL:  ", "PANIC:  "] {
+                if let found = line.firstRange(of: severity) { return String(line[found.upperBound...]) }
+            }
+        }
+        return nil
+    }
+
+    private func indented(_ log: String) -> String {
+        log.split(separator: "\n").map { "\n  \($0)" }.joined()
+    }
+}

@@ -1,0 +1,155 @@
+public import EventLoop
+public import PostgresClient
+import PostgresConfig
+import RemoteHost
+
+/// A line of a configuration file that the server refuses.
+public struct ConfigurationProblem: Sendable, Hashable, CustomStringConvertible {
+    public let file: String
+    public let line: Int?
+    public let error: String
+    /// The setting's name, where the line has one.
+    public let name: String?
+
+    public var description: String {
+        file + (line.map { ":\($0)" } ?? "") + ": " + (name.map { "\($0): " } ?? "") + error
+    }
+}
+
+/// A setting that was written and is not what the server uses.
+public struct SettingNotInForce: Sendable, Hashable, CustomStringConvertible {
+    public let name: String
+    public let expected: String
+    /// What decides in its place: a file and line, `command line`, `database` …
+    public let decidedBy: String
+
+    public var description: String { "\(name): expected '\(expected)', but \(decidedBy) decides" }
+}
+
+/// What a reload has left to do.
+public struct ReloadReport: Sendable, Hashable {
+    /// Settings whose new value waits for a restart.
+    public let pendingRestart: [String]
+}
+
+extension Instance {
+    /// Has the server read its configuration files again, and reads back what came of it.
+    ///
+    /// `pg_ctl reload` succeeds whatever the files say, so the files are checked first: with an error in them nothing is
+    /// reloaded, because a server would take half of it.
+    /// - Parameters:
+    ///   - expecting: settings that the files give now, with the text of their values; each must come into force, or wait for a restart. Before 9.5, where the server does not show its files, they are not looked at.
+    ///   - connection: to this instance, as a superuser.
+    /// - Throws: ``InstanceError/configurationRefused(node:problems:)``, ``InstanceError/notInForce(node:settings:)``,
+    ///   ``InstanceError/cannotReload(node:host:output:)``.
+    @discardableResult
+    public func reload(
+        expecting: [String: String] = [:], through connection: PostgresConnection, deadline: Deadline
+    ) async throws -> ReloadReport {
+        let problems = try await configurationProblems(through: connection, deadline: deadline)
+        guard problems.isEmpty else { throw InstanceError.configurationRefused(node: node, problems: problems) }
+
+        let before = try await loadTime(through: connection, deadline: deadline)
+        let result = try await host.run(program("pg_ctl", ["reload", "-D", dataDirectory.path]), deadline: deadline)
+        guard result.succeeded else {
+            throw InstanceError.cannotReload(node: node, host: host.name, output: result.errorText.isEmpty ? result.text : result.errorText)
+        }
+        do {
+            // A server process reads the files after the postmaster did, and only files without errors move the time.
+            try await wait(for: "\(node) to reload its configuration", until: deadline, every: .milliseconds(20)) {
+                try await loadTime(through: connection, deadline: deadline) > before ? .found(()) : .notYet("not yet")
+            }
+        } catch is DeadlineExceeded {
+            throw InstanceError.cannotReload(node: node, host: host.name, output: "it runs with what it loaded before")
+        }
+        guard features.hasFileSettingsView else { return ReloadReport(pendingRestart: []) }
+        let answer = try await connection.query(SettingInForce.query(Array(expecting.keys)), deadline: deadline)
+        let settings = try answer.map(SettingInForce.init)
+        let wrong = settings.compactMap { $0.complaint(expecting: expecting) }
+        guard wrong.isEmpty else { throw InstanceError.notInForce(node: node, settings: wrong) }
+        let pending = try await connection.query(
+            "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name", deadline: deadline)
+        return ReloadReport(pendingRestart: try pending.map { try $0.get("name") })
+    }
+
+    /// When this session has read the files, in microseconds: a form that no setting changes.
+    private func loadTime(through connection: PostgresConnection, deadline: Deadline) async throws -> Int64 {
+        try await connection.query(
+            "SELECT (extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint AS at", deadline: deadline).one().get("at")
+    }
+
+    /// The lines of the configuration files that the server would refuse now. Changes that need a restart are none.
+    ///
+    /// Before 9.5 nothing is seen in the settings, before 10 nothing in `pg_hba.conf`: the server has no views for it there.
+    public func configurationProblems(through connection: PostgresConnection, deadline: Deadline) async throws -> [ConfigurationProblem] {
+        var problems: [ConfigurationProblem] = []
+        if features.hasFileSettingsView {
+            let rows = try await connection.query(ConfigurationProblem.inSettings, deadline: deadline)
+            // Looking into the files has marked, in this session, what differs and needs a restart.
+            let pending = try await connection.query("SELECT name FROM pg_settings WHERE pending_restart", deadline: deadline)
+            let waiting = Set(try pending.map { try $0.get("name", as: String.self) })
+            problems += try rows.map(ConfigurationProblem.init).filter { problem in
+                guard let name = problem.name else { return !problem.error.hasSuffix("cannot be changed without restarting the server") }
+                return !waiting.contains { isSameSetting($0, name) }
+            }
+        }
+        if features.hasHBARulesView {
+            problems += try await connection.query(ConfigurationProblem.inHBA, deadline: deadline).map(ConfigurationProblem.init)
+        }
+        return problems
+    }
+}
+
+extension ConfigurationProblem {
+    static let inSettings: SQL = """
+        SELECT coalesce(sourcefile, 'the configuration files') AS file, sourceline AS line, error, name
+        FROM pg_file_settings WHERE error IS NOT NULL ORDER BY seqno
+        """
+    // A `hostssl` line of a server without TLS is shown with an error, and the file is taken all the same.
+    static let inHBA: SQL = """
+        SELECT current_setting('hba_file') AS file, line_number AS line, error, NULL AS name
+        FROM pg_hba_file_rules WHERE error NOT LIKE '% record cannot match because %' ORDER BY line_number
+        """
+
+    init(_ row: Row) throws {
+        self.init(
+            file: try row.get("file"), line: try row.optional("line"), error: try row.get("error"), name: try row.optional("name"))
+    }
+}
+
+/// What decides over a setting: the last line of the files, and whether the server uses it.
+struct SettingInForce: Sendable, Hashable {
+    var name: String
+    var fileValue: String?
+    var place: String?
+    var source: String?
+    var pendingRestart: Bool
+
+    /// The last line of the files for each name, and where the server says that its value comes from.
+    static func query(_ names: [String]) -> SQL {
+        """
+        SELECT wanted.name, file.setting AS file_value, file.sourcefile || ':' || file.sourceline AS place,
+               s.source, coalesce(s.pending_restart, false) AS pending_restart
+        FROM unnest(\(names.sorted())::text[]) AS wanted(name)
+        LEFT JOIN LATERAL (SELECT * FROM pg_file_settings f WHERE lower(f.name) = lower(wanted.name) ORDER BY seqno DESC LIMIT 1) AS file ON true
+        LEFT JOIN pg_settings s ON lower(s.name) = lower(wanted.name)
+        """
+    }
+
+    init(_ row: Row) throws {
+        name = try row.get("name")
+        fileValue = try row.optional("file_value")
+        place = try row.optional("place")
+        source = try row.optional("source")
+        pendingRestart = try row.get("pending_restart")
+    }
+
+    func complaint(expecting: [String: String]) -> SettingNotInForce? {
+        guard let expected = expecting[name] else { return nil }
+        if fileValue != expected {
+            return SettingNotInForce(name: name, expected: expected, decidedBy: place.map { "\($0) with '\(fileValue ?? "")'" } ?? "no file")
+        }
+        if pendingRestart || source == nil || source == "configuration file" { return nil }
+        return SettingNotInForce(name: name, expected: expected, decidedBy: source ?? "")
+    }
+}

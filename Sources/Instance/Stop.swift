@@ -1,0 +1,44 @@
+public import EventLoop
+import PostgresConfig
+import RemoteHost
+
+/// How a server ends its sessions. <https://www.postgresql.org/docs/current/server-shutdown.html>
+public enum StopMode: String, Sendable, Hashable, CaseIterable {
+    /// Waits until every session has ended by itself: an idle one blocks it.
+    case smart
+    /// Ends the sessions and shuts down cleanly.
+    case fast
+    /// Ends everything at once; the next start recovers.
+    case immediate
+}
+
+extension Instance {
+    /// Stops the server and waits until it has ended. One that does not run is left as it is.
+    /// - Throws: ``InstanceError/cannotStop(node:host:output:)``.
+    public func stop(mode: StopMode = .fast, deadline: Deadline) async throws {
+        guard case .running(let postmaster) = try await status(deadline: deadline) else { return }
+        let result = try await host.run(
+            stopCommand(mode: mode, seconds: seconds(until: deadline)), deadline: .after(deadline.remaining + .seconds(10)))
+        guard result.succeeded || (manager.isPgCtlCluster && result.status == .code(2)) else {
+            throw InstanceError.cannotStop(node: node, host: host.name, output: result.errorText.isEmpty ? result.text : result.errorText)
+        }
+        try await wait(for: "the server of \(node) on \(host.name) to end", until: deadline) {
+            guard case .running(let still) = try await status(deadline: deadline), still.pid == postmaster.pid else { return .found(()) }
+            return .notYet("process \(still.pid) runs")
+        }
+    }
+
+    func stopCommand(mode: StopMode, seconds: Int) -> Command {
+        switch manager {
+        case .pgCtl: return program("pg_ctl", ["stop", "-D", dataDirectory.path, "-m", mode.rawValue, "-w", "-t", "\(seconds)"])
+        case .pgCtlCluster(let version, let cluster):
+            return Command("pg_ctlcluster", "--skip-systemctl-redirect", "-m", mode.rawValue, version, cluster, "stop", "--", "-t", "\(seconds)")
+                .as(user)
+        case .systemd(let unit):
+            guard mode != .fast else { return Command("systemctl", "stop", "--", unit).as("root") }
+            // A unit knows one way to stop, the fast one.
+            let signal = mode == .smart ? "SIGTERM" : "SIGQUIT"
+            return .script("systemctl kill --kill-who=main --signal=\"$2\" -- \"$1\" && exec systemctl stop -- \"$1\"", unit, signal).as("root")
+        }
+    }
+}

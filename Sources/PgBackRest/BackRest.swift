@@ -1,0 +1,135 @@
+public import PostgresClient
+public import RemoteHost
+
+/// pgBackRest for one stanza on one host: builds the commands, and runs them.
+///
+/// ```swift
+/// let backRest = BackRest(stanza: stanza)
+/// backRest.backup(processes: 2).line(loginUser: "dba")
+/// // cd / && exec sudo -n -u postgres -- env LC_ALL=C pgbackrest --stanza=n1 backup --type=full …
+/// ```
+public struct BackRest: Sendable, Hashable {
+    public var stanza: StanzaName
+    /// The program's name, or its path where it is not on the path of ``user``.
+    public var program: String
+    /// The OS user it runs as.
+    public var user: String
+    /// The configuration file; `nil` is the default place, with the default include directory.
+    public var configuration: HostPath?
+
+    public init(stanza: StanzaName, program: String = "pgbackrest", user: String = "postgres", configuration: HostPath? = nil) {
+        self.stanza = stanza
+        self.program = program
+        self.user = user
+        self.configuration = configuration
+    }
+
+    // MARK: Commands
+
+    public func version() -> Command { Command(program, "version").as(user) }
+
+    /// Makes the stanza in the repository; does nothing if it is there for the same system. Runs where the repository is.
+    public func stanzaCreate() -> Command { command("stanza-create", log: .info) }
+
+    /// Forces a WAL switch and waits until the segment is in the repository.
+    public func check(archiveTimeout: Duration? = nil) -> Command {
+        command("check", log: .info, archiveTimeout.map { ["--archive-timeout=\($0.components.seconds)"] } ?? [])
+    }
+
+    /// A full backup. Runs where the repository is.
+    ///
+    /// Expiration is left to the owner of the repository: without `--no-expire-auto` a backup may delete older ones.
+    public func backup(processes: Int) -> Command {
+        command("backup", log: .detail, ["--type=full", "--start-fast", "--no-expire-auto", "--process-max=\(processes)"])
+    }
+
+    /// Restores a backup into the data directory as a standby. Runs where the data directory is.
+    public func restore(_ options: RestoreOptions, processes: Int) -> Command {
+        command("restore", log: .detail, options.words + ["--process-max=\(processes)"])
+    }
+
+    /// What a repository on this host holds for the stanza, whatever the configuration files say.
+    public func infoWithoutConfiguration(repository: HostPath) -> Command {
+        Command(words: [program, "--no-config", "--repo1-path=\(repository)", "--stanza=\(stanza)", "info", "--output=json", "--log-level-stderr=warn"])
+            .as(user)
+    }
+
+    public func info() -> Command { command("info", log: nil, ["--output=json"]) }
+
+    /// Stops archiving and backups of the stanza on this host: needed before ``stanzaDelete()``.
+    public func stop() -> Command { command("stop", log: .info) }
+
+    /// Takes back ``stop()``.
+    public func start() -> Command { command("start", log: .info) }
+
+    /// Deletes the stanza with all its backups. Runs where the repository is, after ``stop()``.
+    ///
+    /// `--force` only says that the server may be running; archive_command must no longer name the stanza.
+    public func stanzaDelete() -> Command { command("stanza-delete", log: .info, ["--force"]) }
+
+    // MARK: PostgreSQL's settings
+
+    /// `archive_command` of the source.
+    public var archiveCommand: String { shellWords + " archive-push %p" }
+
+    /// `restore_command` of a standby, as pgBackRest itself writes it on restore.
+    public var restoreCommand: String { shellWords + #" archive-get %f "%p""# }
+
+    private enum LogLevel: String { case info, detail }
+
+    private var words: [String] {
+        [program] + (configuration.map { ["--config=\($0.path)"] } ?? []) + ["--stanza=\(stanza)"]
+    }
+
+    // PostgreSQL replaces %p and %f in these settings, and %% by a percent sign.
+    private var shellWords: String {
+        Shell.line(words).split(separator: "%", omittingEmptySubsequences: false).joined(separator: "%%")
+    }
+
+    /// Levels are said each time: progress and errors are read from what is printed.
+    private func command(_ name: String, log: LogLevel?, _ options: [String] = []) -> Command {
+        let levels = (log.map { ["--log-level-console=\($0.rawValue)"] } ?? []) + ["--log-level-stderr=warn"]
+        return Command(words: words + [name] + options + levels).as(user)
+    }
+}
+
+/// How a backup is restored as a standby.
+public struct RestoreOptions: Sendable, Hashable {
+    /// The backup; `nil` is the newest.
+    public let set: String?
+    /// Keep what is already there and right: for a directory that an interrupted restore left.
+    public let delta: Bool
+    /// Write `archive_mode = off`, so that the copy does not push into the source's stanza (PostgreSQL 12 or newer).
+    public let archiveOff: Bool
+    public let primaryConninfo: Conninfo
+
+    /// - Throws: ``SecretInConninfo`` if `primaryConninfo` holds a password.
+    public init(primaryConninfo: Conninfo, set: String? = nil, delta: Bool = false, archiveOff: Bool) throws(SecretInConninfo) {
+        guard primaryConninfo["password"] == nil, primaryConninfo["sslpassword"] == nil else { throw SecretInConninfo() }
+        self.primaryConninfo = primaryConninfo
+        self.set = set
+        self.delta = delta
+        self.archiveOff = archiveOff
+    }
+
+    var words: [String] {
+        ["--type=standby"] + (set.map { ["--set=\($0)"] } ?? []) + (delta ? ["--delta"] : [])
+            + (archiveOff ? ["--archive-mode=off"] : [])
+            + ["--recovery-option=primary_conninfo=\(RestoreOptions.escaped(primaryConninfo.connectionString))"]
+    }
+
+    /// pgBackRest 2.45 puts the value between quotes as it is; unescaped, the standby would not read its own configuration.
+    private static func escaped(_ value: String) -> String {
+        value.map { $0 == "'" || $0 == "\\" ? "\($0)\($0)" : "\($0)" }.joined()
+    }
+}
+
+/// A password was about to stand on a command line.
+public struct SecretInConninfo: Error, Sendable, Hashable, CustomStringConvertible {
+    public init() {}
+
+    public var description: String {
+        "primary_conninfo for a restore holds a password, which would stand in the host's process list"
+            + "\n  HINT: put the password into a file and name it with passfile=."
+    }
+}

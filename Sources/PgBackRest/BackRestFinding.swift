@@ -1,0 +1,73 @@
+public import RemoteHost
+
+/// Something that stands in the way of a copy, found before anything is changed.
+public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
+    case notInstalled(host: String)
+    case tooOld(host: String, BackRestVersion)
+    /// pgBackRest refuses to talk to another version of itself.
+    case versionsDiffer([String: BackRestVersion])
+    case stanzaOfAnotherSystem(host: String, StanzaName, found: UInt64, expected: UInt64)
+    /// `info` could not look into the repository.
+    case repositoryUnreadable(host: String, StanzaName, message: String)
+    /// The directory is not there, and cannot be made by the user.
+    case repositoryMissing(host: String, HostPath, user: String)
+    case repositoryNotWritable(host: String, HostPath, user: String)
+    /// Bytes free and bytes the database has; the backup itself is smaller by its compression.
+    case repositorySpace(host: String, HostPath, free: UInt64, database: UInt64)
+    case notShared(HostPath, source: String, target: String, why: String)
+    case sshRefused(from: String, user: String, to: SSHEndpoint, message: String)
+    case running(host: String, StanzaName, [BackRestProcess])
+    /// The copy would archive into the stanza of the server it was copied from.
+    case archivesIntoSource(node: String, stanza: StanzaName)
+
+    public var description: String {
+        switch self {
+        case .notInstalled(let host):
+            "\(host): pgBackRest is not installed\n  HINT: install pgBackRest \(BackRestVersion.minimum) or newer, the same version on every host."
+        case .tooOld(let host, let version):
+            "\(host): pgBackRest \(version) is too old\n  HINT: install \(BackRestVersion.minimum) or newer, the same version on every host."
+        case .versionsDiffer(let versions):
+            "versions of pgBackRest differ: " + versions.sorted { $0.key < $1.key }.map { "\($0.key) has \($0.value)" }.joined(separator: ", ")
+                + "\n  HINT: pgBackRest talks only to its own version; install the same one on every host."
+        case .stanzaOfAnotherSystem(let host, let stanza, let found, let expected):
+            "\(host): stanza '\(stanza)' belongs to database system \(found), the source is \(expected)"
+                + "\n  HINT: choose another stanza name."
+        case .repositoryUnreadable(let host, let stanza, let message):
+            "\(host): the repository of stanza '\(stanza)' cannot be read: \(message)"
+                + "\n  HINT: check path and owner of the repository, and the SSH connection to its host."
+        case .repositoryMissing(let host, let path, let user):
+            "\(host): no directory \(path) for the repository, and \(user) cannot make it"
+                + "\n  HINT: make the directory and give it to \(user)."
+        case .repositoryNotWritable(let host, let path, let user):
+            "\(host): \(user) cannot write to the repository \(path)\n  HINT: give the directory to \(user)."
+        case .repositorySpace(let host, let path, let free, let database):
+            "\(host): \(free.inBytes) free for the repository \(path), the database has \(database.inBytes)"
+                + "\n  HINT: make room; a compressed backup needs a third to a half of the database's size."
+        case .notShared(let path, let source, let target, let why):
+            "\(path) is not the same directory on \(source) and \(target): \(why)"
+                + "\n  HINT: mount it on both hosts, or use a repository that is reached over SSH."
+        case .sshRefused(let from, let user, let to, let message):
+            "\(from): \(user) cannot reach \(to) over SSH: \(message)"
+                + "\n  HINT: give \(user) on \(from) a key that \(to) accepts, put the host key into its known_hosts, and try"
+                + " ssh -o BatchMode=yes \(to.user)@\(to.address) true."
+        case .running(let host, let stanza, let processes):
+            "\(host): pgbackrest is at work on stanza '\(stanza)': "
+                + processes.map { "\($0.command) (pid \($0.pid))" }.joined(separator: ", ") + "\n  HINT: let it finish first."
+        case .archivesIntoSource(let node, let stanza):
+            "\(node): archive_command pushes into stanza '\(stanza)' of the server it was copied from"
+                + "\n  HINT: turn archiving off there, or give \(node) a stanza of its own."
+        }
+    }
+}
+
+extension UInt64 {
+    /// The size as a reader says it, in powers of 1024: `512 B`, `1.6 KB`, `160.9 MB`.
+    public var inBytes: String {
+        guard self >= 1024 else { return "\(self) B" }
+        var value = Double(self) / 1024, unit = 0
+        let units = ["KB", "MB", "GB", "TB", "PB", "EB"]
+        while value >= 1024, unit < units.count - 1 { value /= 1024; unit += 1 }
+        let tenths = UInt64((value * 10).rounded())
+        return (tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)") + " \(units[unit])"
+    }
+}

@@ -1,0 +1,109 @@
+/// What pgBackRest printed, taken apart.
+///
+/// The form is the same from 2.45 on: `2026-11-21 04:10:45.721 P01 DETAIL: …` on standard output, `WARN: …` and
+/// `ERROR: [055]: …` on standard error, and continuation lines indented under them.
+public struct BackRestLog: Sendable, Hashable {
+    public struct Failure: Sendable, Hashable {
+        public var code: BackRestErrorCode
+        /// The first line and the lines that continue it.
+        public var message: String
+        /// The `HINT:` lines, without that word.
+        public var hints: [String]
+    }
+
+    public private(set) var warnings: [String] = []
+    /// The first error; what follows it comes of it.
+    public private(set) var failure: Failure?
+    /// The label of the backup that was made: `new backup label = …`.
+    public private(set) var newBackup: String?
+    /// The backup that was restored: `restore backup set …`.
+    public private(set) var restoredBackup: String?
+
+    private enum Open { case nothing, warning, failure }
+
+    public init(_ text: String) {
+        var open = Open.nothing
+        for line in text.split(whereSeparator: \.isNewline) {
+            let isContinuation = line.first?.isWhitespace ?? false
+            if isContinuation {
+                append(BackRestLog.trimmed(line), to: open)
+                continue
+            }
+            let (level, message) = BackRestLog.split(line)
+            switch level {
+            case "ERROR":
+                open = failure == nil ? .failure : .nothing
+                if failure == nil { failure = BackRestLog.failure(message) }
+            case "WARN":
+                open = .warning
+                warnings.append(String(message))
+            case "INFO":
+                open = .nothing
+                if let label = BackRestLog.rest(of: message, after: "new backup label = ") { newBackup = String(label) }
+                if let set = BackRestLog.rest(of: message, after: "restore backup set ") {
+                    restoredBackup = String(set.prefix { $0 != "," })
+                }
+            default: open = .nothing
+            }
+        }
+    }
+
+    /// Both streams of one run together.
+    func joined(with other: BackRestLog) -> BackRestLog {
+        var log = self
+        log.warnings += other.warnings
+        log.failure = failure ?? other.failure
+        log.newBackup = newBackup ?? other.newBackup
+        log.restoredBackup = restoredBackup ?? other.restoredBackup
+        return log
+    }
+
+    private mutating func append(_ line: String, to open: Open) {
+        switch open {
+        case .nothing: break
+        case .warning: if let last = warnings.indices.last { warnings[last] += "\n" + line }
+        case .failure:
+            if let hint = BackRestLog.rest(of: line[...], after: "HINT: ", onlyAtStart: true) {
+                failure?.hints.append(String(hint))
+            } else {
+                failure?.message += "\n" + line
+            }
+        }
+    }
+
+    /// The level and the message of a line, without time and process.
+    static func split(_ line: Substring) -> (level: Substring, message: Substring) {
+        guard let colon = line.range(of: ": "), let level = line[..<colon.lowerBound].split(separator: " ").last else { return ("", line) }
+        return (level, line[colon.upperBound...])
+    }
+
+    private static func failure(_ message: Substring) -> Failure? {
+        guard message.first == "[", let end = message.firstIndex(of: "]"), 
+            let number = Int32(message[message.index(after: message.startIndex)..<end])
+        else { return nil }
+        let text = message[message.index(after: end)...]
+        return Failure(code: BackRestErrorCode(rawValue: number), message: String(text.hasPrefix(": ") ? text.dropFirst(2) : text), hints: [])
+    }
+
+    private static func rest(of text: Substring, after marker: String, onlyAtStart: Bool = false) -> Substring? {
+        guard let found = text.range(of: marker), !onlyAtStart || found.lowerBound == text.startIndex else { return nil }
+        return text[found.upperBound...]
+    }
+
+    private static func trimmed(_ line: Substring) -> String {
+        let rest = line.drop(while: \.isWhitespace)
+        return String(rest.reversed().drop(while: \.isWhitespace).reversed())
+    }
+}
+
+extension Substring {
+    /// The first place where `marker` stands.
+    func range(of marker: String) -> Range<Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(marker), let end = index(start, offsetBy: marker.count, limitedBy: endIndex) { return start..<end }
+            start = index(after: start)
+        }
+        return nil
+    }
+}

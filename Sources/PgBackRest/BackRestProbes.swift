@@ -1,0 +1,166 @@
+public import EventLoop
+public import RemoteHost
+
+/// The hosts of one copy, by what they are for it.
+public struct BackRestHosts: Sendable {
+    public let source: any Host
+    public let target: any Host
+    /// A third host with the repository; `nil` where there is none.
+    public let repository: (any Host)?
+
+    public init(source: any Host, target: any Host, repository: (any Host)? = nil) {
+        self.source = source
+        self.target = target
+        self.repository = repository
+    }
+
+    /// The host of `role`; where there is no repository host, the source is it.
+    public subscript(role: BackRestRole) -> any Host {
+        switch role {
+        case .source: source
+        case .target: target
+        case .repository: repository ?? source
+        }
+    }
+}
+
+/// What a copy needs, looked at without changing anything.
+extension BackRestLayout {
+    /// pgBackRest is there, new enough, and the same everywhere.
+    public func findVersions(on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
+        var versions: [(host: String, version: BackRestVersion?)] = []
+        for role in roles {
+            let host = hosts[role]
+            do {
+                versions.append((host.name, try await backRest(for: role).installedVersion(on: host, deadline: deadline)))
+            } catch BackRestError.notInstalled(let name, _) {
+                versions.append((name, nil))
+            }
+        }
+        return BackRestLayout.findings(inVersions: versions)
+    }
+
+    static func findings(inVersions versions: [(host: String, version: BackRestVersion?)]) -> [BackRestFinding] {
+        var findings: [BackRestFinding] = [], installed: [String: BackRestVersion] = [:]
+        for (host, version) in versions {
+            guard let version else {
+                findings.append(.notInstalled(host: host))
+                continue
+            }
+            installed[host] = version
+            if version < .minimum { findings.append(.tooOld(host: host, version)) }
+        }
+        if Set(installed.values).count > 1 { findings.append(.versionsDiffer(installed)) }
+        return findings
+    }
+
+    /// Every SSH connection that pgBackRest will make can be made without a password.
+    public func findConnections(on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
+        var findings: [BackRestFinding] = []
+        for (role, endpoint) in connections {
+            let user = backRest(for: role).user
+            let result = try await hosts[role].run(BackRestLayout.sshTest(endpoint).as(user), deadline: deadline)
+            if !result.succeeded {
+                let message = result.errorText.isEmpty ? "\(result.status)" : result.errorText
+                findings.append(.sshRefused(from: hosts[role].name, user: user, to: endpoint, message: message))
+            }
+        }
+        return findings
+    }
+
+    /// The repository's directory is there or can be made, belongs to the right user, and has room.
+    /// - Parameter databaseSize: bytes of the source's data directory.
+    public func findRepository(on hosts: BackRestHosts, databaseSize: UInt64, deadline: Deadline) async throws -> [BackRestFinding] {
+        let host = hosts[repositoryRole], user = backRest(for: repositoryRole).user, path = repository.path
+        let access = try await host.require(Command.script(BackRestLayout.accessScript, path.path).as(user), deadline: deadline).text
+        switch access {
+        case "missing": return [.repositoryMissing(host: host.name, path, user: user)]
+        case "closed": return [.repositoryNotWritable(host: host.name, path, user: user)]
+        default: break
+        }
+        let free = try await host.freeSpace(at: path, as: user, deadline: deadline)
+        // lz4 and zst leave a third to a half of a database; WAL of the time of the copy comes on top.
+        return free < databaseSize / 2 ? [.repositorySpace(host: host.name, path, free: free, database: databaseSize)] : []
+    }
+
+    /// A shared directory is really one: a file written from the source is read on the target, and removed again.
+    /// - Parameter nonce: a word nobody else uses.
+    public func findSharedDirectory(on hosts: BackRestHosts, nonce: String, deadline: Deadline) async throws -> [BackRestFinding] {
+        guard case .sharedDirectory(let path) = repository else { return [] }
+        let finding = { (why: String) in [BackRestFinding.notShared(path, source: hosts.source.name, target: hosts.target.name, why: why)] }
+        let file = path / ".pggraft-\(nonce)"
+        let written = try await hosts.source.run(BackRestLayout.write(nonce, to: file).as(source.ssh.user), deadline: deadline)
+        guard written.succeeded else { return finding("\(source.ssh.user) on \(hosts.source.name) cannot write there: \(written.errorText)") }
+        // Whatever the target answers, the file must not stay.
+        let read: Result<CommandResult, any Error>
+        do {
+            read = .success(try await hosts.target.run(Command("cat", file.path).as(target.ssh.user), deadline: deadline))
+        } catch {
+            read = .failure(error)
+        }
+        try await hosts.source.require(Command("rm", "-f", file.path).as(source.ssh.user), deadline: deadline)
+        let seen = try read.get()
+        guard seen.succeeded else { return finding("\(hosts.target.name) does not see what \(hosts.source.name) writes: \(seen.errorText)") }
+        return seen.text == nonce ? [] : finding("\(hosts.target.name) sees another file there")
+    }
+
+    /// The stanza, if there is one, is the source's.
+    ///
+    /// Needs the configuration in place on the repository's host; before that there is nothing to ask.
+    public func findStanza(on hosts: BackRestHosts, systemIdentifier: UInt64, deadline: Deadline) async throws -> [BackRestFinding] {
+        let host = hosts[repositoryRole], info = try await backRest(for: repositoryRole).info(on: host, deadline: deadline)
+        if case .other = info.status.code {
+            let message = info.repositories.map(\.status.message).joined(separator: ", ")
+            return [.repositoryUnreadable(host: host.name, stanza, message: message)]
+        }
+        guard let found = info.systemIdentifier, found != systemIdentifier else { return [] }
+        return [.stanzaOfAnotherSystem(host: host.name, stanza, found: found, expected: systemIdentifier)]
+    }
+
+    /// As ``findStanza(on:systemIdentifier:deadline:)``, before any configuration is in place.
+    public func findForeignStanza(on hosts: BackRestHosts, systemIdentifier: UInt64, deadline: Deadline) async throws -> [BackRestFinding] {
+        let host = hosts[repositoryRole], backRest = backRest(for: repositoryRole)
+        let result = try await host.run(backRest.infoWithoutConfiguration(repository: repository.path), deadline: deadline)
+        guard result.succeeded else {
+            return [.repositoryUnreadable(host: host.name, stanza, message: result.errorText.isEmpty ? result.text : result.errorText)]
+        }
+        let info = try StanzaInfo.decode(result.output).first { $0.name == stanza.name }
+        guard let found = info?.systemIdentifier, found != systemIdentifier else { return [] }
+        return [.stanzaOfAnotherSystem(host: host.name, stanza, found: found, expected: systemIdentifier)]
+    }
+
+    /// No backup and no restore of the stanza is running anywhere.
+    public func findRunning(on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
+        var findings: [BackRestFinding] = []
+        for role in roles {
+            let running = try await backRest(for: role).runningProcesses(on: hosts[role], deadline: deadline)
+            if !running.isEmpty { findings.append(.running(host: hosts[role].name, stanza, running)) }
+        }
+        return findings
+    }
+
+    /// What the copy's own `archive_command` would do to the source's stanza.
+    public func findArchiving(ofCopy node: String, mode: String, command: String) -> [BackRestFinding] {
+        mode != "off" && ArchiveState.stanza(pushedToBy: command) == stanza.name ? [.archivesIntoSource(node: node, stanza: stanza)] : []
+    }
+
+    static func sshTest(_ endpoint: SSHEndpoint) -> Command {
+        let port = endpoint.port.map { ["-p", "\($0)"] } ?? []
+        return Command(words: ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"] + port + ["\(endpoint.user)@\(endpoint.address)", "true"])
+    }
+
+    // With the mode of the repository's own files: a target whose user has another id cannot read those either.
+    static func write(_ text: String, to file: HostPath) -> Command {
+        Command.script("umask 027 && cat > \"$1\"", file.path).reading(Array(text.utf8))
+    }
+
+    // The nearest directory that exists answers for one that has yet to be made.
+    static let accessScript = """
+        dir=$1
+        while [ ! -d "$dir" ]; do
+            [ ! -e "$dir" ] || { echo missing; exit 0; }
+            dir=$(dirname "$dir")
+        done
+        if [ -w "$dir" ] && [ -x "$dir" ]; then echo open; elif [ "$dir" = "$1" ]; then echo closed; else echo missing; fi
+        """
+}

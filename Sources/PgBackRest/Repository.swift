@@ -1,0 +1,185 @@
+public import RemoteHost
+
+/// A place that pgBackRest reaches over SSH, without a password.
+public struct SSHEndpoint: Sendable, Hashable, CustomStringConvertible {
+    public let address: String
+    public let user: String
+    /// `nil` is what the SSH client's own configuration says.
+    public let port: UInt16?
+
+    public init(address: String, user: String, port: UInt16? = nil) {
+        self.address = address
+        self.user = user
+        self.port = port
+    }
+
+    public var description: String { "\(user)@\(address)" + (port.map { ":\($0)" } ?? "") }
+}
+
+/// Where the backup lies.
+public enum Repository: Sendable, Hashable {
+    /// A directory on the source's own host; the target reaches it over SSH.
+    case sourceDirectory(HostPath)
+    /// A directory that is mounted at the same path on the source and on the target.
+    case sharedDirectory(HostPath)
+    /// A directory on a third host, which takes the backup itself.
+    case sshHost(SSHEndpoint, path: HostPath)
+
+    public var path: HostPath {
+        switch self {
+        case .sourceDirectory(let path), .sharedDirectory(let path), .sshHost(_, let path): path
+        }
+    }
+}
+
+/// What a host is for one copy.
+public enum BackRestRole: String, Sendable, Hashable, CaseIterable, CustomStringConvertible {
+    case source
+    case repository
+    case target
+
+    public var description: String {
+        switch self {
+        case .source: "source"
+        case .repository: "repository host"
+        case .target: "target"
+        }
+    }
+}
+
+/// An instance as pgBackRest sees it.
+public struct BackRestInstance: Sendable, Hashable {
+    /// How the other hosts reach it, as the OS user that runs the server.
+    public var ssh: SSHEndpoint
+    public var dataDirectory: HostPath
+    public var port: UInt16
+    /// The directory of the server's socket; `nil` is libpq's default.
+    public var socketDirectory: HostPath?
+    /// The database role; `nil` is the name of the OS user.
+    public var databaseUser: String?
+    /// The configuration file of pgBackRest on its host; `nil` is the default place.
+    public var configuration: HostPath?
+
+    public init(
+        ssh: SSHEndpoint, dataDirectory: HostPath, port: UInt16, socketDirectory: HostPath? = nil,
+        databaseUser: String? = nil, configuration: HostPath? = nil
+    ) {
+        self.ssh = ssh
+        self.dataDirectory = dataDirectory
+        self.port = port
+        self.socketDirectory = socketDirectory
+        self.databaseUser = databaseUser
+        self.configuration = configuration
+    }
+}
+
+/// How files of a backup are compressed; the default of pgBackRest, `gz`, is several times slower.
+public enum BackRestCompression: String, Sendable, Hashable {
+    case lz4
+    case zst
+    case none
+}
+
+/// One copy: from where, over which repository, to where. Everything that goes into configuration files follows from it.
+public struct BackRestLayout: Sendable, Hashable {
+    public var stanza: StanzaName
+    public var repository: Repository
+    public var source: BackRestInstance
+    public var target: BackRestInstance
+    public var compression: BackRestCompression
+    /// The configuration file on a third repository host; `nil` is the default place.
+    public var repositoryConfiguration: HostPath?
+
+    public init(
+        stanza: StanzaName, repository: Repository, source: BackRestInstance, target: BackRestInstance,
+        compression: BackRestCompression = .lz4, repositoryConfiguration: HostPath? = nil
+    ) {
+        self.stanza = stanza
+        self.repository = repository
+        self.source = source
+        self.target = target
+        self.compression = compression
+        self.repositoryConfiguration = repositoryConfiguration
+    }
+
+    /// The roles that have a host and a configuration of their own.
+    public var roles: [BackRestRole] {
+        if case .sshHost = repository { [.source, .repository, .target] } else { [.source, .target] }
+    }
+
+    /// Where the repository is a local directory: `stanza-create`, `backup` and `stanza-delete` run nowhere else (error 072).
+    public var repositoryRole: BackRestRole {
+        if case .sshHost = repository { .repository } else { .source }
+    }
+
+    /// pgBackRest as it is called on the host of `role`.
+    public func backRest(for role: BackRestRole) -> BackRest {
+        switch role {
+        case .source: BackRest(stanza: stanza, user: source.ssh.user, configuration: source.configuration)
+        case .target: BackRest(stanza: stanza, user: target.ssh.user, configuration: target.configuration)
+        case .repository:
+            if case .sshHost(let host, _) = repository {
+                BackRest(stanza: stanza, user: host.user, configuration: repositoryConfiguration)
+            } else {
+                backRest(for: .source)
+            }
+        }
+    }
+
+    /// What the section of the stanza must say on the host of `role`.
+    public func options(for role: BackRestRole) -> [BackRestOption] {
+        switch role {
+        case .source: local(source) + repositoryOptions(from: .source) + storage
+        // A standby that fetches one segment at a time over SSH falls behind a busy source.
+        case .target: local(target) + repositoryOptions(from: .target) + [BackRestOption("archive-async", "y", .preferred)]
+        case .repository:
+            if case .sshHost = repository {
+                remote(source) + local(source) + [BackRestOption("repo1-path", repository.path.path)] + storage
+            } else {
+                []
+            }
+        }
+    }
+
+    /// The SSH connections that pgBackRest makes itself.
+    public var connections: [(from: BackRestRole, to: SSHEndpoint)] {
+        switch repository {
+        case .sharedDirectory: []
+        case .sourceDirectory: [(.target, source.ssh)]
+        case .sshHost(let host, _): [(.source, host), (.repository, source.ssh), (.target, host)]
+        }
+    }
+
+    private var storage: [BackRestOption] {
+        [BackRestOption("repo1-bundle", "y", .preferred), BackRestOption("compress-type", compression.rawValue, .preferred)]
+    }
+
+    private func local(_ instance: BackRestInstance) -> [BackRestOption] {
+        var options = [
+            BackRestOption("pg1-path", instance.dataDirectory.path), BackRestOption("pg1-port", "\(instance.port)"),
+        ]
+        if let directory = instance.socketDirectory { options.append(BackRestOption("pg1-socket-path", directory.path)) }
+        if let user = instance.databaseUser { options.append(BackRestOption("pg1-user", user)) }
+        return options
+    }
+
+    private func remote(_ instance: BackRestInstance) -> [BackRestOption] {
+        host("pg1-host", instance.ssh, configuration: instance.configuration)
+    }
+
+    private func repositoryOptions(from role: BackRestRole) -> [BackRestOption] {
+        let path = BackRestOption("repo1-path", repository.path.path)
+        return switch (repository, role) {
+        case (.sshHost(let endpoint, _), _): host("repo1-host", endpoint, configuration: repositoryConfiguration) + [path]
+        case (.sourceDirectory, .target): host("repo1-host", source.ssh, configuration: source.configuration) + [path]
+        case (.sourceDirectory, _), (.sharedDirectory, _): [path]
+        }
+    }
+
+    private func host(_ key: String, _ endpoint: SSHEndpoint, configuration: HostPath?) -> [BackRestOption] {
+        var options = [BackRestOption(key, endpoint.address), BackRestOption("\(key)-user", endpoint.user)]
+        if let port = endpoint.port { options.append(BackRestOption("\(key)-port", "\(port)")) }
+        if let configuration { options.append(BackRestOption("\(key)-config", configuration.path)) }
+        return options
+    }
+}

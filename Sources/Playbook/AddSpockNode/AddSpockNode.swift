@@ -1,0 +1,78 @@
+extension Playbook {
+    /// `procedure: add-spock-node`: grafts a new node onto a Spock cluster from a physical copy of one of its nodes.
+    public struct AddSpockNode: Sendable {
+        public let cluster: Cluster
+        /// The name of the node that is copied: one of ``Cluster/nodes``.
+        @Located public var sourceName: String
+        public let newNode: NewNode
+        public let copy: Copy
+        public let handover: Handover
+        public let subscriptions: Subscriptions
+        /// How the nodes are compared at the end.
+        @Located public var proof: Proof
+
+        /// The node that is copied.
+        public let source: Node
+        /// Every other node of the cluster.
+        public var peers: [Node] { cluster.nodes.filter { $0.name != sourceName } }
+
+        init?(_ section: Section) {
+            var roster = Roster()
+            let cluster = section.required("cluster") { Cluster($0, &roster) }
+            let members = roster
+            let source = section.required("source", .nodeName, example: "n1")
+            let newNode = section.required("new_node") { NewNode($0, &roster) }
+            let copy = section.required("copy") { Copy($0, cluster: cluster) }
+            let handover = section.required("handover") { Handover($0) }
+            let subscriptions = section.optional("subscriptions") { Subscriptions($0, roster) }
+            let proof = section.optional("proof", .choice([("hashes", .hashes), ("counts", .counts)]), default: Proof.hashes)
+
+            if let source, !members.names.isEmpty, !members.knows(source.wrappedValue) {
+                let names = members.names.map(\.wrappedValue)
+                section.report(
+                    roster.knows(source.wrappedValue)
+                        ? "the source cannot be the new node" : "\"\(source.wrappedValue)\" is none of cluster.nodes",
+                    hint: "cluster.nodes has " + names.joined(separator: ", "), at: source.place)
+            }
+            if let name = roster.names.dropFirst(members.names.count).first, members.knows(name.wrappedValue) {
+                section.report(
+                    "\"\(name.wrappedValue)\" is already one of cluster.nodes",
+                    hint: "cluster.nodes are the nodes there are; give the new one a name of its own", at: name.place)
+            }
+            guard let cluster, let source, let newNode, let copy, let handover, let subscriptions, let proof,
+                let sourceNode = cluster[source.wrappedValue]
+            else { return nil }
+            (self.cluster, _sourceName, self.source, self.newNode) = (cluster, source, sourceNode, newNode)
+            (self.copy, self.handover, self.subscriptions, _proof) = (copy, handover, subscriptions, proof)
+        }
+    }
+
+    /// How nodes are compared at the end of a procedure.
+    public enum Proof: String, Sendable, Hashable {
+        /// Row counts and order-independent hashes of every replicated table.
+        case hashes
+        /// Row counts only.
+        case counts
+    }
+}
+
+extension Playbook.AddSpockNode {
+    /// The node that is made.
+    public struct NewNode: Sendable {
+        public let node: Playbook.Node
+        /// Absolute; where the copy goes.
+        @Located public var dataDirectory: String
+        /// The connection string the peers use to reach it, without a password; `nil` for the one of address and port.
+        @Located public var dsn: String?
+
+        init?(_ section: Section, _ roster: inout Roster) {
+            let name = section.required("name", .nodeName, example: "n4")
+            // Asked for here too: of a running node the server says it, of this one nobody can.
+            let dataDirectory = section.required("data_directory", .path, example: "/var/lib/postgresql/15/main")
+            let node = Playbook.Node(name, section, &roster)
+            let dsn = section.optional("dsn", .dsn)
+            guard let node, let dataDirectory, let dsn else { return nil }
+            (self.node, _dataDirectory, _dsn) = (node, dataDirectory, dsn)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+/// Who is who in a playbook: finds two nodes that claim to be one. It also knows nodes of which another value could not be read.
+struct Roster {
+    private(set) var names: [Located<String>] = []
+    private var endpoints: [Endpoint: String] = [:]
+    private var directories: [Directory: String] = [:]
+
+    private struct Endpoint: Hashable {
+        var address: String
+        var port: UInt16
+    }
+
+    private struct Directory: Hashable {
+        var host: String
+        var path: String
+    }
+
+    func knows(_ name: String) -> Bool { names.contains { $0.wrappedValue == name } }
+
+    mutating func enter(
+        _ section: Section, name: Located<String>, ssh: Located<String>?, address: Located<String>?, port: Located<UInt16>?,
+        dataDirectory: Located<String?>?
+    ) {
+        if let address, let port {
+            let endpoint = Endpoint(address: address.wrappedValue.lowercased(), port: port.wrappedValue)
+            if let other = endpoints[endpoint] {
+                section.report(
+                    "\(address.wrappedValue) port \(port.wrappedValue) is already node \"\(other)\"",
+                    hint: "every node has an address and port of its own", at: address.place)
+            } else {
+                endpoints[endpoint] = name.wrappedValue
+            }
+        }
+        if let ssh, let path = dataDirectory?.wrappedValue, let place = dataDirectory?.place {
+            let directory = Directory(host: ssh.wrappedValue, path: path)
+            if let other = directories[directory] {
+                section.report(
+                    "\(path) on \(ssh.wrappedValue) is already the data directory of node \"\(other)\"",
+                    hint: "every node has a data directory of its own", at: place)
+            } else {
+                directories[directory] = name.wrappedValue
+            }
+        }
+        names.append(name)
+    }
+}

@@ -1,0 +1,28 @@
+extension Playbook.Procedure {
+    /// Every procedure: its name in a playbook, and what reads its part of the file.
+    private static var readers: KeyValuePairs<String, (Section) -> Playbook.Procedure?> {
+        ["add-spock-node": { Playbook.AddSpockNode($0).map(Playbook.Procedure.addSpockNode) }]
+    }
+
+    init?(_ section: Section) {
+        let name = section.required("procedure", .choice(Self.readers.map { ($0.key, $0.key) }), example: "add-spock-node")
+        guard let name, let reader = Self.readers.first(where: { $0.key == name.wrappedValue }) else {
+            // Which keys belong in the file depends on the procedure: without one, nothing can be said about them.
+            section.ignoreOtherKeys()
+            return nil
+        }
+        guard let procedure = reader.value(section) else { return nil }
+        self = procedure
+    }
+}
+
+extension Playbook {
+    static func read(_ source: SourceText) throws(PlaybookErrors) -> Playbook {
+        let findings = Findings(source)
+        let procedure = findings.compose().flatMap { Section.read(root: $0, findings, Procedure.init) }
+        guard let procedure, findings.errors.isEmpty else {
+            throw PlaybookErrors(file: source.name, errors: findings.errors)
+        }
+        return Playbook(name: source.name, procedure: procedure)
+    }
+}

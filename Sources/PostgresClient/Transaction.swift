@@ -1,0 +1,86 @@
+public import EventLoop
+
+/// A connection inside ``PostgresConnection/transaction(_:deadline:_:)``, which nobody else can use until it is over.
+public struct Transaction: Sendable {
+    let connection: PostgresConnection
+    let number: Int
+    public let deadline: Deadline
+
+    /// Runs one statement inside the transaction.
+    ///
+    /// - Parameter deadline: the transaction's own, unless given.
+    /// - Throws: as ``PostgresConnection/query(_:deadline:)``.
+    @discardableResult
+    public func query(_ sql: SQL, deadline: Deadline? = nil) async throws -> Rows {
+        try await connection.query(sql, in: number, deadline: deadline ?? self.deadline)
+    }
+}
+
+extension PostgresConnection {
+    /// Runs `body` in a transaction, and commits it; whatever is thrown rolls it back and is thrown on.
+    ///
+    /// Other callers of the connection wait until the transaction is over, so `body` uses the handle it gets, and
+    /// neither COMMITs nor ROLLBACKs itself.
+    /// ```swift
+    /// try await n1.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ", deadline: deadline) { transaction in
+    ///     try await transaction.query("SELECT pg_replication_origin_advance(\(name), \(lsn))")
+    /// }
+    /// ```
+    /// - Throws: what `body` throws; a statement's error that `body` ignored, since PostgreSQL then rolls back at COMMIT;
+    ///   as ``query(_:deadline:)``. A lost connection or a deadline *at COMMIT* leaves open whether it took effect.
+    public nonisolated func transaction<Value>(
+        _ begin: SQL = "BEGIN", deadline: Deadline, _ body: (Transaction) async throws -> Value
+    ) async throws -> Value {
+        let transaction = Transaction(connection: self, number: try await reserve(toBegin: begin, deadline: deadline), deadline: deadline)
+        do {
+            try await transaction.query(begin)
+            let value = try await body(transaction)
+            try await commit(transaction.number, deadline: deadline)
+            return value
+        } catch {
+            await rollback(transaction.number)
+            throw error
+        }
+    }
+
+    func query(_ sql: SQL, in transaction: Int, deadline: Deadline) async throws -> Rows {
+        try await inTurn(for: transaction, sql, deadline: deadline) {
+            try await self.run(sql, deadline: deadline).last ?? Rows(columns: [], values: [], node: self.node)
+        }
+    }
+
+    private func reserve(toBegin begin: SQL, deadline: Deadline) async throws -> Int {
+        try await inTurn(for: nil, begin, deadline: deadline) {
+            let transaction = self.number()
+            self.reserve(for: transaction)
+            return transaction
+        }
+    }
+
+    private func commit(_ transaction: Int, deadline: Deadline) async throws {
+        try Task.checkCancellation()
+        // From here on a cancelled task waits: half a COMMIT helps nobody.
+        let rows = try await inTurn(for: transaction, "COMMIT", deadline: deadline, heedingCancellation: false) {
+            try await self.run("COMMIT", deadline: deadline, heedingCancellation: false)
+        }
+        if rows.last?.commandTag == "ROLLBACK" {
+            throw firstTransactionError ?? UnexpectedAnswer(node: node, text: "COMMIT rolled the transaction back")
+        }
+        reserve(for: nil)
+    }
+
+    /// Ends what is left of a transaction that failed. The error that made it fail is the one that counts: where a
+    /// ROLLBACK fails too the connection is closed, which is a rollback as well.
+    private func rollback(_ transaction: Int) async {
+        defer { reserve(for: nil) }
+        guard let handle, handle.isInTransaction else { return }
+        let deadline = Deadline.after(.seconds(5))
+        do {
+            _ = try await inTurn(for: transaction, "ROLLBACK", deadline: deadline, heedingCancellation: false) {
+                try await self.run("ROLLBACK", deadline: deadline, heedingCancellation: false)
+            }
+        } catch {
+            lose("closed by pggraft, because a transaction could not be rolled back: \(error)")
+        }
+    }
+}

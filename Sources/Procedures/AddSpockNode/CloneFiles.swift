@@ -1,0 +1,320 @@
+import EventLoop
+import Instance
+import PgBackRest
+import Playbook
+import PostgresClient
+import PostgresConfig
+import RemoteHost
+import Run
+import Spock
+
+extension Seed {
+    /// What the new node's configuration files must say, computed from what the source runs with and what the copy holds.
+    /// Before the restore, what the copy will hold is read from the source.
+    func cloneConfiguration(_ memory: Memory, without libraries: [String] = ["spock"]) async throws -> CloneConfiguration {
+        let deadline = Deadline.after(.seconds(30))
+        let original = try await instance(source), clone = try await instance(newNode)
+        let settings = try await original.settings(through: try await spock(source).connection, deadline: deadline)
+        let isCopied = try await cloneState(memory) > .partlyRestored
+        let files = try await clone.configurationFiles(deadline: deadline)
+        var content: [HostPath: [UInt8]] = [:]
+        for path in CloneConfiguration.paths(of: files) {
+            let prefix = clone.dataDirectory.path + "/"
+            if !isCopied, path.path.hasPrefix(prefix) {
+                let twin = original.dataDirectory / String(path.path.dropFirst(prefix.count))
+                content[path] = try await original.host.read(twin, as: original.user, deadline: deadline)
+            } else {
+                content[path] = try await clone.host.read(path, as: clone.user, deadline: deadline)
+            }
+        }
+        return CloneConfiguration(
+            source: settings, features: clone.features,
+            target: .init(
+                files: files, port: playbook.newNode.node.port,
+                listenAddresses: listenAddresses(own: [content[files.autoConfFile], content[files.configFile]], source: settings.value(of: "listen_addresses")), content: content),
+            withoutLibraries: libraries, primaryConninfo: try await primaryConninfo(),
+            restoreCommand: try await layout().backRest(for: .target).restoreCommand)
+    }
+
+    /// What the new node must listen on, where its own configuration would leave it out of the others' reach (a fresh cluster
+    /// of Debian listens on localhost): everything if the source does, else localhost and its address in the playbook.
+    nonisolated func listenAddresses(own configuration: [[UInt8]?], source: String?) -> String? {
+        let address = playbook.newNode.node.address
+        func words(_ list: String?) -> [String] { (list ?? "localhost").split { $0 == "," || $0.isWhitespace }.map(String.init) }
+        func reaches(_ list: [String]) -> Bool { list.contains { ["*", "0.0.0.0", address].contains($0) } }
+        let own = configuration.lazy.compactMap { $0.flatMap { SettingsFile($0).value(of: "listen_addresses") } }.first
+        if reaches(words(own)) { return nil }
+        return words(source).contains("*") ? "*" : "localhost,\(address)"
+    }
+
+    /// The source's `pg_hba.conf`.
+    func sourceHBA() async throws -> (hba: [UInt8], ident: [UInt8]?) {
+        let deadline = Deadline.after(.seconds(30))
+        let original = try await instance(source)
+        let files = try await original.configurationFiles(through: try await spock(source).connection, deadline: deadline)
+        guard let hba = try await original.host.read(files.hbaFile, as: original.user, deadline: deadline) else {
+            throw Problem("\(source): \(files.hbaFile) is not there")
+        }
+        return (hba, try await original.host.read(files.identFile, as: original.user, deadline: deadline))
+    }
+
+    /// The rules under which the new node runs until it has joined: the source's, for the mesh's own role only.
+    func closedHBA() async throws -> HBAFile {
+        var closed = HBAFile(try await sourceHBA().hba).admittingOnly(
+            [playbook.cluster.osUser, playbook.cluster.user],
+            comment: "Closed by pggraft until this node has joined: only the nodes of the cluster may connect.")
+        for rule in meshRules(after: closed) { closed.ensure(rule) }
+        return closed
+    }
+
+    /// A rule for the mesh's role from each node's address, by the method that the source uses for it.
+    nonisolated func meshRules(after file: HBAFile) -> [HBARule] {
+        let method = file.rules.first { rule in
+            rule.type != .local && rule.method != "reject" && rule.users.contains { $0 == .named(playbook.cluster.user) || $0 == .all }
+        }?.method ?? "scram-sha-256"
+        return (playbook.cluster.nodes + [playbook.newNode.node]).map { node in
+            let address: HBARule.Address = IPNetwork(node.address).map(HBARule.Address.network) ?? .hostName(node.address)
+            return HBARule(.host, databases: [.named(playbook.cluster.database)], users: [.named(playbook.cluster.user)], from: address, method: method)
+        }
+    }
+
+    /// Applies `edits` on the new node. A file outside of the data directory is kept beside itself, for undo.
+    func apply(_ edits: [ConfigurationEdit], _ run: StepRun, deadline: Deadline) async throws {
+        let clone = try await instance(newNode)
+        for edit in edits {
+            if !edit.path.path.hasPrefix(clone.dataDirectory.path + "/") { try await keepOriginal(of: edit.path, clone, run, deadline: deadline) }
+            try await edit.apply(on: clone.host, as: clone.user, deadline: deadline)
+            if let after = edit.after { try run.remember(Self.left(edit.path), fingerprint(after)) }
+        }
+    }
+
+    private func keepOriginal(of path: HostPath, _ clone: Instance, _ run: StepRun, deadline: Deadline) async throws {
+        let kept = path.directory / (path.name + Self.keptSuffix)
+        guard try await clone.host.read(kept, as: clone.user, deadline: deadline) == nil,
+            let original = try await clone.host.read(path, as: clone.user, deadline: deadline)
+        else { return }
+        try run.creating(Created("original", on: newNode, kept.path))
+        try await clone.host.write(original, to: kept, as: clone.user, mode: 0o600, deadline: deadline)
+    }
+
+    /// Puts the files outside of the data directory back, where they still are as this run left them.
+    func restoreOriginals(_ run: StepRun) async throws -> UndoOutcome {
+        let clone = try await instance(newNode), deadline = Deadline.after(.seconds(60))
+        var undone: [String] = [], left: [Problem] = []
+        for thing in try run.memory.created().filter({ $0.kind == "original" }) {
+            guard let kept = HostPath(thing.name), let path = HostPath(String(thing.name.dropLast(Self.keptSuffix.count))),
+                let original = try await clone.host.read(kept, as: clone.user, deadline: deadline)
+            else { continue }
+            let now = try await clone.host.read(path, as: clone.user, deadline: deadline)
+            let mark: String? = try run.memory.recall(Self.left(path))
+            guard now == original || now.map(fingerprint) == mark else {
+                left.append(Problem("\(newNode): \(path) was changed since by someone else: left alone", hint: "the original is in \(kept)"))
+                continue
+            }
+            try await clone.host.write(original, to: path, as: clone.user, deadline: deadline)
+            try await clone.host.remove(kept, as: clone.user, deadline: deadline)
+            undone.append("\(newNode): \(path) is as it was")
+        }
+        return left.isEmpty ? .undone(undone) : .left(left, undone: undone)
+    }
+
+    private static let keptSuffix = ".before-pggraft"
+    private static func left(_ path: HostPath) -> String { "\(path) as left" }
+
+    /// Puts the way to the archive into the standby's configuration, or takes it out.
+    func setRestoreCommand(_ isThere: Bool, _ run: StepRun) async throws {
+        let clone = try await instance(newNode), deadline = Deadline.after(.seconds(60))
+        // Before 14 the server reads it only at its start: it stays.
+        guard isThere || clone.version >= .postgres(14) else { return }
+        let path = clone.dataDirectory / "postgresql.auto.conf"
+        let current = try await clone.host.read(path, as: clone.user, deadline: deadline)
+        var file = SettingsFile(current ?? [])
+        if isThere {
+            file.set("restore_command", to: try await layout().backRest(for: .target).restoreCommand)
+        } else {
+            file.remove("restore_command")
+        }
+        try await apply([ConfigurationEdit(path: path, before: current, after: file.render())].filter { !$0.isEmpty }, run, deadline: deadline)
+        guard try await clone.status(deadline: deadline).isRunning else { return }
+        _ = try await clone.reload(through: try await spock(newNode).connection, deadline: deadline)
+    }
+
+    /// The preload list of the new node, as its files say.
+    func clonePreload(deadline: Deadline) async throws -> LibraryList {
+        let clone = try await instance(newNode)
+        let files = try await clone.configurationFiles(deadline: deadline)
+        for file in [files.autoConfFile, files.configFile] {
+            guard let content = try await clone.host.read(file, as: clone.user, deadline: deadline),
+                let value = SettingsFile(content).value(of: "shared_preload_libraries")
+            else { continue }
+            guard let list = LibraryList(value) else { throw Problem("\(newNode): \(file) has an invalid shared_preload_libraries: \(value)") }
+            return list
+        }
+        return .empty
+    }
+}
+
+/// A mark that tells whether a file is still as it was left; FNV-1a, not for secrets.
+private func fingerprint(_ bytes: [UInt8]) -> String {
+    String(bytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }, radix: 16)
+}
+
+/// Step 4: make the copy a standby of the source, closed to clients, and nothing else.
+struct SetUpStreaming: Step {
+    let seed: Seed
+    let id = StepID("4", "streaming")
+    var title: String { "Set up streaming replication from \(seed.source) on \(seed.newNode); archiving off, closed to clients" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        let state = try await seed.cloneState(memory)
+        if state > .restored { return .done("\(seed.newNode) is \(state)") }
+        let edits = try await seed.cloneConfiguration(memory).edits(hba: try await seed.closedHBA())
+        if state == .restored, edits.isEmpty { return .done("the files say so") }
+        let streaming = try await seed.cloneConfiguration(memory, without: []).edits(hba: try await seed.closedHBA())
+        return .needed(streaming.map { Change("\(seed.newNode): \($0.path)", diff: $0.diff) })
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let edits = try await seed.cloneConfiguration(run.memory, without: []).edits(hba: try await seed.closedHBA())
+        try await seed.apply(edits, run, deadline: .after(.seconds(60)))
+        return edits.map(\.path.name).joined(separator: ", ")
+    }
+
+    func undo(_ run: StepRun) async throws -> UndoOutcome { try await seed.restoreOriginals(run) }
+}
+
+/// Step 7: take Spock out of the preload list of the copy, before it is started for the first time.
+struct RemovePreload: Step {
+    let seed: Seed
+    let id = StepID("7", "remove-preload")
+    var title: String { "Remove Spock from shared_preload_libraries on \(seed.newNode)" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        let state = try await seed.cloneState(memory)
+        if state > .restored { return .done("\(seed.newNode) is \(state)") }
+        let edits = try await seed.removal(memory)
+        if state == .restored, edits.isEmpty { return .done("Spock is not in it") }
+        return .needed(edits.map { Change("\(seed.newNode): \($0.path)", diff: $0.diff) })
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        try run.remember(OriginalPreload.key, try await seed.cloneConfiguration(run.memory).sourceLibraries().description)
+        try await seed.apply(try await seed.removal(run.memory), run, deadline: .after(.seconds(60)))
+        let list = try await seed.clonePreload(deadline: .after(.seconds(30)))
+        guard !list.contains("spock") else { throw Problem("\(seed.newNode) would still load Spock: '\(list)'", hint: "it was not started; see its configuration files") }
+        return "the list is '\(list)'"
+    }
+
+    func undo(_ run: StepRun) async throws -> UndoOutcome { .undone([]) }
+}
+
+/// The preload list of the source.
+enum OriginalPreload { static let key = "shared_preload_libraries" }
+
+/// Step 11: put Spock back into the preload list, at its old place.
+struct RestorePreload: Step {
+    let seed: Seed
+    let id = StepID("11", "restore-preload")
+    var title: String { "Add Spock to shared_preload_libraries on \(seed.newNode) again" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        let state = try await seed.cloneState(memory)
+        if state >= .cleaned, try await seed.clonePreload(deadline: .after(.seconds(30))).contains("spock") { return .done("it is in it") }
+        return .needed([Change("\(seed.newNode): shared_preload_libraries as on \(seed.source); what made it a standby is taken out")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let value: String = try run.recall(OriginalPreload.key)
+        let deadline = await seed.stepDeadline(.seconds(60))
+        let clone = try await seed.instance(seed.newNode), path = clone.dataDirectory / "postgresql.auto.conf"
+        let current = try await clone.host.read(path, as: clone.user, deadline: deadline)
+        var file = SettingsFile(current ?? [])
+        guard let original = LibraryList(value), let now = LibraryList(file.value(of: "shared_preload_libraries") ?? value) else {
+            throw Problem("\(seed.newNode): shared_preload_libraries in \(path) is not valid", hint: "it was '\(value)' on \(seed.source)")
+        }
+        file.set("shared_preload_libraries", to: now.restoring("spock", from: original).description)
+        for name in ["primary_conninfo", "restore_command", "recovery_target_timeline"] { file.remove(name) }
+        try await seed.apply([ConfigurationEdit(path: path, before: current, after: file.render())], run, deadline: deadline)
+        await seed.book("preload")
+        return "the list is '\(file.value(of: "shared_preload_libraries") ?? "")'"
+    }
+
+    func undo(_ run: StepRun) async throws -> UndoOutcome { .undone([]) }
+}
+
+/// Part of step 14: open the new node to clients.
+struct OpenNewNode: Step {
+    let seed: Seed
+    let id = StepID("14", "open-new-node")
+    var title: String { "Open \(seed.newNode) to clients, with the rules of \(seed.source)" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        if try await seed.cloneState(memory) == .subscribed, try await seed.opening(memory).isEmpty { return .done("its rules are those of \(seed.source)") }
+        return .needed([Change("\(seed.newNode): pg_hba.conf of \(seed.source), with a rule for each node; reload, read back")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let deadline = Deadline.after(.seconds(60))
+        try await seed.apply(try await seed.opening(run.memory), run, deadline: deadline)
+        let clone = try await seed.instance(seed.newNode), session = try await seed.spock(seed.newNode)
+        let report = try await clone.reload(through: session.connection, deadline: deadline)
+        return "reloaded and read back" + (report.pendingRestart.isEmpty ? "" : "; waits for a restart: \(report.pendingRestart.joined(separator: ", "))")
+    }
+
+    // What clients have written there must reach the others before the subscriptions go.
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        if try run.memory.recall(Self.emptied, as: Bool.self) == true { return .undone([]) }
+        let clone = try await seed.newNodeInstance(run.memory)
+        guard try await clone.status(deadline: .after(.seconds(30))).isRunning else {
+            return .left([Problem(
+                "\(seed.newNode) has been open to clients and is stopped: what they wrote there and the others have not read yet is nowhere else",
+                hint: "start it and undo again, so that it is read first")])
+        }
+        try await seed.emptyNewNode(deadline: .after(.seconds(120)))
+        try run.remember(Self.emptied, true)
+        return .undone(["\(seed.newNode) takes no writes any more; \(list(seed.members)) have everything that was written there"])
+    }
+
+    private static let emptied = "new node emptied"
+}
+
+extension Seed {
+    /// What takes Spock out of the preload list, on top of what ``SetUpStreaming`` wrote.
+    func removal(_ memory: Memory) async throws -> [ConfigurationEdit] {
+        let with = try await cloneConfiguration(memory, without: []), without = try await cloneConfiguration(memory)
+        let hba = try await closedHBA()
+        let before = Dictionary(uniqueKeysWithValues: try with.edits(hba: hba).map { ($0.path, $0) })
+        let isCopied = try await cloneState(memory) > .partlyRestored
+        return try without.edits(hba: hba).compactMap { edit in
+            guard !isCopied else { return edit }
+            // For a plan: on top of what the step before will have written.
+            let earlier = before[edit.path]?.after ?? edit.before
+            return earlier == edit.after ? nil : ConfigurationEdit(path: edit.path, before: earlier, after: edit.after)
+        }
+    }
+
+    /// Makes the new node read-only and waits until every other node has applied what was written there.
+    func emptyNewNode(deadline: Deadline) async throws {
+        let session = try await spock(newNode)
+        let flip = try await close([newNode], deadline: deadline)
+        if let moment = flip[newNode] {
+            _ = try await session.endClientTransactions(begunBefore: moment, grace: playbook.handover.transactionGrace, deadline: deadline)
+        }
+        var directions: [Direction] = []
+        for member in members {
+            let subscriber = try await spock(member)
+            for subscription in try await subscriber.subscriptions(deadline: deadline) where subscription.provider.rawValue == newNode {
+                directions.append(Direction(provider: session, subscriber: subscriber, origin: subscription.origin))
+            }
+        }
+        _ = try await drain(directions, deadline: deadline)
+    }
+
+    /// What opens the new node.
+    func opening(_ memory: Memory) async throws -> [ConfigurationEdit] {
+        let configuration = try await cloneConfiguration(memory)
+        let (hba, ident) = try await sourceHBA()
+        return configuration.opening(
+            sourceHBA: hba, sourceIdent: ident, ensuring: meshRules(after: HBAFile(hba)), current: configuration.target.content)
+    }
+}

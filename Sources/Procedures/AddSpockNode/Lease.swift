@@ -1,0 +1,116 @@
+import EventLoop
+import Instance
+import Playbook
+import RemoteHost
+import Run
+import Spock
+
+/// A watchdog on each host in the window: it opens the node by itself when pggraft has not renewed the lease in time.
+///
+/// Plain `sh`, detached, beside the server. It works when pggraft was killed, when the operator's machine is gone or the
+/// network is cut, and it needs no connection to PostgreSQL: it takes the setting out of `postgresql.auto.conf` and
+/// signals the postmaster, so that a server which restarts meanwhile comes up open. With the lease's file it goes away.
+enum Lease {
+    static func file(of instance: Instance) -> HostPath { instance.dataDirectory / "pggraft.lease" }
+
+    /// Starts the watchdog. It is there when the command has ended.
+    static func start(on instance: Instance, time: Duration, restoring before: ReadOnlyState) -> Command {
+        Command.script(
+            #"printf '0\n' >"$2" && setsid sh -c "$1" sh "$2" "$3" "$4" "$5" </dev/null >/dev/null 2>&1 &"#,
+            opening + watching, file(of: instance).path, "\(max(1, Int(time.seconds.rounded(.up))))", instance.dataDirectory.path, line(before)
+        ).as(instance.user)
+    }
+
+    /// Gives the watchdog another sign of life.
+    static func renew(on instance: Instance, beat: Int) -> Command {
+        Command.script(#"[ -e "$1" ] && printf '%s\n' "$2" >"$1""#, file(of: instance).path, "\(beat)").as(instance.user)
+    }
+
+    /// Ends the lease: the watchdog goes without having done anything.
+    static func end(on instance: Instance) -> Command { Command("rm", "-f", file(of: instance).path).as(instance.user) }
+
+    /// Opens the node as the watchdog would, now: for a server that takes no connection.
+    static func openNow(on instance: Instance, restoring before: ReadOnlyState) -> Command {
+        Command.script(opening + "\nopen", file(of: instance).path, "0", instance.dataDirectory.path, line(before)).as(instance.user)
+    }
+
+    /// The line that `postgresql.auto.conf` had; empty where it had none.
+    private static func line(_ before: ReadOnlyState) -> String { before.altered.map { "spock.readonly = '\($0.rawValue)'" } ?? "" }
+
+    // $1 the lease's file, $2 its seconds, $3 the data directory, $4 the line to put back
+    private static let opening = #"""
+        lease=$1 limit=$2 data=$3 line=$4 conf=$3/postgresql.auto.conf
+        open() {
+            until { sed '/^[[:space:]]*spock\.readonly[[:space:]]*=/d' "$conf" && { [ -z "$line" ] || printf '%s\n' "$line"; }; } >"$conf.pggraft" &&
+                chmod --reference="$conf" "$conf.pggraft" && sync "$conf.pggraft" && mv -f "$conf.pggraft" "$conf"; do sleep 1; done
+            rm -f "$lease"
+            # More than once: a postmaster that is just starting may have read the file before it says who it is.
+            for again in 1 2 3 4 5; do
+                pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) && kill -HUP "$pid" 2>/dev/null
+                [ "$limit" = 0 ] && [ -n "$pid" ] && return 0
+                sleep 1
+            done
+        }
+        """#
+
+    private static let watching = #"""
+
+        now() { read -r up rest </proc/uptime; echo "${up%.*}"; }
+        seen= since=$(now)
+        while [ -e "$lease" ]; do
+            beat=$(cat "$lease" 2>/dev/null)
+            [ "$beat" = "$seen" ] || { seen=$beat; since=$(now); }
+            [ $(($(now) - since)) -lt "$limit" ] || break
+            sleep 0.5
+        done
+        [ -e "$lease" ] || exit 0
+        open
+        """#
+}
+
+extension Seed {
+    /// Starts a lease on each of `nodes` and keeps it renewed until ``endLeases()``.
+    func startLeases(_ nodes: [String], restoring before: [String: ReadOnlyState]) async throws {
+        let time = playbook.handover.lease
+        leaseKeeper?.cancel()
+        let instances = try await onEach(nodes) { node in
+            let instance = try await self.instance(node)
+            guard let state = before[node] else { throw UnknownNode(name: node) }
+            try await instance.host.require(Lease.start(on: instance, time: time, restoring: state), deadline: .after(.seconds(20)))
+            return instance
+        }
+        leased = instances
+        leaseKeeper = Task { [weak self] in
+            var beat = 0
+            while !Task.isCancelled {
+                beat += 1
+                let number = beat
+                for (node, result) in await attemptOnEach(instances.keys.sorted(), { node in
+                    guard let instance = instances[node] else { return }
+                    try await instance.host.require(Lease.renew(on: instance, beat: number), deadline: .after(time / 3))
+                }) {
+                    // The step that needs the node fails by itself; the node opens by itself.
+                    if case .failure(let error) = result { await self?.missedRenewal(node, error) }
+                }
+                do { try await Task.sleep(for: time / 6) } catch { return }
+            }
+        }
+    }
+
+    private func missedRenewal(_ node: String, _ error: any Error) { missedRenewals[node] = "\(error)" }
+
+    /// Stops renewing. The leases' files are taken away node by node, when each is open again.
+    func stopRenewing() {
+        leaseKeeper?.cancel()
+        leaseKeeper = nil
+    }
+
+    /// Takes the lease of an open node away.
+    func endLease(_ node: String) async throws {
+        guard let instance = leased[node] else { return }
+        let host = try await access.host(node, deadline: .after(.seconds(10)))
+        try await host.require(Lease.end(on: instance), deadline: .after(.seconds(10)))
+        leased[node] = nil
+        missedRenewals[node] = nil
+    }
+}

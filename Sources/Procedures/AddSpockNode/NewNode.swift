@@ -1,0 +1,180 @@
+import EventLoop
+import Instance
+import PgBackRest
+import Playbook
+import PostgresClient
+import PostgresConfig
+import RemoteHost
+import Run
+import Spock
+
+extension Seed {
+    /// The instance of `node`, found once.
+    func instance(_ node: String) async throws -> Instance { try await instance(node, programs: nil) }
+
+    /// The new node's instance where the source may be gone: the journal knows which programs it runs with.
+    func newNodeInstance(_ memory: Memory) async throws -> Instance {
+        try await instance(newNode, programs: try memory.recall(NewNodePrograms.key))
+    }
+
+    private func instance(_ node: String, programs: NewNodePrograms?) async throws -> Instance {
+        if let known = instances[node] { return known }
+        let entry = try entry(node)
+        let host = try await access.host(node)
+        var address = InstanceAddress(node: node, user: playbook.cluster.osUser, port: entry.port)
+        address.dataDirectory = try entry.dataDirectory.map(path)
+        address.binDirectory = try entry.binDirectory.map(path)
+        if node == newNode {
+            address.dataDirectory = try path(playbook.newNode.dataDirectory)
+        }
+        if node == newNode, let programs {
+            address.version = programs.version
+            if address.binDirectory == nil { address.binDirectory = try path(programs.directory) }
+        } else if node == newNode {
+            let original = try await instance(source)
+            address.version = original.version
+            // The programs of the source, where the new host has them at the same place.
+            let program = Command("test", "-x", (original.binaries.directory / "postgres").path).as(address.user)
+            if address.binDirectory == nil, try await host.run(program, deadline: .after(.seconds(20))).succeeded {
+                address.binDirectory = original.binaries.directory
+            }
+        }
+        switch entry.service {
+        case .pgCtl: address.manager = .pgCtl
+        case .systemd(let unit): address.manager = .systemd(unit: unit)
+        case .pgCtlCluster, nil: break
+        }
+        let found = try await Instance.find(address, on: host, deadline: .after(.seconds(30)))
+        instances[node] = found
+        return found
+    }
+
+    nonisolated func entry(_ node: String) throws -> Playbook.Node {
+        if node == newNode { return playbook.newNode.node }
+        guard let entry = playbook.cluster[node] else { throw UnknownNode(name: node) }
+        return entry
+    }
+
+    /// Looks at the new node's host, and at its server where that runs.
+    func lookAtClone(_ memory: Memory) async throws -> CloneState {
+        let clone = try await instance(newNode)
+        let deadline = Deadline.after(.seconds(30))
+        let directory = try await RestoredDirectory.inspect(clone.dataDirectory, on: clone.host, user: clone.user, deadline: deadline)
+        switch directory {
+        case .absent, .empty: return .empty
+        case .incomplete: return .partlyRestored
+        case .foreign:
+            throw Problem("\(newNode): \(clone.dataDirectory) holds files that are no PostgreSQL cluster", hint: "name an empty directory, or empty this one")
+        case .complete(let complete) where !complete.started: return .restored
+        case .complete: break
+        }
+        guard let session = try await sessionOfClone(clone) else { return try await stoppedState(clone, deadline: deadline) }
+        if memory.began(PromoteNewNode(seed: self).id) { try await awaitPromotion(session, clone) }
+        let state = try await session.state(deadline: deadline)
+        if state.isInRecovery { return .standby }
+        guard let local = state.local, state.extensionVersion != nil else {
+            let inherited: [OriginName] = try memory.recall(InheritedOrigins.key) ?? []
+            return state.origins.contains { $0.name.map(inherited.contains) ?? false } ? .promoted : .cleaned
+        }
+        guard local.name.rawValue == newNode else { return .promoted }
+        return try await isSubscribed(state, deadline: deadline) ? .subscribed : .node
+    }
+
+    /// A session on the new node; `nil` when it does not run. One that is starting or stopping is waited for.
+    private func sessionOfClone(_ clone: Instance) async throws -> SpockSession? {
+        let deadline = Deadline.after(.seconds(300))
+        return try await wait(for: "\(newNode) to take connections, or to be stopped", until: deadline, every: .milliseconds(200)) { () -> Look<SpockSession?> in
+            guard try await clone.status(deadline: .after(.seconds(30))).isRunning else { return .found(nil) }
+            do {
+                return .found(try await spock(newNode))
+            } catch let error as PostgresError where error.code == "57P03" {
+                return .notYet("\(error)")
+            }
+        }
+    }
+
+    /// Waits for the end of a promotion that was asked for and not seen through: the server takes its time between the signal
+    /// and the new timeline, and is no standby any more from the signal on.
+    private func awaitPromotion(_ session: SpockSession, _ clone: Instance) async throws {
+        let deadline = Deadline.after(.seconds(120))
+        try await wait(for: "a promotion of \(newNode) that was begun to end", until: deadline, every: .milliseconds(200)) { () -> Look<Void> in
+            let row = try await session.connection.query(
+                "SELECT pg_is_in_recovery() AS standby, EXISTS (SELECT FROM pg_stat_wal_receiver) AS receives", deadline: .after(.seconds(20))).one()
+            guard try row.get("standby") else { return .found(()) }
+            let isAsked = try await clone.host.stat(clone.dataDirectory / "promote", as: clone.user, deadline: .after(.seconds(20))) != nil
+            if isAsked { return .notYet("the signal to promote was not taken yet") }
+            // Without a receiver it is being promoted, or its source is gone: the end of the wait tells.
+            return try row.get("receives") ? .found(()) : .notYet("it receives no WAL, and is still in recovery")
+        }
+    }
+
+    /// What a stopped server last was. Whether it has lost the source's identity is seen from its preload list: Spock
+    /// comes back into it only after that.
+    private func stoppedState(_ clone: Instance, deadline: Deadline) async throws -> CloneState {
+        switch try await clone.controlData(deadline: deadline).state {
+        case .shutDownInRecovery, .inArchiveRecovery: return .standby
+        default: return try await clonePreload(deadline: deadline).contains("spock") ? .cleaned : .promoted
+        }
+    }
+
+    private func isSubscribed(_ state: SpockNodeState, deadline: Deadline) async throws -> Bool {
+        for member in members {
+            guard state.subscriptions.contains(where: { $0.provider.rawValue == member && $0.subscriber.rawValue == newNode }) else { return false }
+            let others = try await spock(member).subscriptions(deadline: deadline)
+            guard others.contains(where: { $0.provider.rawValue == newNode && $0.subscriber.rawValue == member }) else { return false }
+        }
+        return true
+    }
+
+    /// Waits until the standby has replayed the source's WAL up to `target`.
+    func waitReplayed(to target: LSN, deadline: Deadline) async throws {
+        let connection = try await spock(newNode).connection
+        try await wait(for: "\(newNode) to replay \(source) up to \(target)", until: deadline, every: .milliseconds(10)) { () -> Look<Void> in
+            let row = try await connection.query("SELECT pg_last_wal_replay_lsn() AS replayed, pg_is_in_recovery() AS standby", deadline: deadline).one()
+            guard try row.get("standby", as: Bool.self) else { throw Problem("\(newNode) is no standby any more", hint: "somebody promoted it; undo this run") }
+            guard let replayed: LSN = try row.optional("replayed") else { return .notYet("nothing was replayed yet") }
+            return replayed >= target ? .found(()) : .notYet("replayed up to \(replayed), \(target.bytes(since: replayed)) bytes behind")
+        }
+    }
+
+    /// Where the new node left the source's timeline.
+    func leftTimelineAt(deadline: Deadline) async throws -> LSN {
+        try await instance(newNode).promotion(connecting: cloneConnector, deadline: deadline).switchpoint
+    }
+
+    /// Makes a connection to the new node; the caller closes it.
+    nonisolated var cloneConnector: @Sendable (Deadline) async throws -> PostgresConnection {
+        { [self] deadline in try await access.connection(newNode, database: playbook.cluster.database, deadline: deadline) }
+    }
+
+    /// Removes the data directory this run made, where the operator asked for that.
+    func purgeDataDirectory(_ run: StepRun) async throws -> UndoOutcome {
+        guard try run.memory.created(by: run.step).contains(where: { $0.kind == "data directory" }) else { return .undone([]) }
+        let clone = try await newNodeInstance(run.memory)
+        switch try await clone.dataDirectoryState(deadline: .after(.seconds(30))) {
+        case .absent, .empty: return .undone([])
+        case .foreign, .cluster: break
+        }
+        // What an earlier connection left running would write on into it.
+        let backRest = BackRest(stanza: try stanza(), user: clone.user)
+        try await backRest.endRunningProcesses(on: clone.host, deadline: .after(.seconds(60)))
+        guard try await !clone.status(deadline: .after(.seconds(30))).isRunning else {
+            return .left([Problem("\(newNode): the server in \(clone.dataDirectory) still runs: left alone", hint: "stop it, then undo again")])
+        }
+        guard purgeData else {
+            return .left([Problem(
+                "\(newNode): the data directory \(clone.dataDirectory) is left as it is, stopped",
+                hint: "pggraft undo --purge-data removes what is in it")])
+        }
+        let empty = #"cd -- "$1" && find . -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +"#
+        try await clone.host.require(.script(empty, clone.dataDirectory.path).as(clone.user), deadline: .after(.seconds(3600)))
+        return .undone(["\(newNode): \(clone.dataDirectory) is empty"])
+    }
+}
+
+/// The programs that the new node runs with, for an undo without the source.
+struct NewNodePrograms: Sendable, Codable {
+    static let key = "programs of the new node"
+    var version: MajorVersion
+    var directory: String
+}

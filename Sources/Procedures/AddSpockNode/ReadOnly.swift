@@ -1,0 +1,114 @@
+import EventLoop
+import Instance
+import Playbook
+import RemoteHost
+import Run
+import Spock
+
+/// Step 5: make the source and its peers read-only.
+struct MakeReadOnly: Step {
+    let seed: Seed
+    let id = StepID("5", "read-only")
+    var title: String { "Make \(list(seed.members)) read-only" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        if try await seed.cloneState(memory) >= .promoted { return .done("\(seed.newNode) has left its source: no window is needed") }
+        return .needed([
+            Change("\(list(seed.members)): a watchdog that lifts read-only by itself when pggraft has not renewed its lease for \(seed.playbook.handover.lease.inSeconds)"),
+            Change("\(list(seed.members)): ALTER SYSTEM SET spock.readonly, reload, read back (superusers are refused too)"),
+        ])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let limit = seed.playbook.handover.windowLimit
+        if try run.memory.recall(ReadOnlyBefore.key, as: [String: ReadOnlyState].self) == nil {
+            try run.remember(ReadOnlyBefore.key, try await onEach(seed.members) { node in
+                try await seed.spock(node).readOnlyState(deadline: .after(.seconds(10)))
+            })
+        }
+        let exceptions = try await onEach(seed.members) { try await seed.spock($0).exceptionCount(deadline: .after(.seconds(10))) }
+        if try run.memory.recall(ExceptionsBefore.key, as: [String: Int].self) == nil { try run.remember(ExceptionsBefore.key, exceptions) }
+        try await seed.startLeases(seed.members, restoring: try run.recall(ReadOnlyBefore.key))
+        await seed.open(Window(deadline: .after(limit), flips: [:]))
+        await seed.flipped(try await seed.close(seed.members, deadline: try await seed.currentWindow().deadline))
+        await seed.reached(.standby)
+        await seed.book("read-only")
+        return "in force on \(list(seed.members)); the window may last \(limit.inSeconds)"
+    }
+
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        let problems = await seed.openAll(run.memory)
+        return problems.isEmpty ? .undone(["\(list(seed.members)): spock.readonly is what it was"]) : .left(problems)
+    }
+}
+
+/// What `spock.readonly` was before the run, by node.
+enum ReadOnlyBefore { static let key = "read-only before" }
+/// How many rows `spock.exception_log` had before the run, by node.
+enum ExceptionsBefore { static let key = "exceptions before" }
+
+extension Seed {
+    func flipped(_ flips: [String: ServerMoment]) { window?.flips = flips }
+
+    /// Makes `nodes` read-only, all at once.
+    /// - Returns: the moment on each node after which new statements are refused.
+    func close(_ nodes: [String], deadline: Deadline) async throws -> [String: ServerMoment] {
+        try await onEach(nodes) { node in
+            let session = try await self.spock(node)
+            guard let version = try await session.extensionVersion(deadline: deadline) else {
+                throw Problem("\(node): the extension spock is gone", hint: "nothing was made read-only there")
+            }
+            return try await session.close(.closingClients(on: version), version: version, deadline: deadline)
+        }
+    }
+
+    /// Opens what ``MakeReadOnly`` closed, peers first, wherever it can be reached.
+    /// - Returns: the nodes that are still closed, with the way to open them by hand.
+    func openAll(_ memory: Memory) async -> [Problem] {
+        let before: [String: ReadOnlyState]
+        do {
+            before = try memory.recall(ReadOnlyBefore.key) ?? [:]
+        } catch {
+            return [Problem("what spock.readonly was before cannot be read from the journal: \(error)", hint: stillReadOnlyHint)]
+        }
+        stopRenewing()
+        var problems: [Problem] = []
+        for group in [peers + [newNode], [source]] {
+            for (node, result) in await attemptOnEach(group.filter { before[$0] != nil }, { try await self.open($0, to: before[$0]) }) {
+                guard case .failure(let error) = result else { continue }
+                problems.append(Problem("\(node) may still be read-only: \(error)", hint: stillReadOnlyHint))
+            }
+        }
+        return problems
+    }
+
+    private func open(_ node: String, to before: ReadOnlyState?) async throws {
+        guard let before else { return }
+        do {
+            try await access.spock(node, deadline: .after(.seconds(5))).open(restoring: before, deadline: .after(.seconds(5)))
+        } catch {
+            // Once more on a new connection: the old one may be what failed.
+            await access.forget(node)
+            do {
+                try await access.spock(node, deadline: .after(.seconds(10))).open(restoring: before, deadline: .after(.seconds(10)))
+            } catch {
+                // The server takes no connection, but its host may: the files and a signal do it too.
+                let host = try await access.host(node, deadline: .after(.seconds(10)))
+                guard let instance = instances[node]?.reached(through: host) else { throw error }
+                instances[node] = instance
+                try await host.require(Lease.openNow(on: instance, restoring: before), deadline: .after(.seconds(15)))
+            }
+        }
+        try await endLease(node)
+    }
+
+    private nonisolated var stillReadOnlyHint: String {
+        "On that node, as a superuser: ALTER SYSTEM RESET spock.readonly; SELECT pg_reload_conf();"
+    }
+}
+
+/// `n1, n2 and n3`.
+func list(_ names: [String]) -> String {
+    guard let last = names.last, names.count > 1 else { return names.first ?? "" }
+    return names.dropLast().joined(separator: ", ") + " and " + last
+}

@@ -1,0 +1,120 @@
+import EventLoop
+import Playbook
+import PostgresClient
+import Run
+import Spock
+
+/// Part of step 15: the new node's slots on the existing nodes, made at the drained point.
+///
+/// They come before the promotion. Whatever happens afterwards, everything that is written from here on is kept for the
+/// new node, so that the rest can be taken up again without a second copy.
+struct CreateSlots: Step {
+    let seed: Seed
+    let id = StepID("15", "slots")
+    var title: String { "Create the slots of \(seed.newNode) on \(list(seed.members))" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        if try await seed.cloneState(memory) >= .promoted { return .done("they were made before \(seed.newNode) was promoted") }
+        return .needed([Change("\(list(seed.members)): pg_create_logical_replication_slot, one for the subscription of \(seed.newNode)")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let deadline = try await seed.currentWindow().deadline
+        let positions = try await seed.createSlots(run, deadline: deadline)
+        // Everything before the slots must be on the source, and then on the standby, before that is promoted.
+        _ = try await seed.drainMesh(seed.members, deadline: deadline)
+        let target = try await seed.spock(seed.source).insertLSN(deadline: deadline)
+        try await seed.waitReplayed(to: target, deadline: deadline)
+        await seed.book("slots and replay")
+        return positions.sorted { $0.key < $1.key }.map { "\($0.key) at \($0.value)" }.joined(separator: ", ") + "; \(seed.newNode) has replayed \(target)"
+    }
+
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        await takeBack(try run.memory.created(by: id)) { [seed] thing in
+            guard let slot = SlotName(rawValue: thing.name) else { return .absent }
+            let session = try await seed.spock(thing.place)
+            guard let found = try await session.slot(slot, deadline: .after(.seconds(20))) else { return .absent }
+            guard found.plugin == "spock_output" else {
+                return .left(Problem("\(thing) is not the one that this run made: left alone", hint: "find out whose it is"))
+            }
+            // A sender whose receiver has lost power ends with wal_sender_timeout, a minute unless it was changed. One that is
+            // terminated before wants to say so to its receiver, and then waits a quarter of an hour for the network.
+            do {
+                return try await session.dropSlot(slot, deadline: .after(.seconds(100))) ? .gone("\(thing) is dropped") : .absent
+            } catch is DeadlineExceeded {
+                if let reader = try await session.slot(slot, deadline: .after(.seconds(20)))?.activePID {
+                    try await session.connection.query("SELECT pg_terminate_backend(\(reader))", deadline: .after(.seconds(20)))
+                }
+                return try await session.dropSlot(slot, deadline: .after(.seconds(20))) ? .gone("\(thing) is dropped") : .absent
+            }
+        }
+    }
+}
+
+/// The LSN at which the new node's slot on each node begins.
+enum SlotPositions { static let key = "slot positions" }
+
+extension Seed {
+    /// The new node's subscriptions to the existing nodes, with the slots the servers name for them.
+    func inwardDirections() async throws -> [NewDirection] {
+        var directions: [NewDirection] = []
+        for provider in members {
+            let subscription = try await subscriptionName(provider: provider, subscriber: newNode)
+            let slot = try await spock(provider).generateSlotName(
+                database: playbook.cluster.database, provider: try name(provider), subscription: subscription, deadline: .after(.seconds(10)))
+            directions.append(NewDirection(provider: provider, subscriber: newNode, subscription: subscription, slot: slot))
+        }
+        return directions
+    }
+
+    /// Makes the new node's slots on every existing node.
+    ///
+    /// Those of an earlier attempt are kept: a slot that begins earlier is as good, and if a promotion that was cut off goes
+    /// through after all, only those that were there before it have everything.
+    func createSlots(_ run: StepRun, deadline: Deadline) async throws -> [String: LSN] {
+        let directions = try await inwardDirections()
+        let ours = Set(try run.memory.created(by: run.step))
+        var kept: [String: LSN] = [:]
+        for direction in directions {
+            let thing = Created("replication slot", on: direction.provider, direction.slot.rawValue)
+            if let found = try await spock(direction.provider).finishedSlot(direction.slot, deadline: deadline) {
+                guard ours.contains(thing) else {
+                    throw Problem("\(thing) is there already, and this run did not make it", hint: "find out whose it is; drop it if nobody needs it")
+                }
+                if found.walStatus != "lost", let position = found.confirmedFlushLSN {
+                    kept[direction.provider] = position
+                    continue
+                }
+                try await spock(direction.provider).dropSlot(direction.slot, deadline: deadline)
+            }
+            if !ours.contains(thing) { try run.creating(thing) }
+        }
+        let slots = Dictionary(uniqueKeysWithValues: directions.map { ($0.provider, $0.slot) })
+        let earlier = kept
+        let positions = try await onEach(members) { node in
+            if let position = earlier[node] { return position }
+            guard let slot = slots[node] else { throw UnknownNode(name: node) }
+            let watcher = try await self.access.separateSpock(node, deadline: deadline)
+            do {
+                let position = try await self.spock(node).createSlot(slot, watcher: watcher, deadline: deadline)
+                await watcher.connection.close()
+                return position
+            } catch {
+                await watcher.connection.close()
+                throw error
+            }
+        }
+        try run.remember(SlotPositions.key, positions)
+        return positions
+    }
+}
+
+extension SpockSession {
+    /// The slot called `name`. One that a lost session is still making is waited for.
+    func finishedSlot(_ name: SlotName, deadline: Deadline) async throws -> ReplicationSlot? {
+        try await wait(for: "slot \(name) on \(self.name) to be made or given up by the session that makes it", until: deadline) {
+            guard let slot = try await slot(name, deadline: deadline) else { return .found(nil) }
+            return slot.confirmedFlushLSN == nil && slot.isActive ? .notYet("pid \(slot.activePID ?? 0) is making it") : .found(slot)
+        }
+    }
+}

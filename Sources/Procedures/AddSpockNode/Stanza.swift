@@ -1,0 +1,301 @@
+import EventLoop
+import PgBackRest
+import Playbook
+import PostgresClient
+import PostgresConfig
+import RemoteHost
+import Run
+import Spock
+
+/// Part of step 1: pgBackRest's configuration on every host that takes part.
+struct ConfigureBackRest: Step {
+    let seed: Seed
+    let id = StepID("1", "pgbackrest-configuration")
+    var title: String { "Configure pgBackRest for the stanza \(seed.playbook.copy.stanza)" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        let edits = try await seed.backRestEdits().filter { $0.old != $0.new }
+        if edits.isEmpty { return .done("every host has it") }
+        return .needed(edits.map { Change("\($0.host): \($0.path)", diff: $0.diff) })
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let edits = try await seed.backRestEdits().filter { $0.old != $0.new }
+        for edit in edits {
+            let host = try await seed.access.host(edit.host), directory = edit.path.directory
+            if edit.old == nil {
+                if try await host.stat(directory, as: edit.user, deadline: .after(.seconds(20))) == nil {
+                    try run.creating(Created("directory", on: edit.host, directory.path))
+                }
+                try run.creating(Created("file", on: edit.host, edit.path.path))
+            }
+            try seed.remember(edit, run)
+            try await seed.write(edit)
+        }
+        return edits.map { "\($0.host): \($0.path)" }.joined(separator: ", ")
+    }
+
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        let written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
+        let created = Set(try run.memory.created(by: id)), stanza = try seed.stanza()
+        return await takeBack(written.map { Created("file", on: $0.host, $0.path) }) { [seed] thing in
+            guard let edit = written.first(where: { $0.host == thing.place && $0.path == thing.name }) else { return .absent }
+            let path = try seed.path(edit.path), host = try await seed.access.host(edit.host), deadline = Deadline.after(.seconds(20))
+            guard let old = try await host.read(path, as: edit.user, deadline: deadline) else { return .absent }
+            let new = BackRestConfiguration(try IniFile(old, path: path)).removing(edit.added.compactMap(BackRestOption.init), from: stanza).file.bytes
+            guard created.contains(thing) else {
+                guard new != old else { return .absent }
+                try await host.write(new, to: path, as: edit.user, deadline: deadline)
+                return .gone("\(edit.host): \(path) is as it was")
+            }
+            let hasOnlyHeads = String(decoding: new, as: UTF8.self).split(separator: "\n").allSatisfy { $0.hasPrefix("[") || $0.allSatisfy(\.isWhitespace) }
+            guard hasOnlyHeads else {
+                return .left(Problem("\(edit.host): \(path) holds more than this run wrote: left alone", hint: "remove it if nothing needs it"))
+            }
+            try await host.remove(path, as: edit.user, deadline: deadline)
+            if created.contains(Created("directory", on: edit.host, path.directory.path)) {
+                // Somebody's file may be in it by now; then it stays.
+                _ = try await host.run(Command("rmdir", path.directory.path).as(edit.user), deadline: deadline)
+            }
+            return .gone("\(edit.host): \(path) is removed")
+        }
+    }
+}
+
+/// What this run wrote into a configuration file of pgBackRest.
+struct WrittenConfiguration: Sendable, Codable {
+    static let key = "pgBackRest's configuration"
+    var host: String
+    var user: String
+    var path: String
+    /// The options that were added, as `key=value`.
+    var added: [String]
+}
+
+extension BackRestOption {
+    /// `key=value`.
+    fileprivate init?(_ text: String) {
+        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { return nil }
+        self.init(String(parts[0]), String(parts[1]))
+    }
+}
+
+/// A change to one of pgBackRest's files.
+struct BackRestEdit: Sendable {
+    let host: String
+    let user: String
+    let path: HostPath
+    let old: [UInt8]?
+    let new: [UInt8]?
+    /// The options that are added, as `key=value`.
+    let added: [String]
+
+    var diff: String { UnifiedDiff(old: old, new: new, path: path.path).description }
+}
+
+extension Seed {
+    /// What the configuration files of all roles must become.
+    func backRestEdits() async throws -> [BackRestEdit] {
+        let layout = try await layout()
+        var edits: [BackRestEdit] = []
+        for role in layout.roles {
+            let backRest = layout.backRest(for: role), host = try await host(role)
+            let path = try backRest.configuration ?? self.path("/etc/pgbackrest.conf")
+            let old = try await host.read(path, as: backRest.user, deadline: .after(.seconds(20)))
+            let (result, added) = try BackRestConfiguration(try IniFile(old ?? [], path: path)).adding(layout.options(for: role), to: layout.stanza)
+            edits.append(BackRestEdit(
+                host: hostName(role), user: backRest.user, path: path, old: old, new: added.isEmpty ? old : result.file.bytes,
+                added: added.map(\.description)))
+        }
+        return edits
+    }
+
+    /// Adds `edit` to what the journal knows of the files, before it is made.
+    nonisolated func remember(_ edit: BackRestEdit, _ run: StepRun) throws {
+        var written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
+        let earlier = written.first { $0.host == edit.host && $0.path == edit.path.path }?.added ?? []
+        written.removeAll { $0.host == edit.host && $0.path == edit.path.path }
+        written.append(WrittenConfiguration(
+            host: edit.host, user: edit.user, path: edit.path.path, added: earlier + edit.added.filter { !earlier.contains($0) }))
+        try run.remember(WrittenConfiguration.key, written)
+    }
+
+    func write(_ edit: BackRestEdit) async throws {
+        guard let new = edit.new else { return }
+        let host = try await access.host(edit.host)
+        try await host.makeDirectory(edit.path.directory, mode: 0o750, as: edit.user, deadline: .after(.seconds(20)))
+        try await host.write(new, to: edit.path, as: edit.user, mode: edit.old == nil ? 0o640 : nil, deadline: .after(.seconds(20)))
+    }
+}
+
+/// Part of step 1: the source archives its WAL into the stanza.
+struct ArchiveSource: Step {
+    let seed: Seed
+    let id = StepID("1", "archiving")
+    var title: String { "Archive the WAL of \(seed.source) into the stanza" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        let layout = try await seed.layout()
+        let (state, command) = try await seed.archiveState()
+        if command == layout.backRest(for: .source).archiveCommand { return .done("archive_command is \(command)") }
+        switch state {
+        case .ready: return .done("archive_command is \(command)")
+        case .emptyOrTrue:
+            return .needed([Change("\(seed.source): ALTER SYSTEM SET archive_command = '\(layout.backRest(for: .source).archiveCommand)', reload, read back")])
+        case .off, .pushes, .other, .library:
+            return .blocked([seed.archiveProblem(state)])
+        }
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let command = try await seed.layout().backRest(for: .source).archiveCommand
+        if try run.memory.recall(ArchiveCommand.key, as: ArchiveCommand.self) == nil {
+            try run.remember(ArchiveCommand.key, ArchiveCommand(ours: command, before: try await seed.alteredArchiveCommand()))
+        }
+        try await seed.setArchiveCommand(command)
+        return "archive_command is \(command)"
+    }
+
+    func undo(_ run: StepRun) async throws -> UndoOutcome { try await seed.restoreArchiveCommand(run) }
+}
+
+/// The archive_command of this run, and what `postgresql.auto.conf` said before; `nil` where it said nothing.
+struct ArchiveCommand: Sendable, Codable {
+    static let key = "archive_command"
+    var ours: String
+    var before: String?
+}
+
+extension Seed {
+    func archiveState() async throws -> (state: ArchiveState, command: String) {
+        let row = try await spock(source).connection.query(
+            "SELECT current_setting('archive_mode') AS mode, current_setting('archive_command') AS command, coalesce(current_setting('archive_library', true), '') AS library",
+            deadline: .after(.seconds(10))).one()
+        let command: String = try row.get("command")
+        return (ArchiveState(mode: try row.get("mode"), command: command, library: try row.get("library"), stanza: try await layout().stanza), command)
+    }
+
+    nonisolated func archiveProblem(_ state: ArchiveState) -> Problem {
+        switch state {
+        case .off:
+            Problem("\(source): archive_mode is off, and a backup needs the archive", hint: "set archive_mode = on and restart \(source) when that suits you; archive_command may stay empty")
+        default:
+            Problem("\(source): \(state), which is not the stanza \(playbook.copy.stanza)", hint: "name the stanza it archives into under copy.stanza, or set archive_command to '' first")
+        }
+    }
+
+    /// Puts archive_command back, where it still is this run's.
+    func restoreArchiveCommand(_ run: StepRun) async throws -> UndoOutcome {
+        guard let command: ArchiveCommand = try run.memory.recall(ArchiveCommand.key) else { return .undone([]) }
+        guard try await alteredArchiveCommand() == command.ours else { return .undone([]) }
+        try await setArchiveCommand(command.before)
+        return .undone(["\(source): archive_command is what it was"])
+    }
+
+    /// What `postgresql.auto.conf` says for archive_command; `nil` where it says nothing.
+    fileprivate func alteredArchiveCommand() async throws -> String? {
+        try await spock(source).connection.query(
+            "SELECT setting FROM pg_file_settings WHERE name = 'archive_command' AND sourcefile = current_setting('data_directory') || '/postgresql.auto.conf' ORDER BY seqno DESC LIMIT 1",
+            deadline: .after(.seconds(10))).first?.optional("setting")
+    }
+
+    /// Sets archive_command (`nil` takes the setting out) and waits until it is in force.
+    fileprivate func setArchiveCommand(_ command: String?) async throws {
+        let connection = try await spock(source).connection, deadline = Deadline.after(.seconds(20))
+        if let command {
+            try await connection.query("ALTER SYSTEM SET archive_command = \(literal: command)", deadline: deadline)
+        } else {
+            try await connection.query("ALTER SYSTEM RESET archive_command", deadline: deadline)
+        }
+        try await connection.query("SELECT pg_reload_conf()", deadline: deadline)
+        try await wait(for: "archive_command to be in force on \(source)", until: deadline) {
+            let row = try await connection.query(
+                "SELECT setting, coalesce((SELECT applied FROM pg_file_settings WHERE name = 'archive_command' ORDER BY seqno DESC LIMIT 1), true) AS applied FROM pg_settings WHERE name = 'archive_command'",
+                deadline: deadline).one()
+            let now: String = try row.get("setting")
+            if let command { return now == command ? .found(()) : .notYet("it is '\(now)'") }
+            return try row.get("applied") ? .found(()) : .notYet("it is '\(now)'")
+        }
+    }
+}
+
+/// Step 1: create the stanza, and prove that WAL arrives in it.
+struct CreateStanza: Step {
+    let seed: Seed
+    let id = StepID("1", "stanza")
+    var title: String { "Create the stanza \(seed.playbook.copy.stanza), and prove that WAL of \(seed.source) arrives there" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        let layout = try await seed.layout(), role = layout.repositoryRole
+        let needed: Inspection = .needed([Change("\(seed.hostName(role)): pgbackrest stanza-create, check")])
+        let file = try layout.backRest(for: role).configuration ?? seed.path("/etc/pgbackrest.conf")
+        guard try await seed.host(role).read(file, as: layout.backRest(for: role).user, deadline: .after(.seconds(20))) != nil else { return needed }
+        let info = try await layout.backRest(for: role).info(on: try await seed.host(role), deadline: .after(.seconds(60)))
+        guard info.systemIdentifier != nil else { return needed }
+        if try memory.recall(Self.proven, as: Bool.self) == true { return .done("it is there") }
+        return .needed([Change("\(seed.hostName(role)): pgbackrest check (the stanza is there)")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let layout = try await seed.layout(), role = layout.repositoryRole
+        let backRest = layout.backRest(for: role), host = try await seed.host(role)
+        let existed = try await backRest.info(on: host, deadline: .after(.seconds(60))).systemIdentifier != nil
+        if !existed {
+            try run.remember(StanzaConfiguration.key, backRest.configuration?.path ?? "")
+            try run.creating(Created("stanza", on: seed.hostName(role), layout.stanza.name))
+            try await backRest.createStanza(on: host, deadline: .after(.seconds(120)))
+        }
+        try await backRest.check(on: host, deadline: .after(.seconds(180)))
+        try run.remember(Self.proven, true)
+        return (existed ? "it was there" : "created") + "; a WAL segment of \(seed.source) arrived"
+    }
+
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        guard let thing = try run.memory.created(by: id).first else { return .undone([]) }
+        // While the source archives into it, WAL would pile up there without a stanza; and it may be all that is left of a source that is gone.
+        let archiving = try await seed.restoreArchiveCommand(run)
+        let host = try await seed.access.host(thing.place)
+        let user = thing.place == seed.repositoryHost ? seed.repositoryUser : seed.playbook.cluster.osUser
+        let configuration = try run.memory.recall(StanzaConfiguration.key, as: String.self).flatMap { HostPath($0) }
+        let backRest = BackRest(stanza: try seed.stanza(), user: user, configuration: configuration)
+        if let configuration, try await host.read(configuration, as: user, deadline: .after(.seconds(20))) == nil { return archiving }
+        try await backRest.endOwnBackup(run, on: host)
+        let info = try await backRest.info(on: host, deadline: .after(.seconds(60)))
+        guard info.systemIdentifier != nil else { return archiving }
+        let mine = try run.memory.ownBackups(among: info.backups)
+        let others = info.backups.map(\.label).filter { !mine.contains($0) }
+        guard others.isEmpty else {
+            return .left([Problem(
+                "the stanza \(backRest.stanza) holds backups that this run did not take (\(others.joined(separator: ", "))): left alone",
+                hint: "if nobody needs them: pgbackrest stop, stanza-delete --force")])
+        }
+        try await backRest.deleteStanza(on: host, deadline: .after(.seconds(300)))
+        guard case .undone(let lines) = archiving else { return archiving }
+        return .undone(lines + ["\(thing) is deleted"])
+    }
+
+    private static let proven = "stanza proven"
+}
+
+/// The configuration file that the stanza was made with; empty for pgBackRest's default place.
+private enum StanzaConfiguration { static let key = "configuration of the stanza" }
+
+extension Memory {
+    /// The labels of the backups that this run took. One that pgBackRest finished by itself after pggraft was killed is no
+    /// fact of the journal: it is the one that was not there before.
+    fileprivate func ownBackups(among backups: [StanzaInfo.Backup]) throws -> [String] {
+        if let label: String = try recall(TakenBackup.key) { return [label] }
+        guard let before: [String] = try recall(LabelsBefore.key) else { return [] }
+        let new = backups.map(\.label).filter { !before.contains($0) }
+        return new.count == 1 ? new : []
+    }
+}
+
+extension BackRest {
+    /// Ends a backup that this run began and that outlived it. The stanza is this run's own.
+    fileprivate func endOwnBackup(_ run: StepRun, on host: any Host) async throws {
+        guard try run.memory.recall(LabelsBefore.key, as: [String].self) != nil else { return }
+        try await endRunningProcesses(of: "backup", on: host, deadline: .after(.seconds(60)))
+    }
+}

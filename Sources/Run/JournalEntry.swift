@@ -1,0 +1,81 @@
+public import Foundation
+
+/// One line of the journal.
+public struct JournalEntry: Sendable, Codable, Equatable {
+    /// The form of the journal; a newer one is refused rather than misread.
+    public static let version = 1
+
+    public enum Event: String, Sendable, Codable {
+        /// The run began: cluster, playbook and operator stand in `value`.
+        case began
+        /// The run was taken up again, to go on or to be undone.
+        case resumed, undoing
+        /// A look found the step done already.
+        case seen
+        /// The step is about to change something. Flushed to disk before it does.
+        case intent
+        /// Something the step wants to know later: `key` and `value`.
+        case fact
+        /// The step is about to create `value`, which was seen not to be there. Flushed to disk before it does.
+        case creating
+        case done, failed, interrupted
+        /// A bracket closed something, and opened it again.
+        case closed, opened
+        case undone, left
+        /// The run is over: `finished`, `failed`, `interrupted` or `undone` in `text`.
+        case ended
+    }
+
+    public var v = JournalEntry.version
+    public var at: Date
+    public var event: Event
+    public var step: String?
+    public var text: String?
+    public var key: String?
+    public var value: JSON?
+
+    public init(at: Date = Date(), _ event: Event, step: StepID? = nil, text: String? = nil, key: String? = nil, value: JSON? = nil) {
+        self.at = at
+        self.event = event
+        self.step = step?.name
+        self.text = text
+        self.key = key
+        self.value = value
+    }
+}
+
+/// A thing a run created and undo takes away.
+public struct Created: Sendable, Codable, Hashable, CustomStringConvertible {
+    /// What it is, in the field's words: `replication slot`, `subscription`, `file`.
+    public let kind: String
+    /// The node or host it is on.
+    public let place: String
+    public let name: String
+
+    public init(_ kind: String, on place: String, _ name: String) {
+        self.kind = kind
+        self.place = place
+        self.name = name
+    }
+
+    public var description: String { "\(kind) \(name) on \(place)" }
+}
+
+/// Who began a run, of what, from which playbook.
+public struct RunHeader: Sendable, Codable, Hashable {
+    public let run: String
+    public let cluster: String
+    public let procedure: String
+    /// The playbook's path, absolute.
+    public let playbook: String
+    /// `user@host` of the operator.
+    public let startedBy: String
+
+    public init(run: String, cluster: String, procedure: String, playbook: String, startedBy: String) {
+        self.run = run
+        self.cluster = cluster
+        self.procedure = procedure
+        self.playbook = playbook
+        self.startedBy = startedBy
+    }
+}

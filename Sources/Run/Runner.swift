@@ -1,0 +1,179 @@
+import EventLoop
+
+/// Plans, performs, resumes and undoes the steps of one procedure.
+public struct Runner: Sendable {
+    public let steps: [any Step]
+    public let brackets: [Bracket]
+    private let watch: @Sendable (RunEvent) -> Void
+
+    public init(steps: [any Step], brackets: [Bracket] = [], watch: @escaping @Sendable (RunEvent) -> Void = { _ in }) {
+        self.steps = steps
+        self.brackets = brackets
+        self.watch = watch
+    }
+
+    /// A step and what a look at it found.
+    public struct Planned: Sendable {
+        public let id: StepID
+        public let title: String
+        public let inspection: Inspection
+    }
+
+    /// Looks at every step and changes nothing.
+    public func plan(_ memory: Memory = Memory()) async throws -> [Planned] {
+        var planned: [Planned] = []
+        for step in steps {
+            watch(.inspecting(step.id, title: step.title))
+            planned.append(Planned(id: step.id, title: step.title, inspection: try await step.inspect(memory)))
+        }
+        return planned
+    }
+
+    /// Performs what is still needed, in order. Beginning and resuming are the same: look, then do.
+    ///
+    /// - Throws: ``RunFailure`` with the step it ended in. Whatever a bracket had closed is open again by then, or the
+    ///   failure names what is not.
+    public func perform(_ journal: Journal) async throws {
+        var open: [Bracket] = []
+        var current: (any Step)?
+        do {
+            try await releaseLeftOver(journal)
+            for step in steps {
+                current = step
+                try Task.checkCancellation()
+                watch(.inspecting(step.id, title: step.title))
+                switch try await step.inspect(Memory(journal)) {
+                case .done(let seen):
+                    try journal.append(JournalEntry(.seen, step: step.id, text: seen))
+                    watch(.skipped(step.id, title: step.title, seen: seen))
+                case .blocked(let problems):
+                    throw Blocked(problems: problems)
+                case .needed:
+                    if let bracket = brackets.first(where: { $0.opens == step.id }) {
+                        open.append(bracket)
+                        try journal.append(JournalEntry(.closed, step: step.id, text: bracket.name))
+                    }
+                    try await perform(step, journal)
+                }
+                for bracket in open where bracket.closes == step.id {
+                    try journal.append(JournalEntry(.opened, step: step.id, text: bracket.name))
+                    open.removeAll { $0.name == bracket.name }
+                }
+            }
+            try journal.append(JournalEntry(.ended, text: "finished"))
+        } catch {
+            let notOpened = await release(open, journal)
+            let interrupted = error is CancellationError || Task.isCancelled
+            let failure = RunFailure(step: current?.id, title: current?.title ?? "", cause: error, interrupted: interrupted, notOpened: notOpened)
+            if let current { watch(.failed(current.id, title: current.title, error: "\(error)")) }
+            do {
+                try journal.append(JournalEntry(interrupted ? .interrupted : .failed, step: current?.id, text: "\(error)"))
+                try journal.append(JournalEntry(.ended, text: interrupted ? "interrupted" : "failed"))
+            } catch {
+                // The run's own end counts more than that it could not be written down.
+                watch(.note(current?.id ?? StepID("", "run"), "\(error)"))
+            }
+            throw failure
+        }
+    }
+
+    /// Undoes the steps that this run began, last first. May be interrupted and called again.
+    ///
+    /// A step that cannot be undone, because a host is gone or for any other reason, is named; those before it are undone.
+    /// - Returns: what was left alone, and why.
+    public func undo(_ journal: Journal) async throws -> [Problem] {
+        try journal.append(JournalEntry(.undoing))
+        // What cannot be opened now is a problem of the step that closed it, which is undone below.
+        do { try await releaseLeftOver(journal) } catch is Blocked {}
+        var left: [Problem] = []
+        for step in steps.reversed() where Memory(journal).began(step.id) {
+            try Task.checkCancellation()
+            watch(.inspecting(step.id, title: step.title))
+            switch try await outcome(of: step, StepRun(step: step.id, journal: journal, watch: watch)) {
+            case .undone(let lines):
+                try journal.append(JournalEntry(.undone, step: step.id, text: lines.joined(separator: "; ")))
+                watch(.undone(step.id, title: step.title, lines: lines))
+            case .left(let problems, let lines):
+                try journal.append(JournalEntry(.left, step: step.id, text: problems.map(\.fact).joined(separator: "; ")))
+                if !lines.isEmpty { watch(.undone(step.id, title: step.title, lines: lines)) }
+                watch(.left(step.id, title: step.title, problems: problems))
+                left += problems
+            }
+        }
+        try journal.append(JournalEntry(.ended, text: left.isEmpty ? "undone" : "undone in part"))
+        return left
+    }
+
+    private func outcome(of step: any Step, _ run: StepRun) async throws -> UndoOutcome {
+        do {
+            return try await step.undo(run)
+        } catch let error as JournalError {
+            throw error
+        } catch {
+            try Task.checkCancellation()
+            if let blocked = error as? Blocked { return .left(blocked.problems) }
+            if let problem = error as? Problem { return .left([problem]) }
+            return .left([Problem("\(error)")])
+        }
+    }
+
+    /// Opens what a run that was killed has left closed.
+    private func releaseLeftOver(_ journal: Journal) async throws {
+        for bracket in brackets {
+            let turns = journal.entries.filter { ($0.event == .closed || $0.event == .opened) && $0.text == bracket.name }
+            guard turns.last?.event == .closed else { continue }
+            let problems = await release([bracket], journal)
+            guard problems.isEmpty else { throw Blocked(problems: problems) }
+        }
+    }
+
+    private func perform(_ step: any Step, _ journal: Journal) async throws {
+        try journal.append(JournalEntry(.intent, step: step.id, text: step.title))
+        watch(.began(step.id, title: step.title))
+        let began = ContinuousClock.Instant.now
+        let result = try await step.perform(StepRun(step: step.id, journal: journal, watch: watch))
+        try journal.append(JournalEntry(.done, step: step.id, text: result))
+        watch(.done(step.id, title: step.title, result: result, took: began.duration(to: .now)))
+    }
+
+    /// Opens what the brackets closed, also when this task has been cancelled.
+    private func release(_ open: [Bracket], _ journal: Journal) async -> [Problem] {
+        var notOpened: [Problem] = []
+        for bracket in open.reversed() {
+            let problems = await Task.detached { await bracket.release() }.value
+            notOpened += problems
+            watch(.released(bracket: bracket.name, problems: problems))
+            guard problems.isEmpty else { continue }
+            do {
+                try journal.append(JournalEntry(.opened, text: bracket.name))
+            } catch {
+                notOpened.append(Problem("\(bracket.name) is open again, but that could not be written down: \(error)"))
+            }
+        }
+        return notOpened
+    }
+}
+
+/// Steps that cannot run, with everything that stands in the way.
+public struct Blocked: Error, Sendable, CustomStringConvertible {
+    public let problems: [Problem]
+    public init(problems: [Problem]) { self.problems = problems }
+    public var description: String { problems.map(\.description).joined(separator: "\n") }
+}
+
+/// A run that ended before its last step.
+public struct RunFailure: Error, Sendable, CustomStringConvertible {
+    public let step: StepID?
+    public let title: String
+    public let cause: any Error
+    /// Ended by the operator (Ctrl-C) rather than by an error.
+    public let interrupted: Bool
+    /// What a bracket closed and could not open again.
+    public let notOpened: [Problem]
+
+    public var description: String {
+        let place = step.map { "step \($0) (\(title))" } ?? "the run"
+        let head = interrupted ? "interrupted in \(place)" : "\(place) failed: \(cause)"
+        return ([head] + notOpened.map { "NOT OPENED: \($0)" }).joined(separator: "\n")
+    }
+}

@@ -1,0 +1,76 @@
+public import EventLoop
+internal import PostgresClient
+
+/// A table of pggraft's own through which every node says a word and hears those of the others.
+///
+/// Its DDL is run on every node by itself and kept out of Spock's DDL replication by the session's settings. Order: ``SpockSession/createCanary(in:deadline:)``
+/// on every node, then ``SpockSession/singCanary(node:run:deadline:)`` and ``SpockSession/hearCanary(from:run:deadline:)``, and only when all
+/// have heard all ``SpockSession/dropCanary(deadline:)`` everywhere: a row that comes to a node without the table would be an exception there.
+enum Canary {
+    static let table = RelationName(schema: "pggraft", name: "canary")
+
+    static func create() -> [SQL] {
+        [
+            "CREATE SCHEMA IF NOT EXISTS pggraft",
+            "CREATE TABLE IF NOT EXISTS pggraft.canary (node text, run text, PRIMARY KEY (run, node))",
+        ]
+    }
+
+    static func isReplicated(in set: ReplicationSetName) -> SQL {
+        """
+        SELECT EXISTS (SELECT FROM spock.replication_set_table t JOIN spock.replication_set s ON s.set_id = t.set_id \
+        JOIN spock.local_node l ON l.node_id = s.set_nodeid WHERE s.set_name = \(set) AND t.set_reloid = 'pggraft.canary'::regclass) AS there
+        """
+    }
+
+    static func sing(node: NodeName, run: String) -> SQL {
+        "INSERT INTO pggraft.canary (node, run) VALUES (\(node), \(run)) ON CONFLICT DO NOTHING"
+    }
+
+    static func hear(run: String) -> SQL { "SELECT node FROM pggraft.canary WHERE run = \(run)" }
+
+    static func memberships() -> SQL {
+        """
+        SELECT spock.repset_remove_table(set_name := s.set_name, relation := t.set_reloid, include_partitions := false) \
+        FROM spock.replication_set_table t JOIN spock.replication_set s ON s.set_id = t.set_id \
+        JOIN spock.local_node l ON l.node_id = s.set_nodeid WHERE t.set_reloid = to_regclass('pggraft.canary')
+        """
+    }
+
+    static func drop() -> [SQL] { ["DROP TABLE IF EXISTS pggraft.canary", "DROP SCHEMA IF EXISTS pggraft"] }
+}
+
+extension SpockSession {
+    /// Creates the canary's table on this node and puts it into `set`, one that every subscription of the mesh names.
+    public func createCanary(in set: ReplicationSetName = "default", deadline: Deadline) async throws {
+        try await connection.transaction(deadline: deadline) { transaction in
+            for statement in Canary.create() { try await transaction.query(statement) }
+            if try await !transaction.query(Canary.isReplicated(in: set)).one().get("there", as: Bool.self) {
+                try await transaction.query(ReplicationSet.add(ReplicationSet.Table(relation: Canary.table), to: set))
+            }
+        }
+    }
+
+    /// Writes this node's row.
+    public func singCanary(node: NodeName, run: String, deadline: Deadline) async throws {
+        try await query(Canary.sing(node: node, run: run), deadline)
+    }
+
+    /// Waits until the rows of all `nodes` are here.
+    /// - Throws: `DeadlineExceeded`, which names the nodes not heard of.
+    public func hearCanary(from nodes: [NodeName], run: String, deadline: Deadline) async throws {
+        try await wait(for: "the canary rows of \(nodes.count) nodes on \(name)", until: deadline) {
+            let heard = Set(try await query(Canary.hear(run: run), deadline.forLook).map { try $0.get("node", as: NodeName.self) })
+            let missing = nodes.filter { !heard.contains($0) }
+            return missing.isEmpty ? .found(()) : .notYet("nothing from \(missing.map(\.rawValue).joined(separator: ", "))")
+        }
+    }
+
+    /// Removes the canary's table and schema from this node; what is not there is no error.
+    public func dropCanary(deadline: Deadline) async throws {
+        try await connection.transaction(deadline: deadline) { transaction in
+            try await transaction.query(Canary.memberships())
+            for statement in Canary.drop() { try await transaction.query(statement) }
+        }
+    }
+}

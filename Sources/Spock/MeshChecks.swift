@@ -1,0 +1,156 @@
+/// What must be so before a node is added. Each check looks at one thing and finds nothing where all is well.
+public enum MeshChecks {
+    /// Every check, in the order a reader wants to hear of them.
+    public static func all(of mesh: MeshView, adding new: NewNode, mode: Handover) -> [MeshFinding] {
+        visited(mesh) + privileges(mesh) + versions(mesh) + subscriptions(mesh) + identity(of: new, in: mesh) + writable(mesh, mode: mode)
+            + prepared(mesh) + limits(of: mesh, adding: new) + dependents(on: new.source, in: mesh) + tables(of: new.source, in: mesh)
+            + replicationSets(mesh)
+            + foreignSlots(mesh) + sharedInstances(mesh, mode: mode) + exceptions(mesh)
+    }
+
+    /// How the node will join.
+    public enum Handover: Sendable, Hashable {
+        case readOnly, live
+    }
+
+    /// Every node that some node knows was looked at.
+    public static func visited(_ mesh: MeshView) -> [MeshFinding] {
+        var knownBy: [NodeName: Set<NodeName>] = [:]
+        for (name, state) in mesh.states {
+            for node in state.nodes where mesh.states[node.name] == nil { knownBy[node.name, default: []].insert(name) }
+        }
+        return knownBy.keys.sorted().map { .nodeNotVisited($0, knownBy: (knownBy[$0] ?? []).sorted()) }
+    }
+
+    /// pggraft is superuser everywhere: without that, other sessions' transactions are not seen.
+    public static func privileges(_ mesh: MeshView) -> [MeshFinding] {
+        mesh.names.filter { mesh.states[$0]?.isSuperuser == false }.map { .notSuperuser($0) }
+    }
+
+    /// The same version everywhere, and the library of the version the extension is at.
+    public static func versions(_ mesh: MeshView) -> [MeshFinding] {
+        var versions: [NodeName: SpockVersion] = [:], findings: [MeshFinding] = []
+        for name in mesh.names {
+            guard let state = mesh.states[name] else { continue }
+            versions[name] = state.version
+            if let library = state.libraryVersion, let installed = state.extensionVersion, library.number != installed.number {
+                findings.append(.extensionNotUpdated(name, library: library, extension: installed))
+            }
+            if !state.isLoaded { findings.append(.notLoaded(name)) }
+        }
+        if Set(versions.values).count > 1 { findings.append(.versionsDiffer(versions)) }
+        return findings
+    }
+
+    /// Every pair subscribed both ways, every subscription `replicating`, all with the same settings.
+    public static func subscriptions(_ mesh: MeshView) -> [MeshFinding] {
+        var findings: [MeshFinding] = []
+        for (provider, subscriber) in mesh.pairs {
+            guard let subscription = mesh.subscription(provider: provider, subscriber: subscriber) else {
+                findings.append(.subscriptionMissing(provider: provider, subscriber: subscriber))
+                continue
+            }
+            let status = mesh.states[subscriber]?.statuses[subscription.name] ?? .unknown
+            if status != .replicating {
+                findings.append(.subscriptionNotReplicating(subscription.name, provider: provider, subscriber: subscriber, status: status))
+            }
+        }
+        let kinds = Dictionary(grouping: mesh.subscriptions, by: \.settings)
+        if kinds.count > 1 {
+            findings.append(.subscriptionSettingsDiffer(kinds.values.map { $0.map(\.name).sorted() }.sorted { $0.count > $1.count }))
+        }
+        if !mesh.subscriptions.isEmpty, mesh.subscriptionPattern == nil {
+            findings.append(.noSubscriptionPattern(mesh.subscriptions.map(\.name).sorted()))
+        }
+        return findings
+    }
+
+    /// The new node's name and id are free everywhere.
+    public static func identity(of new: NewNode, in mesh: MeshView) -> [MeshFinding] {
+        let knowing = mesh.names.filter { mesh.states[$0]?.nodes.contains { $0.name == new.name } ?? false }
+        if !knowing.isEmpty { return [.nameTaken(new.name, on: knowing)] }
+        guard let other = mesh.nodeIDs[new.id] else { return [] }
+        return [.idTaken(new.name, id: new.id, by: other)]
+    }
+
+    /// No node is read-only already, and no role escapes when it shall be.
+    public static func writable(_ mesh: MeshView, mode: Handover) -> [MeshFinding] {
+        mesh.names.flatMap { name -> [MeshFinding] in
+            guard let state = mesh.states[name] else { return [] }
+            var findings: [MeshFinding] = []
+            if let value = state.settings["spock.readonly"], value != ReadOnlyMode.off.rawValue {
+                findings.append(.readOnlyAlready(name, value: value))
+            }
+            if mode == .readOnly, !state.readOnlyOverrides.isEmpty {
+                findings.append(.readOnlyOverridden(name, by: state.readOnlyOverrides))
+            }
+            return findings
+        }
+    }
+
+    public static func prepared(_ mesh: MeshView) -> [MeshFinding] {
+        mesh.names.compactMap { name in
+            guard let prepared = mesh.states[name]?.preparedTransactions, !prepared.isEmpty else { return nil }
+            return .preparedTransactions(name, prepared)
+        }
+    }
+
+    public static func dependents(on source: NodeName, in mesh: MeshView) -> [MeshFinding] {
+        guard let dependents = mesh.states[source]?.extensionDependents, !dependents.isEmpty else { return [] }
+        return [.extensionDependents(source, dependents)]
+    }
+
+    /// The source's replication sets can be made again.
+    public static func tables(of source: NodeName, in mesh: MeshView) -> [MeshFinding] {
+        guard let refused = mesh.states[source]?.refusedTables, !refused.isEmpty else { return [] }
+        return [.tablesRefused(source, refused)]
+    }
+
+    /// Every set a subscription names exists on its provider.
+    public static func replicationSets(_ mesh: MeshView) -> [MeshFinding] {
+        mesh.subscriptions.compactMap { subscription in
+            let there = Set(mesh.states[subscription.provider]?.replicationSets.map(\.name) ?? [])
+            let missing = subscription.settings.replicationSets.filter { !there.contains($0) }
+            return missing.isEmpty ? nil : .replicationSetMissing(subscription.name, provider: subscription.provider, sets: missing)
+        }
+    }
+
+    /// Slots of Spock's plugin that no subscription of the mesh reads: somebody else subscribes, or a removed node left one.
+    public static func foreignSlots(_ mesh: MeshView) -> [MeshFinding] {
+        mesh.names.flatMap { name -> [MeshFinding] in
+            guard let state = mesh.states[name] else { return [] }
+            let ours = Set(mesh.subscriptions.filter { $0.provider == name }.map(\.slot))
+            return state.slots
+                .filter { $0.plugin == ReplicationSlot.outputPlugin && $0.database == state.database && !ours.contains($0.name) }
+                .map { .foreignSlot(name, slot: $0.name, isActive: $0.isActive) }
+        }
+    }
+
+    /// One Spock database per instance: two share the rows by which a clone knows where to go on.
+    public static func sharedInstances(_ mesh: MeshView, mode: Handover) -> [MeshFinding] {
+        mesh.names.flatMap { name -> [MeshFinding] in
+            guard let state = mesh.states[name] else { return [] }
+            let ids = Set(state.nodes.map(\.id))
+            return state.otherDatabases.compactMap { database in
+                switch database.spock {
+                case .absent: nil
+                case .unknown(let reason): .otherDatabaseUnknown(name, database: database.name, reason: reason)
+                case .nodes(let nodes):
+                    .instanceShared(name, database: database.name, sharedIDs: ids.intersection(nodes.keys).sorted(), mode: mode)
+                }
+            }
+        }
+    }
+
+    public static func exceptions(_ mesh: MeshView) -> [MeshFinding] {
+        mesh.names.compactMap { name in
+            guard let count = mesh.states[name]?.exceptionCount, count > 0 else { return nil }
+            return .exceptionsLogged(name, rows: count)
+        }
+    }
+
+    /// What is too small for one node more, on every node that is there and on the new one.
+    public static func limits(of mesh: MeshView, adding new: NewNode) -> [MeshFinding] {
+        MeshLimit.all(of: mesh, adding: new).filter { !$0.isSufficient }.map(MeshFinding.limit)
+    }
+}

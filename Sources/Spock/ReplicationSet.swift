@@ -1,0 +1,228 @@
+public import EventLoop
+internal import PostgresClient
+
+/// A replication set of the local node, with all that belongs to it: what must be the same on the new node as on the source.
+public struct ReplicationSet: Sendable, Hashable, Codable {
+    public var name: ReplicationSetName
+    public var actions: Actions
+    /// In order of schema and name.
+    public var tables: [Table]
+    /// In order of schema and name.
+    public var sequences: [RelationName]
+
+    /// Which changes of its tables the set replicates.
+    public struct Actions: Sendable, Hashable, Codable {
+        public var insert: Bool
+        public var update: Bool
+        public var delete: Bool
+        public var truncate: Bool
+
+        public init(insert: Bool = true, update: Bool = true, delete: Bool = true, truncate: Bool = true) {
+            self.insert = insert
+            self.update = update
+            self.delete = delete
+            self.truncate = truncate
+        }
+    }
+
+    /// A table in the set. Partitions stand in the catalog one by one, each with its own columns and filter.
+    public struct Table: Sendable, Hashable, Codable {
+        public var relation: RelationName
+        /// The replicated columns, in the catalog's order; `nil` for all of them.
+        public var columns: [String]?
+        /// The row filter as `pg_get_expr` writes it with an empty search path; `nil` for all rows.
+        public var rowFilter: String?
+
+        public init(relation: RelationName, columns: [String]? = nil, rowFilter: String? = nil) {
+            self.relation = relation
+            self.columns = columns
+            self.rowFilter = rowFilter
+        }
+    }
+
+    public init(name: ReplicationSetName, actions: Actions = Actions(), tables: [Table] = [], sequences: [RelationName] = []) {
+        self.name = name
+        self.actions = actions
+        self.tables = tables
+        self.sequences = sequences
+    }
+}
+
+/// A table or a sequence by schema and name.
+public struct RelationName: Sendable, Hashable, Comparable, Codable, CustomStringConvertible {
+    public let schema: String
+    public let name: String
+
+    public init(schema: String, name: String) {
+        self.schema = schema
+        self.name = name
+    }
+
+    public var description: String { "\(schema).\(name)" }
+
+    public static func < (left: RelationName, right: RelationName) -> Bool {
+        (left.schema, left.name) < (right.schema, right.name)
+    }
+}
+
+extension ReplicationSet {
+    static func all() -> SQL {
+        """
+        SELECT s.* FROM spock.replication_set s JOIN spock.local_node l ON l.node_id = s.set_nodeid ORDER BY s.set_name
+        """
+    }
+
+    static func allTables() -> SQL {
+        """
+        SELECT s.set_name, n.nspname, c.relname, t.set_att_list, pg_get_expr(t.set_row_filter, t.set_reloid) AS row_filter \
+        FROM spock.replication_set_table t JOIN spock.replication_set s ON s.set_id = t.set_id \
+        JOIN spock.local_node l ON l.node_id = s.set_nodeid JOIN pg_class c ON c.oid = t.set_reloid \
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        """
+    }
+
+    static func allSequences() -> SQL {
+        """
+        SELECT s.set_name, n.nspname, c.relname FROM spock.replication_set_seq q JOIN spock.replication_set s ON s.set_id = q.set_id \
+        JOIN spock.local_node l ON l.node_id = s.set_nodeid JOIN pg_class c ON c.oid = q.set_seqoid \
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        """
+    }
+
+    static func create(_ set: ReplicationSet) -> SQL {
+        """
+        SELECT spock.repset_create(set_name := \(set.name), replicate_insert := \(set.actions.insert), \
+        replicate_update := \(set.actions.update), replicate_delete := \(set.actions.delete), \
+        replicate_truncate := \(set.actions.truncate))
+        """
+    }
+
+    static func alter(_ set: ReplicationSet) -> SQL {
+        """
+        SELECT spock.repset_alter(set_name := \(set.name), replicate_insert := \(set.actions.insert), \
+        replicate_update := \(set.actions.update), replicate_delete := \(set.actions.delete), \
+        replicate_truncate := \(set.actions.truncate))
+        """
+    }
+
+    static func drop(_ set: ReplicationSetName) -> SQL { "SELECT spock.repset_drop(set_name := \(set))" }
+
+    static func add(_ table: Table, to set: ReplicationSetName) -> SQL {
+        """
+        SELECT spock.repset_add_table(set_name := \(set), relation := \(regclass: table.relation), synchronize_data := false, \
+        columns := \(table.columns)::text[], row_filter := \(table.rowFilter), include_partitions := false)
+        """
+    }
+
+    static func remove(_ table: RelationName, from set: ReplicationSetName) -> SQL {
+        "SELECT spock.repset_remove_table(set_name := \(set), relation := \(regclass: table), include_partitions := false)"
+    }
+
+    static func add(sequence: RelationName, to set: ReplicationSetName) -> SQL {
+        "SELECT spock.repset_add_seq(set_name := \(set), relation := \(regclass: sequence), synchronize_data := false)"
+    }
+
+    static func remove(sequence: RelationName, from set: ReplicationSetName) -> SQL {
+        "SELECT spock.repset_remove_seq(set_name := \(set), relation := \(regclass: sequence))"
+    }
+
+    /// Reads the local node's sets; `ask` runs a query.
+    static func capture(_ ask: (SQL) async throws -> Rows) async throws -> [ReplicationSet] {
+        var tables: [ReplicationSetName: [Table]] = [:], sequences: [ReplicationSetName: [RelationName]] = [:]
+        for row in try await ask(allTables()) {
+            let table = Table(relation: try RelationName(row: row), columns: try row.optional("set_att_list"), rowFilter: try row.optional("row_filter"))
+            tables[try row.get("set_name"), default: []].append(table)
+        }
+        for row in try await ask(allSequences()) {
+            sequences[try row.get("set_name"), default: []].append(try RelationName(row: row))
+        }
+        return try await ask(all()).map { row in
+            let name: ReplicationSetName = try row.get("set_name")
+            let actions = Actions(
+                insert: try row.get("replicate_insert"), update: try row.get("replicate_update"),
+                delete: try row.get("replicate_delete"), truncate: try row.get("replicate_truncate"))
+            return ReplicationSet(
+                name: name, actions: actions, tables: (tables[name] ?? []).sorted { $0.relation < $1.relation },
+                sequences: (sequences[name] ?? []).sorted())
+        }
+    }
+
+    /// What turns the sets `found` into the sets `wanted`, and no more: nothing at all where they are the same.
+    static func changes(from found: [ReplicationSet], to wanted: [ReplicationSet]) -> [SQL] {
+        let foundByName = Dictionary(found.map { ($0.name, $0) }) { first, _ in first }
+        var statements = found.filter { set in !wanted.contains { $0.name == set.name } }.map { drop($0.name) }
+        for set in wanted {
+            let before: ReplicationSet
+            if let there = foundByName[set.name] {
+                before = there
+                if there.actions != set.actions { statements.append(alter(set)) }
+            } else {
+                before = ReplicationSet(name: set.name)
+                statements.append(create(set))
+            }
+            statements += before.tables.filter { !set.tables.contains($0) }.map { remove($0.relation, from: set.name) }
+            statements += set.tables.filter { !before.tables.contains($0) }.map { add($0, to: set.name) }
+            statements += before.sequences.filter { !set.sequences.contains($0) }.map { remove(sequence: $0, from: set.name) }
+            statements += set.sequences.filter { !before.sequences.contains($0) }.map { add(sequence: $0, to: set.name) }
+        }
+        return statements
+    }
+
+    /// How `found` differs from `wanted`, one line for each difference.
+    static func differences(of found: [ReplicationSet], from wanted: [ReplicationSet]) -> [String] {
+        var lines: [String] = []
+        for set in wanted where !found.contains(where: { $0.name == set.name }) { lines.append("replication set \(set.name) is missing") }
+        for set in found {
+            guard let want = wanted.first(where: { $0.name == set.name }) else {
+                lines.append("replication set \(set.name) is one too many")
+                continue
+            }
+            if set.actions != want.actions { lines.append("replication set \(set.name) replicates other actions") }
+            for table in want.tables where !set.tables.contains(table) {
+                let there = set.tables.contains { $0.relation == table.relation }
+                lines.append("\(table.relation) in \(set.name) " + (there ? "has other columns or another row filter" : "is missing"))
+            }
+            for table in set.tables where !want.tables.contains(where: { $0.relation == table.relation }) {
+                lines.append("\(table.relation) in \(set.name) is one too many")
+            }
+            for sequence in Set(want.sequences).symmetricDifference(set.sequences).sorted() {
+                lines.append("sequence \(sequence) in \(set.name) is " + (want.sequences.contains(sequence) ? "missing" : "one too many"))
+            }
+        }
+        return lines
+    }
+}
+
+extension SQL.Interpolation {
+    /// A relation, looked up by its own schema and name whatever the search path.
+    mutating func appendInterpolation(regclass relation: RelationName) {
+        appendInterpolation("format('%I.%I', \(relation.schema)::text, \(relation.name)::text)::regclass" as SQL)
+    }
+}
+
+extension SpockSession {
+    /// The local node's replication sets from the catalogs alone, so that it works on a clone that runs without Spock.
+    ///
+    /// Capture on the promoted clone, just before its extension is dropped: DDL may have changed the sets until then.
+    public func captureReplicationSets(deadline: Deadline) async throws -> [ReplicationSet] {
+        try await ReplicationSet.capture { try await query($0, deadline) }
+    }
+
+    /// Makes the local node's replication sets those that were captured, built-in ones included, and compares afterwards.
+    ///
+    /// Everything happens in one transaction; what is right already is left alone, so it can be run again.
+    /// - Throws: ``SpockError/replicationSetsDiffer(node:differences:)`` when the sets are not as captured in the end.
+    public func recreateReplicationSets(_ captured: [ReplicationSet], deadline: Deadline) async throws {
+        try await connection.transaction(deadline: deadline) { transaction in
+            let found = try await ReplicationSet.capture { try await transaction.query($0) }
+            for statement in ReplicationSet.changes(from: found, to: captured) { try await transaction.query(statement) }
+            let now = try await ReplicationSet.capture { try await transaction.query($0) }
+            let differences = ReplicationSet.differences(of: now, from: captured)
+            guard differences.isEmpty else { throw SpockError.replicationSetsDiffer(node: name, differences: differences) }
+        }
+    }
+}
+
+extension RelationName {
+    init(row: Row) throws { self.init(schema: try row.get("nspname"), name: try row.get("relname")) }
+}

@@ -1,0 +1,54 @@
+public import EventLoop
+internal import PostgresClient
+
+/// The extension `spock` of one database.
+enum SpockExtension {
+    static func version() -> SQL { "SELECT extversion FROM pg_extension WHERE extname = 'spock'" }
+
+    /// What `DROP EXTENSION spock` without CASCADE stumbles over: whatever depends on a part of the extension and is no part itself.
+    static func dependents() -> SQL {
+        """
+        WITH RECURSIVE part(classid, objid) AS (\
+        SELECT 'pg_extension'::regclass::oid, oid FROM pg_extension WHERE extname = 'spock' \
+        UNION SELECT d.classid, d.objid FROM pg_depend d JOIN part p ON d.refclassid = p.classid AND d.refobjid = p.objid \
+        WHERE d.deptype IN ('e', 'i', 'a', 'P', 'S')) \
+        SELECT DISTINCT pg_describe_object(coalesce(o.refclassid, d.classid), coalesce(o.refobjid, d.objid), coalesce(o.refobjsubid, d.objsubid)) AS dependent \
+        FROM pg_depend d JOIN part p ON d.refclassid = p.classid AND d.refobjid = p.objid \
+        LEFT JOIN pg_depend o ON o.classid = d.classid AND o.objid = d.objid AND o.deptype = 'i' \
+        WHERE d.deptype = 'n' AND NOT EXISTS (SELECT FROM part q WHERE q.classid = d.classid AND q.objid = d.objid) ORDER BY 1
+        """
+    }
+
+    static func drop() -> SQL { "DROP EXTENSION IF EXISTS spock" }
+    static func create(_ version: SpockVersion) -> SQL { "CREATE EXTENSION IF NOT EXISTS spock WITH VERSION \(literal: version.description)" }
+}
+
+extension SpockSession {
+    /// The version of the extension in this database, or `nil` where there is none; works where Spock is not loaded.
+    public func extensionVersion(deadline: Deadline) async throws -> SpockVersion? {
+        try await query(SpockExtension.version(), deadline).first?.get("extversion")
+    }
+
+    /// What would keep the extension from being dropped, as PostgreSQL describes it: `view public.sets`.
+    public func extensionDependents(deadline: Deadline) async throws -> [String] {
+        try await query(SpockExtension.dependents(), deadline).map { try $0.get("dependent") }
+    }
+
+    /// Drops the extension without CASCADE. Its schema stays, with the privileges and the objects users have given it. On a clone that runs without Spock this is what
+    /// takes the source's identity off it; the origins stay, see ``dropOrigins(_:deadline:)``. Where Spock is loaded, use a new
+    /// connection afterwards: a backend remembers its catalogs by OID.
+    /// - Throws: ``SpockError/extensionHasDependents(node:dependents:)``; nothing is changed then.
+    public func dropExtension(deadline: Deadline) async throws {
+        let dependents = try await extensionDependents(deadline: deadline)
+        guard dependents.isEmpty else { throw SpockError.extensionHasDependents(node: name, dependents: dependents) }
+        try await query(SpockExtension.drop(), deadline)
+    }
+
+    /// Creates the extension at the version the mesh has, even where a newer one is installed.
+    /// - Throws: ``SpockError/extensionVersion(node:found:wanted:)`` where it is there already at another one.
+    public func createExtension(_ version: SpockVersion, deadline: Deadline) async throws {
+        try await query(SpockExtension.create(version), deadline)
+        let found = try await extensionVersion(deadline: deadline)
+        guard found == version else { throw SpockError.extensionVersion(node: name, found: found, wanted: version) }
+    }
+}

@@ -1,0 +1,194 @@
+public import EventLoop
+public import PostgresClient
+
+/// Everything about one node that a decision of pggraft rests on, read from its catalogs at one look.
+public struct SpockNodeState: Sendable, Hashable {
+    /// The database it was read in.
+    public var database: String
+    /// Of the extension in the database; `nil` where there is none.
+    public var extensionVersion: SpockVersion?
+    /// Of the library that is loaded; `nil` where none is.
+    public var libraryVersion: SpockVersion?
+    public var isSuperuser: Bool
+    public var isInRecovery: Bool
+    /// `nil` where this database is no node.
+    public var local: SpockNode?
+    /// Every node this node knows, itself included.
+    public var nodes: [SpockNode]
+    public var subscriptions: [Subscription]
+    /// Empty where Spock is not loaded.
+    public var statuses: [SubscriptionName: SubscriptionStatus]
+    public var replicationSets: [ReplicationSet]
+    public var refusedTables: [RefusedTable]
+    /// `spock.*`, and what limits workers, slots and senders; only those the server has.
+    public var settings: [String: String]
+    /// Roles or databases that have a `spock.readonly` of their own, as `role app` or `database app`: they escape the server's.
+    public var readOnlyOverrides: [String]
+    public var exceptionCount: Int
+    public var origins: [ReplicationOrigin]
+    public var slots: [ReplicationSlot]
+    public var preparedTransactions: [PreparedTransaction]
+    /// See ``SpockSession/extensionDependents(deadline:)``.
+    public var extensionDependents: [String]
+    public var usage: Usage
+    /// The other databases of the instance that take connections.
+    public var otherDatabases: [OtherDatabase]
+
+    /// How much of the instance's limited things is taken, whoever takes it.
+    public struct Usage: Sendable, Hashable {
+        /// Rows of `pg_stat_replication`, and whoever else has a `walsender`.
+        public var walSenders: Int
+        /// Background workers other than those of parallel queries, which do without when there are none.
+        public var backgroundWorkers: Int
+
+        public init(walSenders: Int, backgroundWorkers: Int) {
+            self.walSenders = walSenders
+            self.backgroundWorkers = backgroundWorkers
+        }
+    }
+
+    /// Another database of the same instance.
+    public struct OtherDatabase: Sendable, Hashable {
+        public var name: String
+        public var spock: Spock
+
+        public enum Spock: Sendable, Hashable {
+            /// No extension there.
+            case absent
+            /// The nodes its catalog has; the mesh there is none of ours.
+            case nodes([NodeID: NodeName])
+            /// It was not looked into, or could not be.
+            case unknown(String)
+        }
+
+        public init(name: String, spock: Spock) {
+            self.name = name
+            self.spock = spock
+        }
+    }
+
+    public var isLoaded: Bool { libraryVersion != nil }
+    public var version: SpockVersion? { libraryVersion ?? extensionVersion }
+    /// The integer setting `name`, if the server has it.
+    public func limit(_ name: String) -> Int? { settings[name].flatMap { Int($0) } }
+
+    static func overview() -> SQL {
+        """
+        SELECT current_database() AS database, (SELECT extversion FROM pg_extension WHERE extname = 'spock') AS extension, \
+        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser, pg_is_in_recovery() AS in_recovery, \
+        EXISTS (SELECT FROM pg_settings WHERE name = 'spock.readonly') AS loaded, to_regclass('spock.node') IS NOT NULL AS has_catalog, \
+        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender') AS wal_senders, \
+        (SELECT count(*) FROM pg_stat_activity WHERE backend_type <> ALL (\(SpockNodeState.noWorkers)::text[])) AS workers
+        """
+    }
+
+    /// `backend_type` of what is no background worker, up to PostgreSQL 18, and of parallel workers.
+    private static let noWorkers = [
+        "archiver", "autovacuum launcher", "autovacuum worker", "background writer", "checkpointer", "client backend", "io worker",
+        "logger", "parallel worker", "slotsync worker", "standalone backend", "startup", "walreceiver", "walsender", "walsummarizer",
+        "walwriter",
+    ]
+
+    static func settingsRead() -> SQL {
+        """
+        SELECT name, setting FROM pg_settings WHERE name LIKE 'spock.%' OR name IN ('max_replication_slots', \
+        'max_active_replication_origins', 'max_wal_senders', 'max_worker_processes', 'max_logical_replication_workers', \
+        'max_prepared_transactions', 'shared_preload_libraries', 'wal_level', 'track_commit_timestamp', 'server_version_num')
+        """
+    }
+
+    static func overrides() -> SQL {
+        """
+        SELECT concat_ws(' ', 'role ' || r.rolname, 'database ' || d.datname) AS who FROM pg_db_role_setting s \
+        LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase \
+        WHERE EXISTS (SELECT FROM unnest(s.setconfig) c WHERE c LIKE 'spock.readonly=%') ORDER BY 1
+        """
+    }
+
+    static func exceptionCount() -> SQL { "SELECT count(*) AS rows FROM spock.exception_log" }
+
+    static func databases() -> SQL {
+        "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> current_database() ORDER BY datname"
+    }
+
+    static func hasCatalog() -> SQL { "SELECT to_regclass('spock.node') IS NOT NULL AS there" }
+    static func nodeIDs() -> SQL { "SELECT node_id, node_name FROM spock.node" }
+}
+
+extension SpockSession {
+    /// Reads the state of this node. Plain catalog reads only where Spock is not loaded, as on a promoted clone.
+    /// - Parameter connect: makes a connection to another database of the same instance, to see whether Spock is there too.
+    public func state(
+        connectingTo connect: ((_ database: String) async throws -> PostgresConnection)? = nil, deadline: Deadline
+    ) async throws -> SpockNodeState {
+        let overview = try await query(SpockNodeState.overview(), deadline).one()
+        let isLoaded: Bool = try overview.get("loaded"), hasCatalog: Bool = try overview.get("has_catalog")
+        let nodes = hasCatalog ? try await query(SpockNode.all(), deadline).map(SpockNode.init(row:)) : []
+        let localID: NodeID? = hasCatalog ? try await query(SpockNode.local(), deadline).first?.get("node_id") : nil
+        let canAsk = isLoaded && localID != nil
+        return SpockNodeState(
+            database: try overview.get("database"),
+            extensionVersion: try overview.optional("extension"),
+            libraryVersion: isLoaded && hasCatalog ? try await query("SELECT spock.spock_version() AS version", deadline).one().get("version") : nil,
+            isSuperuser: try overview.get("is_superuser"),
+            isInRecovery: try overview.get("in_recovery"),
+            local: nodes.first { $0.id == localID },
+            nodes: nodes,
+            subscriptions: hasCatalog ? try await subscriptions(deadline: deadline) : [],
+            statuses: canAsk ? try await subscriptionStatuses(deadline: deadline) : [:],
+            replicationSets: hasCatalog ? try await captureReplicationSets(deadline: deadline) : [],
+            refusedTables: hasCatalog ? try await refusedTables(deadline: deadline) : [],
+            settings: try await query(SpockNodeState.settingsRead(), deadline)
+                .reduce(into: [:]) { $0[try $1.get("name", as: String.self)] = try $1.get("setting", as: String.self) },
+            readOnlyOverrides: try await query(SpockNodeState.overrides(), deadline).map { try $0.get("who") },
+            exceptionCount: hasCatalog ? try await exceptionCount(deadline: deadline) : 0,
+            origins: try await origins(deadline: deadline),
+            slots: try await slots(deadline: deadline),
+            preparedTransactions: try await preparedTransactions(deadline: deadline),
+            extensionDependents: try await extensionDependents(deadline: deadline),
+            usage: SpockNodeState.Usage(walSenders: try overview.get("wal_senders"), backgroundWorkers: try overview.get("workers")),
+            otherDatabases: try await otherDatabases(connectingTo: connect, deadline: deadline))
+    }
+
+    /// Rows of `spock.exception_log`: each is a change that was discarded. It must not grow while pggraft works.
+    public func exceptionCount(deadline: Deadline) async throws -> Int {
+        try await query(SpockNodeState.exceptionCount(), deadline).one().get("rows")
+    }
+
+    private func otherDatabases(
+        connectingTo connect: ((_ database: String) async throws -> PostgresConnection)?, deadline: Deadline
+    ) async throws -> [SpockNodeState.OtherDatabase] {
+        var databases: [SpockNodeState.OtherDatabase] = []
+        for row in try await query(SpockNodeState.databases(), deadline) {
+            let database: String = try row.get("datname")
+            guard let connect else {
+                databases.append(.init(name: database, spock: .unknown("not looked into")))
+                continue
+            }
+            do {
+                let connection = try await connect(database)
+                let spock = try await SpockNodeState.OtherDatabase.Spock(in: connection, deadline: deadline)
+                await connection.close()
+                databases.append(.init(name: database, spock: spock))
+            } catch let error as PostgresError {
+                // Its pg_hba.conf may keep us out: then it is reported as unknown, and a check decides what that means.
+                databases.append(.init(name: database, spock: .unknown(error.description)))
+            }
+        }
+        return databases
+    }
+}
+
+extension SpockNodeState.OtherDatabase.Spock {
+    init(in connection: PostgresConnection, deadline: Deadline) async throws {
+        guard try await connection.query(SpockNodeState.hasCatalog(), deadline: deadline).one().get("there") else {
+            self = .absent
+            return
+        }
+        var nodes: [NodeID: NodeName] = [:]
+        for row in try await connection.query(SpockNodeState.nodeIDs(), deadline: deadline) {
+            nodes[try row.get("node_id")] = try row.get("node_name")
+        }
+        self = .nodes(nodes)
+    }
+}

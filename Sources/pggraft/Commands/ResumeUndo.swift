@@ -1,0 +1,80 @@
+import ArgumentParser
+import Foundation
+import Procedures
+import Run
+
+struct Resume: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Look again at an unfinished run, and do what is still needed.")
+
+    @Argument(help: "The run, as `pggraft runs` names it.")
+    var name: String
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        try await with(name, connection) { operation, journal in
+            try await operation.procedure.takeLock(holder: holder)
+            try journal.append(JournalEntry(.resumed))
+            try await operation.perform(journal)
+        }
+    }
+}
+
+struct Undo: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Take back exactly what a run created.")
+
+    @Argument(help: "The run, as `pggraft runs` names it.")
+    var name: String
+
+    @Flag(name: .customLong("purge-data"), help: "Also empty the data directory that the run restored into.")
+    var purgeData = false
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        try await with(name, connection, purgeData: purgeData) { operation, journal in
+            let terminal = operation.terminal
+            do {
+                try await operation.procedure.takeLock(holder: holder)
+            } catch let problem as Problem {
+                throw problem
+            } catch {
+                // The source may be what is gone; undo still takes back what it can reach.
+                terminal.print(terminal.styled("The lock on the source cannot be taken: \(error)", .warn))
+            }
+            let left = try await operation.runner(Memory(journal)).undo(journal)
+            terminal.print()
+            guard left.isEmpty else {
+                terminal.print(terminal.styled("Undone, but for what is named above.", .warn))
+                throw ExitCode(1)
+            }
+            terminal.print(terminal.styled("Undone.", .good))
+        }
+    }
+}
+
+/// Opens the journal and the playbook of a run, under the cluster's lock.
+private func with(
+    _ name: String, _ connection: ConnectionOptions, purgeData: Bool = false, _ body: (Operation, Journal) async throws -> Void
+) async throws {
+    let terminal = Terminal(), store = RunStore()
+    let summary: RunStore.Summary
+    let lock: RunLock
+    do {
+        summary = try store.existing(name)
+        lock = try RunLock(cluster: summary.header.cluster, in: store, holder: "run \(summary.header.run) by \(holder)")
+    } catch {
+        throw finish(terminal, error)
+    }
+    defer { withExtendedLifetime(lock) {} }
+    var options = PlaybookOptions()
+    options.playbook = summary.header.playbook
+    options.connection = connection
+    try await Operation.with(options, purgeData: purgeData) { operation in
+        do {
+            try await body(operation, try Journal.open(at: summary.journal))
+        } catch {
+            throw finish(terminal, error)
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import ArgumentParser
+import Foundation
+import Procedures
+import Run
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Do it: show the plan, ask, perform every step, end with the node table and the proof.")
+
+    @OptionGroup var options: PlaybookOptions
+
+    @Flag(name: .shortAndLong, help: "Answer the question before the first change with yes.")
+    var yes = false
+
+    func run() async throws {
+        try await Operation.with(options) { operation in
+            let terminal = operation.terminal, store = RunStore()
+            do {
+                let lock = try RunLock(cluster: operation.cluster, in: store, holder: holder)
+                defer { withExtendedLifetime(lock) {} }
+                if let unfinished = try store.unfinished(cluster: operation.cluster) {
+                    throw Problem(
+                        "run \(unfinished.header.run) of cluster \(operation.cluster) is not finished: \(unfinished.outcome ?? "cut off") in step \(unfinished.lastStep ?? "one")",
+                        hint: "`pggraft resume \(unfinished.header.run)` goes on with it, `pggraft undo \(unfinished.header.run)` takes it back.")
+                }
+                guard try await operation.showPlan() else { throw ExitCode(1) }
+                try await operation.procedure.takeLock(holder: holder)
+                if !yes {
+                    switch terminal.confirm("\nGo on? [yes/no]") {
+                    case true?: break
+                    case false?:
+                        terminal.print("Nothing was changed.")
+                        return
+                    case nil:
+                        throw Problem("nobody is there to say yes", hint: "run it in a terminal, or with --yes. Nothing was changed.")
+                    }
+                }
+                let (header, journal) = try store.begin(cluster: operation.cluster, procedure: AddSpockNode.name, playbook: operation.playbookPath)
+                terminal.print("\nrun \(header.run), journal \(journal.path)\n")
+                try await operation.perform(journal)
+            } catch {
+                throw finish(terminal, error)
+            }
+        }
+    }
+}
+
+/// Who this is, for the locks: `ann@desk, pid 4711`.
+var holder: String {
+    "\(NSUserName())@\(ProcessInfo.processInfo.hostName), pid \(ProcessInfo.processInfo.processIdentifier)"
+}
+
+extension Operation {
+    /// Performs what the journal's run still needs, so that Ctrl-C ends it safely.
+    func perform(_ journal: Journal) async throws {
+        let memory = Memory(journal)
+        let header = try memory.header
+        do {
+            try await Interruption.cancelling { try await runner(memory).perform(journal) }
+        } catch let failure as RunFailure {
+            terminal.print()
+            terminal.print(terminal.styled(failure.interrupted ? "Interrupted." : "It failed.", .bad)
+                + (failure.notOpened.isEmpty ? " Every node that was closed is open again." : ""))
+            for problem in failure.notOpened { terminal.print(terminal.styled("NOT OPEN: \(problem)", .bad)) }
+            if let run = header?.run {
+                terminal.print("  pggraft resume \(run)   goes on from here")
+                terminal.print("  pggraft undo \(run)     takes it back")
+            }
+            throw ExitCode(failure.interrupted ? 130 : 1)
+        }
+        terminal.print()
+        terminal.print(terminal.styled("Done. Nothing was lost.", .good))
+    }
+}

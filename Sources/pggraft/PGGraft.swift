@@ -1,0 +1,34 @@
+import ArgumentParser
+import PostgresClient
+
+@main
+struct PGGraft: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pggraft",
+        abstract: "Graft a new PostgreSQL node onto a running cluster from a physical copy, and prove that nothing was lost.",
+        version: "0.1.0",
+        subcommands: [Check.self, Plan.self, RunCommand.self, Runs.self, Show.self, Resume.self, Undo.self])
+
+    static func main() async {
+        // Before anything else: what the operator's shell says about PostgreSQL is not what the playbook means.
+        LibpqEnvironment.clear()
+        await main(nil)
+    }
+}
+
+/// What every command that reads a playbook takes.
+struct PlaybookOptions: ParsableArguments {
+    @Argument(help: "The playbook: a YAML file that names the nodes and the procedure.", completion: .file(extensions: ["yaml", "yml"]))
+    var playbook: String
+
+    @OptionGroup var connection: ConnectionOptions
+}
+
+/// How hosts are reached.
+struct ConnectionOptions: ParsableArguments {
+    @Option(name: .customLong("ssh-config"), help: "An ssh_config to use instead of ~/.ssh/config.", completion: .file())
+    var sshConfig: String?
+
+    @Flag(name: .shortAndLong, help: "Say more: every command and statement.")
+    var verbose = false
+}

@@ -1,0 +1,75 @@
+import EventLoop
+import Foundation
+import Run
+
+/// A run as the operator sees it: a line a step, with the source document's numbers.
+struct RunView: Sendable {
+    let terminal: Terminal
+
+    func show(_ event: RunEvent) {
+        switch event {
+        case .inspecting(let id, let title): terminal.progress(line("…", id, title, .dim))
+        case .skipped(let id, let title, let seen): terminal.print(line("=", id, title, .dim) + detail(seen))
+        case .began(let id, let title): terminal.progress(line("▸", id, title, .bold))
+        case .progress(let id, let text, let fraction):
+            terminal.progress(line("▸", id, text + (fraction.map { "  " + bar($0) } ?? ""), .bold))
+        case .note(_, let text): terminal.print(indent(text))
+        case .done(let id, let title, let result, let took):
+            terminal.print(line("✓", id, title, .good) + terminal.styled("  \(took.inSeconds)", .dim) + detail(result))
+        case .failed(let id, let title, let error):
+            terminal.print(line("✗", id, title, .bad) + "\n" + indent(error))
+        case .released(let bracket, let problems):
+            if problems.isEmpty {
+                terminal.print(indent(terminal.styled("\(bracket): opened again on the way out", .warn)))
+            } else {
+                terminal.print(indent(terminal.styled("\(bracket): NOT opened again everywhere:", .bad)))
+                problems.forEach { terminal.print(indent($0.description)) }
+            }
+        case .undone(let id, let title, let lines):
+            terminal.print(line("↶", id, title, .good) + detail(lines.isEmpty ? "nothing was left of it" : lines.joined(separator: "\n")))
+        case .left(let id, let title, let problems):
+            terminal.print(line("!", id, title, .warn))
+            problems.forEach { terminal.print(indent($0.description)) }
+        }
+    }
+
+    /// Every step with what it would change, file changes as unified diffs.
+    func show(_ plan: [Runner.Planned]) {
+        for step in plan {
+            switch step.inspection {
+            case .done(let seen): terminal.print(line("=", step.id, step.title, .dim) + detail(seen))
+            case .needed(let changes):
+                terminal.print(line("+", step.id, step.title, .bold))
+                for change in changes {
+                    terminal.print(indent(change.text))
+                    if let diff = change.diff { terminal.print(indent(coloured(diff))) }
+                }
+            case .blocked(let problems):
+                terminal.print(line("✗", step.id, step.title, .bad))
+                problems.forEach { terminal.print(indent($0.description)) }
+            }
+        }
+    }
+
+    private func line(_ mark: String, _ id: StepID, _ title: String, _ style: Terminal.Style) -> String {
+        let number = String(repeating: " ", count: max(0, 3 - id.number.count)) + id.number
+        return terminal.styled("\(mark) \(number)  \(title)", style)
+    }
+
+    private func detail(_ text: String) -> String { text.isEmpty ? "" : "\n" + indent(terminal.styled(text, .dim)) }
+
+    private func indent(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { "       \($0)" }.joined(separator: "\n")
+    }
+
+    private func coloured(_ diff: String) -> String {
+        diff.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            terminal.styled(String(line), line.hasPrefix("+") ? .good : line.hasPrefix("-") ? .bad : .dim)
+        }.joined(separator: "\n")
+    }
+
+    private func bar(_ fraction: Double) -> String {
+        let full = Int((max(0, min(1, fraction)) * 20).rounded(.down))
+        return "[" + String(repeating: "#", count: full) + String(repeating: ".", count: 20 - full) + "]"
+    }
+}

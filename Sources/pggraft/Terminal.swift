@@ -1,0 +1,72 @@
+import Foundation
+import Glibc
+import Run
+import Synchronization
+
+/// The operator's terminal: lines, colours where there are any, one line that is rewritten for progress.
+final class Terminal: Sendable {
+    enum Style: String { case plain = "", bold = "1", good = "32", bad = "31", warn = "33", dim = "2" }
+
+    private let isTerminal = isatty(STDOUT_FILENO) == 1
+    private let colours: Bool
+    private struct State { var progress = "", lastPlain = ContinuousClock.Instant.now - .seconds(60) }
+    private let state = Mutex(State())
+
+    init(environment: [String: String] = ProcessInfo.processInfo.environment) {
+        colours = isTerminal && environment["NO_COLOR"] == nil && environment["TERM"] != "dumb"
+    }
+
+    func styled(_ text: String, _ style: Style) -> String {
+        colours && style != .plain ? "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m" : text
+    }
+
+    /// Prints `text` as lines of their own.
+    func print(_ text: String = "") {
+        state.withLock { state in
+            write(clearing(&state) + text + "\n")
+        }
+    }
+
+    /// Shows `text` until the next line: rewritten in place on a terminal, at most every five seconds in a log.
+    func progress(_ text: String) {
+        state.withLock { state in
+            if isTerminal {
+                write(clearing(&state) + text)
+                state.progress = text
+            } else if state.lastPlain.duration(to: .now) > .seconds(5) {
+                state.lastPlain = .now
+                write(text + "\n")
+            }
+        }
+    }
+
+    /// Asks a question that takes "yes"; `nil` when nobody is there to answer.
+    func confirm(_ question: String) -> Bool? {
+        guard isatty(STDIN_FILENO) == 1, isTerminal else { return nil }
+        write("\(question) ")
+        return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
+    }
+
+    /// Asks for a secret without showing it; `nil` when nobody is there to answer.
+    func secret(_ question: String) -> String? {
+        guard isatty(STDIN_FILENO) == 1 else { return nil }
+        var before = termios()
+        guard tcgetattr(STDIN_FILENO, &before) == 0 else { return nil }
+        var silent = before
+        silent.c_lflag &= ~tcflag_t(ECHO)
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
+        defer {
+            tcsetattr(STDIN_FILENO, TCSAFLUSH, &before)
+            write("\n")
+        }
+        write("\(question): ")
+        return readLine()
+    }
+
+    private func clearing(_ state: inout State) -> String {
+        defer { state.progress = "" }
+        return state.progress.isEmpty ? "" : "\r\u{1B}[K"
+    }
+
+    private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+}

@@ -1,0 +1,79 @@
+import Bed
+import Glibc
+import Run
+import Testing
+
+/// What the commands themselves refuse, and how they say so.
+@Suite("The commands", .serialized)
+struct CommandTests {
+    /// How many TCP connections were begun on the operator's side.
+    private func connectionsBegun() throws -> Int {
+        let lines = try readFile("/proc/self/net/snmp").split(separator: "\n").filter { $0.hasPrefix("Tcp:") }.map { $0.split(separator: " ") }
+        let column = try #require(lines[0].firstIndex(of: "ActiveOpens"))
+        return try #require(Int(lines[1][column]))
+    }
+
+    @Test func `a mistake in the playbook is shown with its place, and nobody is called`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            let someone = try Operator(of: bed, playbook: ["    n2:\n      address: 10.77.0.12\n": "    n2:\n      address: 10.77.0.12\n      port: 70000\n"])
+            let line = try readFile(someone.playbook).split(separator: "\n", omittingEmptySubsequences: false).firstIndex { $0.contains("70000") }
+            let place = "\(someone.playbook):\(try #require(line) + 1):13: error: "
+            let begun = try connectionsBegun()
+            for arguments in [["check"], ["plan"], ["run", "--yes"]] {
+                let output = try await arguments.count == 1 ? someone.pggraft(arguments[0], someone.playbook) : someone.pggraft("run", "--yes", someone.playbook)
+                #expect(output.status == 2)
+                #expect(output.standardError.hasPrefix(place), "\(output.standardError)")
+                #expect(output.standardError.contains("70000"))
+                #expect(output.standardOutput.isEmpty)
+            }
+            #expect(try connectionsBegun() == begun)
+            #expect(try someone.journals() == [])
+
+            // The same counter sees a sound playbook's connections.
+            _ = try await Operator(of: bed).pggraft("check", Operator(of: bed).playbook)
+            #expect(try connectionsBegun() > begun)
+        }
+    }
+
+    @Test func `a run asks first, one at a time works on a cluster, and an unfinished one comes before the next`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            let someone = try Operator(of: bed), before = try await Fingerprint(bed)
+            let unasked = try await someone.pggraft("run", someone.playbook)
+            #expect(unasked.status == 1)
+            #expect(unasked.standardOutput.contains("nobody is there to say yes\n  HINT: run it in a terminal, or with --yes. Nothing was changed."), "\(unasked.standardOutput)")
+            #expect(try someone.journals() == [])
+            let changes = try await before.changes()
+            #expect(changes.isEmpty)
+
+            let first = try someone.start("run", "--yes", someone.playbook)
+            try await someone.reaches("stanza")
+            let second = try await someone.pggraft("run", "--yes", someone.playbook)
+            #expect(second.status == 1)
+            #expect(second.standardOutput.contains("another pggraft works on cluster app: "), "\(second.standardOutput)")
+            #expect(second.standardOutput.contains("pid \(first.pid)"), "\(second.standardOutput)")
+            #expect(second.standardOutput.contains("HINT: Wait until it has ended"))
+
+            first.signal(SIGINT)
+            let interrupted = try await first.wait(within: .seconds(120))
+            #expect(interrupted.status == 130, "\(interrupted.standardOutput)")
+            let run = try #require(try someone.entries().first?.value?.decoded(as: RunHeader.self).run)
+            #expect(interrupted.standardOutput.contains("pggraft resume \(run)"))
+            #expect(interrupted.standardOutput.contains("pggraft undo \(run)"))
+
+            let third = try await someone.pggraft("run", "--yes", someone.playbook)
+            #expect(third.status == 1)
+            #expect(third.standardOutput.contains("run \(run) of cluster app is not finished: interrupted in step "), "\(third.standardOutput)")
+            #expect(third.standardOutput.contains("HINT: `pggraft resume \(run)` goes on with it, `pggraft undo \(run)` takes it back."))
+            #expect(try someone.journals().count == 1)
+
+            let undone = try await someone.pggraft("undo", run)
+            #expect(undone.status == 0, "\(undone.standardOutput)\(undone.standardError)")
+            let free = try await someone.pggraft("run", someone.playbook)
+            #expect(free.standardOutput.contains("nobody is there to say yes"), "\(free.standardOutput)")
+            for output in [unasked, second, interrupted, third, undone, free] { #expect(!(output.standardOutput + output.standardError).contains("secret-of-")) }
+            #expect(try !someone.journalText().contains("secret-of-"))
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import Bed
+import Testing
+
+/// Something that breaks around a run, and how it is mended.
+enum Fault: String, Sendable, CaseIterable, CustomTestStringConvertible {
+    case newNodeCut, peerCut, newNodeOff, sourceOff, peerFrozen, newNodeFrozen, newNodeFull, peerStopped, sessionsKilled
+
+    var testDescription: String {
+        switch self {
+        case .newNodeCut: "n4 is cut off"
+        case .peerCut: "the peer n2 is cut off"
+        case .newNodeOff: "n4 loses power"
+        case .sourceOff: "the source n1 loses power"
+        case .peerFrozen: "the peer n3 freezes"
+        case .newNodeFrozen: "n4 freezes"
+        case .newNodeFull: "the disk of n4 is full"
+        case .peerStopped: "PostgreSQL on the peer n2 stops"
+        case .sessionsKilled: "every SSH session ends"
+        }
+    }
+
+    /// The host that is not well; none where all of them are.
+    var host: String? {
+        switch self {
+        case .newNodeCut, .newNodeOff, .newNodeFrozen, .newNodeFull: "n4"
+        case .peerCut, .peerStopped: "n2"
+        case .peerFrozen: "n3"
+        case .sourceOff: "n1"
+        case .sessionsKilled: nil
+        }
+    }
+
+    func strike(_ bed: Bed) async throws {
+        switch self {
+        case .newNodeCut, .peerCut: try await bed.host(host ?? "").cut()
+        case .newNodeOff, .sourceOff: try await bed.host(host ?? "").powerOff()
+        case .peerFrozen, .newNodeFrozen: try await bed.host(host ?? "").freeze()
+        case .newNodeFull: try await bed.host("n4").fillDisk()
+        case .peerStopped: try await bed.host("n2").stopPostgres(mode: "immediate")
+        case .sessionsKilled:
+            for name in Bed.meshNodes + ["n4", "repo"] {
+                // Only the sessions: the listener is the oldest process called so. pkill says 1 where there are none.
+                _ = try await bed.host(name).execute("pkill -KILL -f '^sshd: dba' ; :")
+            }
+        }
+    }
+
+    /// Mends it. The server of a node that had lost power is started, as an init system would.
+    func mend(_ bed: Bed) async throws {
+        switch self {
+        case .newNodeCut, .peerCut: try await bed.host(host ?? "").heal()
+        case .newNodeOff:
+            try await bed.host("n4").powerOn()
+        case .sourceOff:
+            try await bed.host("n1").powerOn()
+            try await bed.host("n1").run("install -d -o postgres -g postgres -m 2775 /run/postgresql")
+            try await bed.host("n1").startPostgres()
+        case .peerFrozen, .newNodeFrozen: try await bed.host(host ?? "").thaw()
+        case .newNodeFull: try await bed.host("n4").freeDisk()
+        case .peerStopped: try await bed.host("n2").startPostgres()
+        case .sessionsKilled: break
+        }
+    }
+}
+
+/// When it strikes: at copy time, inside of the window, during the join.
+struct FaultCase: Sendable, CustomTestStringConvertible {
+    var fault: Fault
+    var step: String
+
+    var testDescription: String { "\(fault.testDescription) in \(step)" }
+
+    static func all() -> [FaultCase] { Fault.allCases.flatMap { fault in ["restore", "drain", "subscriptions"].map { FaultCase(fault: fault, step: $0) } } }
+}

@@ -1,0 +1,117 @@
+import Bed
+import Foundation
+import Playbook
+import Procedures
+import Run
+import Testing
+
+/// Where pggraft is killed: by what its journal says, which is on disk before the step goes on.
+struct KillPoint: Sendable, CustomTestStringConvertible {
+    enum Moment: Sendable {
+        /// As soon as the step says what it is about to do.
+        case begun
+        /// This part of the step's usual time later.
+        case inside(Double)
+        /// Before the next step.
+        case done
+    }
+
+    var step: String
+    var moment: Moment
+
+    var testDescription: String {
+        switch moment {
+        case .begun: "\(step), begun"
+        case .inside(let part): "\(step), after \(Int(part * 100)) %"
+        case .done: "\(step), done"
+        }
+    }
+
+    /// Every step of the procedure, in its order: what is added to it is killed in, too.
+    static func steps() throws -> [String] {
+        guard case .addSpockNode(let add) = try Playbook.load(path: Operator.shippedPlaybook).procedure else { return [] }
+        let access = ClusterAccess(nodes: [], database: "", user: "") { _, name, _ in throw Problem("\(name) is not to be reached here") }
+        return AddSpockNode(add, access: access).steps.map(\.id.name)
+    }
+
+    /// Every boundary, and three moments inside of every step.
+    static func all() throws -> [KillPoint] {
+        var random = SystemRandomNumberGenerator()
+        return try steps().flatMap { step in
+            [KillPoint(step: step, moment: .begun)]
+                + (0..<3).map { KillPoint(step: step, moment: .inside((Double($0) + Double.random(in: 0..<1, using: &random)) / 3)) }
+                + [KillPoint(step: step, moment: .done)]
+        }
+    }
+}
+
+/// How long the steps take here: a kill inside of a step needs to know.
+actor Durations {
+    static let shared = Durations()
+    private var known: [String: Duration] = [:]
+
+    subscript(step: String) -> Duration { known[step] ?? .milliseconds(300) }
+
+    /// Learns from a run that nobody disturbed.
+    func learn(from entries: [JournalEntry]) {
+        var begun: [String: Date] = [:]
+        for entry in entries {
+            guard let step = entry.step else { continue }
+            if entry.event == .intent { begun[step] = entry.at }
+            if entry.event == .done, let start = begun[step] { known[step] = .seconds(entry.at.timeIntervalSince(start)) }
+        }
+    }
+}
+
+/// A run of pggraft in a bed, watched through its journal.
+struct WatchedRun: Sendable {
+    let someone: Operator
+
+    var entries: [JournalEntry] {
+        get throws { try someone.journals().last.map { try Journal.read(at: $0) } ?? [] }
+    }
+
+    var name: String {
+        get throws {
+            guard let path = try someone.journals().last else { throw BedError.unexpected("pggraft has not begun a run") }
+            return URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
+        }
+    }
+
+    /// Waits for `point` among the entries after the first `seen`.
+    /// - Returns: false when the program ended before.
+    func wait(for point: KillPoint, after seen: Int, of program: RunningProgram) async throws -> Bool {
+        var isThere = false
+        try await eventually("\(point.testDescription) in the journal", within: .seconds(240), every: .milliseconds(2)) {
+            let new = try entries.dropFirst(seen)
+            isThere = new.contains { entry in
+                guard entry.step == point.step else { return false }
+                if case .done = point.moment { return entry.event == .done || entry.event == .seen }
+                return entry.event == .intent || entry.event == .seen
+            }
+            return isThere || new.contains { $0.event == .ended }
+        }
+        if isThere, case .inside(let part) = point.moment { try await Task.sleep(for: await Durations.shared[point.step] * part) }
+        return isThere
+    }
+
+    /// Starts pggraft and kills it at `point`, with SIGKILL.
+    func killed(at point: KillPoint, _ arguments: [String]) async throws {
+        let seen = try entries.count
+        let program = try someone.start(arguments)
+        if try await !wait(for: point, after: seen, of: program) {
+            let output = try await program.wait(within: .seconds(60))
+            throw BedError.unexpected("pggraft ended before \(point.testDescription):\n\(output.standardOutput)\(output.standardError)")
+        }
+        program.signal(SIGKILL)
+        _ = try await program.wait(within: .seconds(20))
+    }
+
+    /// Runs pggraft to its end and expects it to succeed.
+    @discardableResult
+    func succeeds(_ arguments: [String], sourceLocation: SourceLocation = #_sourceLocation) async throws -> CommandOutput {
+        let output = try await someone.start(arguments).wait(within: .seconds(400))
+        #expect(output.status == 0, "pggraft \(arguments.joined(separator: " "))\n\(output.standardOutput)\(output.standardError)", sourceLocation: sourceLocation)
+        return output
+    }
+}

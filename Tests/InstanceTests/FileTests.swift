@@ -1,0 +1,73 @@
+import Instance
+import PostgresConfig
+import RemoteHost
+import Testing
+
+@Suite("Files on a host") struct FileTests {
+    @Test("an edit is done and taken back, and both may be repeated")
+    func applyAndRevert() async throws {
+        let area = try await ScratchArea()
+        defer { area.end() }
+        let path = area.directory / "pg_hba.conf"
+        try await area.host.write(Array("old\n".utf8), to: path, as: "postgres", mode: 0o640, deadline: soon)
+        let edit = ConfigurationEdit(path: path, before: Array("old\n".utf8), after: Array("new\n".utf8))
+        for _ in 1...2 {
+            try await edit.apply(on: area.host, as: "postgres", deadline: soon)
+            #expect(text(try await area.host.read(path, deadline: soon)) == "new\n")
+        }
+        let status = try #require(try await area.host.stat(path, deadline: soon))
+        #expect(status.mode == 0o640)
+        #expect(status.owner == "postgres")
+        for _ in 1...2 {
+            try await edit.revert(on: area.host, as: "postgres", deadline: soon)
+            #expect(text(try await area.host.read(path, deadline: soon)) == "old\n")
+        }
+    }
+
+    @Test("a file that was not there comes and goes")
+    func signal() async throws {
+        let area = try await ScratchArea()
+        defer { area.end() }
+        let edit = ConfigurationEdit(path: area.directory / "standby.signal", before: nil, after: [])
+        try await edit.apply(on: area.host, as: "postgres", deadline: soon)
+        #expect(try await area.host.stat(edit.path, deadline: soon)?.mode == 0o600)
+        try await edit.revert(on: area.host, as: "postgres", deadline: soon)
+        #expect(try await area.host.stat(edit.path, deadline: soon) == nil)
+    }
+
+    @Test("a file that someone else changed is left alone")
+    func changed() async throws {
+        let area = try await ScratchArea()
+        defer { area.end() }
+        let path = area.directory / "pg_hba.conf"
+        let edit = ConfigurationEdit(path: path, before: Array("old\n".utf8), after: Array("new\n".utf8))
+        try await area.host.write(Array("theirs\n".utf8), to: path, as: "postgres", deadline: soon)
+        let apply = await #expect(throws: InstanceError.self) { try await edit.apply(on: area.host, as: "postgres", deadline: soon) }
+        #expect(apply?.description.hasPrefix("here: \(path) was changed by someone else after it was read, nothing was written") == true)
+        let revert = await #expect(throws: InstanceError.self) { try await edit.revert(on: area.host, as: "postgres", deadline: soon) }
+        #expect(revert?.description.hasPrefix("here: \(path) was changed since by someone else, it was left alone") == true)
+        #expect(text(try await area.host.read(path, deadline: soon)) == "theirs\n")
+    }
+
+    @Test("a data directory is made, and one that is in use is refused")
+    func prepare() async throws {
+        let area = try await ScratchArea()
+        defer { area.end() }
+        let data = area.directory / "new/data"
+        let instance = try await area.find(
+            InstanceAddress(node: "n4", port: try ScratchArea.freePort(), dataDirectory: data, version: .postgres(15)))
+        #expect(try await instance.status(deadline: soon) == .notACluster(.absent))
+        await #expect(throws: InstanceError.self) { try await instance.start(deadline: soon) }
+        for _ in 1...2 {
+            try await instance.prepareEmptyDataDirectory(deadline: soon)
+            let status = try #require(try await area.host.stat(data, deadline: soon))
+            #expect(status.mode == 0o700)
+            #expect(status.owner == "postgres")
+        }
+        #expect(try await instance.dataDirectoryState(deadline: soon) == .empty)
+        try await area.host.write([1], to: data / "precious", as: "postgres", deadline: soon)
+        let error = await #expect(throws: InstanceError.self) { try await instance.prepareEmptyDataDirectory(deadline: soon) }
+        #expect(error?.description.hasPrefix("here: \(data) is not empty: precious") == true)
+        #expect(try await instance.status(deadline: soon) == .notACluster(.foreign(entries: ["precious"])))
+    }
+}

@@ -1,0 +1,356 @@
+import EventLoop
+import FoundationEssentials
+import Glibc
+import PostgresClient
+import RemoteHost
+import Synchronization
+import Testing
+
+@testable import PgBackRest
+
+/// Real pgBackRest and PostgreSQL 15 on this machine, in a directory of their own under /tmp.
+///
+/// Servers run as `postgres`, as on a real host; that takes root.
+private struct Rig: Sendable {
+    static let bin = "/usr/lib/postgresql/15/bin"
+    static var isPossible: Bool { getuid() == 0 && access("\(bin)/postgres", X_OK) == 0 && access("/usr/bin/pgbackrest", X_OK) == 0 }
+
+    let host = LocalHost(name: "n1")
+    let root: HostPath
+    let port: UInt16
+
+    static func withRig(port: UInt16, _ body: (Rig) async throws -> Void) async throws {
+        let host = LocalHost(name: "n1")
+        let made = try await host.require(Command("mktemp", "-d", "/tmp/pggraft-backrest.XXXXXX").as("postgres"), deadline: .after(.seconds(30)))
+        let rig = Rig(root: try path(made.text), port: port)
+        do {
+            try await body(rig)
+        } catch {
+            try await rig.tearDown()
+            throw error
+        }
+        try await rig.tearDown()
+    }
+
+    var deadline: Deadline { .after(.seconds(180)) }
+    var source: HostPath { root / "n1" }
+    var target: HostPath { root / "n4" }
+    var targetPort: UInt16 { port + 1 }
+
+    func layout(_ name: String = "n1", source directory: HostPath? = nil, sourcePort: UInt16? = nil) throws -> BackRestLayout {
+        let ssh = SSHEndpoint(address: "127.0.0.1", user: "postgres")
+        return BackRestLayout(
+            stanza: try stanza(name), repository: .sharedDirectory(root / "repo"),
+            source: BackRestInstance(
+                ssh: ssh, dataDirectory: directory ?? source, port: sourcePort ?? port, socketDirectory: root,
+                configuration: root / "\((directory ?? source).name).conf"),
+            target: BackRestInstance(
+                ssh: ssh, dataDirectory: target, port: targetPort, socketDirectory: root, configuration: root / "n4.conf"))
+    }
+
+    @discardableResult
+    func run(_ words: String...) async throws -> String {
+        try await host.require(Command(words: words, user: "postgres"), deadline: deadline).text
+    }
+
+    /// What a host that already uses pgBackRest has in its file.
+    private var existingConfiguration: String {
+        "# ours\n[global]\nlog-path=\(root)/log\nlock-path=\(root)/lock\nlog-level-file=off\nrepo1-path=/nonexistent\n"
+    }
+
+    func configure(_ layout: BackRestLayout) async throws {
+        for role in layout.roles {
+            let file = try #require(layout.backRest(for: role).configuration)
+            try await host.write(Array(existingConfiguration.utf8), to: file, as: "postgres", mode: 0o640, deadline: deadline)
+            let existing = try await BackRestConfiguration.load(file, on: host, as: "postgres", deadline: deadline)
+            let (configuration, added) = try existing.adding(layout.options(for: role), to: layout.stanza)
+            #expect(added == layout.options(for: role))
+            try await configuration.save(on: host, as: "postgres", deadline: deadline)
+        }
+    }
+
+    func initialise(_ directory: HostPath, port: UInt16, archiveCommand: String) async throws {
+        try await run("\(Rig.bin)/initdb", "-D", directory.path, "-A", "trust", "-N")
+        try await append(
+            "port = \(port)\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '\(root)'\nfsync = off\n"
+                + "archive_mode = on\narchive_command = '\(archiveCommand)'\n",
+            to: directory / "postgresql.conf")
+        try await start(directory)
+    }
+
+    func append(_ text: String, to file: HostPath) async throws {
+        let content = try #require(try await host.read(file, as: "postgres", deadline: deadline))
+        try await host.write(content + Array(text.utf8), to: file, as: "postgres", deadline: deadline)
+    }
+
+    func start(_ directory: HostPath) async throws {
+        try await run("\(Rig.bin)/pg_ctl", "-D", directory.path, "-l", directory.path + ".log", "-w", "-t", "120", "start")
+    }
+
+    func stop(_ directory: HostPath) async throws {
+        try await run("\(Rig.bin)/pg_ctl", "-D", directory.path, "-m", "immediate", "-w", "stop")
+    }
+
+    func sql(_ statement: String, port: UInt16? = nil) async throws -> String {
+        try await run("\(Rig.bin)/psql", "-X", "-At", "-h", root.path, "-p", "\(port ?? self.port)", "-d", "postgres", "-c", statement)
+    }
+
+    /// Kills the main process of `command` in mid-copy, and returns what it leaves: a worker that would go on writing.
+    ///
+    /// The worker is stopped, so that the copy is under way for as long as the test needs.
+    func killMain(of command: String, _ backRest: BackRest, when ready: () async throws -> Bool) async throws -> [BackRestProcess] {
+        let worker = try await wait(for: "the \(command) to be under way", until: deadline, every: .milliseconds(1)) { () -> Look<BackRestProcess> in
+            let worker = try await backRest.runningProcesses(on: host, deadline: deadline).first { $0.command == "\(command):local" }
+            return worker.map { .found($0) } ?? .notYet("no worker")
+        }
+        kill(worker.pid, SIGSTOP)
+        try await wait(for: "the \(command) to have begun", until: deadline) { try await ready() ? .found(()) : .notYet("not yet") }
+        kill(worker.main, SIGKILL)
+        let left = try await wait(for: "the main process to be gone", until: deadline) { () -> Look<[BackRestProcess]> in
+            let left = try await backRest.runningProcesses(on: host, deadline: deadline)
+            return left.contains { $0.pid == worker.main } ? .notYet("still there") : .found(left)
+        }
+        #expect(left == [worker])
+        return left
+    }
+
+    func tearDown() async throws {
+        for name in try await host.listDirectory(root, as: "postgres", deadline: deadline) ?? [] {
+            if try await host.stat(root / name / "postmaster.pid", as: "postgres", deadline: deadline) != nil { try await stop(root / name) }
+        }
+        try await host.remove(root, recursively: true, deadline: deadline)
+    }
+}
+
+private final class Recorder<Value: Sendable>: Sendable {
+    private let values = Mutex<[Value]>([])
+    var all: [Value] { values.withLock { $0 } }
+    func append(_ value: Value) { values.withLock { $0.append(value) } }
+}
+
+@Suite(.serialized, .enabled(if: Rig.isPossible, "needs root, PostgreSQL 15 and pgBackRest"))
+struct RealBackRestTests {
+    @Test(.timeLimit(.minutes(10)))
+    func `a backup is taken, restored, continued and started as a standby`() async throws {
+        try await Rig.withRig(port: 54931) { rig in
+            let layout = try rig.layout(), host = rig.host
+            let backRest = layout.backRest(for: .source), copier = layout.backRest(for: .target)
+            let hosts = BackRestHosts(source: host, target: host)
+            try await rig.initialise(rig.source, port: rig.port, archiveCommand: "/bin/true")
+            try await rig.configure(layout)
+            let system = try #require(UInt64(try await rig.sql("SELECT system_identifier FROM pg_control_system()")))
+
+            // Before anything: everything is fine, and the stanza is not there.
+            #expect(try await layout.findVersions(on: hosts, deadline: rig.deadline).isEmpty)
+            #expect(try await layout.findRepository(on: hosts, databaseSize: 1 << 20, deadline: rig.deadline).isEmpty)
+            #expect(try await layout.findSharedDirectory(on: hosts, nonce: "x1", deadline: rig.deadline).map(\.description.isEmpty) == [false])
+            try await rig.run("mkdir", (rig.root / "repo").path)
+            #expect(try await layout.findSharedDirectory(on: hosts, nonce: "x1", deadline: rig.deadline).isEmpty)
+            #expect(try await host.listDirectory(rig.root / "repo", deadline: rig.deadline) == [])
+            #expect(try await layout.findStanza(on: hosts, systemIdentifier: system, deadline: rig.deadline).isEmpty)
+            #expect(try await backRest.info(on: host, deadline: rig.deadline).status.code == .missingStanzaPath)
+
+            // The stanza, and archiving into it.
+            try await backRest.createStanza(on: host, deadline: rig.deadline)
+            try await backRest.createStanza(on: host, deadline: rig.deadline)
+            let foreign = try await #require(throws: BackRestError.self) { try await backRest.check(on: host, deadline: rig.deadline) }
+            #expect(foreign.reason == .archiveCommandForeign)
+            try await rig.append("archive_command = '\(backRest.archiveCommand)'\n", to: rig.source / "postgresql.conf")
+            try await rig.run("\(Rig.bin)/pg_ctl", "-D", rig.source.path, "reload")
+            _ = try await wait(for: "the new archive_command", until: rig.deadline) {
+                let command = try await rig.sql("SHOW archive_command")
+                return ArchiveState(mode: "on", command: command, stanza: layout.stanza) == .ready ? .found(()) : .notYet(command)
+            }
+            try await backRest.check(on: host, deadline: rig.deadline)
+            #expect(try await layout.findStanza(on: hosts, systemIdentifier: system, deadline: rig.deadline).isEmpty)
+            #expect(try await layout.findStanza(on: hosts, systemIdentifier: 1, deadline: rig.deadline)
+                == [.stanzaOfAnotherSystem(host: "n1", layout.stanza, found: system, expected: 1)])
+
+            // A full backup of some 200 MB, with progress.
+            _ = try await rig.sql("CREATE TABLE t AS SELECT g, repeat(md5(g::text), 6) AS x FROM generate_series(1, 900000) AS g")
+            let size = try #require(UInt64(try await rig.sql("SELECT sum(pg_database_size(oid)) FROM pg_database")))
+            #expect(size > 190 << 20)
+            let backupProgress = Recorder<CopyProgress>()
+            let backup = try await backRest.backUp(on: host, processes: 2, bytesTotal: size, deadline: rig.deadline) { backupProgress.append($0) }
+            #expect(backupProgress.all.count > 100)
+            #expect(backupProgress.all.last?.percent == 100)
+            let info = try await backRest.info(on: host, deadline: rig.deadline)
+            let found = try #require(info.newestBackup(of: system, notOlderThan: .seconds(600), now: Date()))
+            #expect(found.label == backup.label)
+            #expect(found.size > 190 << 20)
+            #expect(try #require(found.repositorySize) < found.size / 2)
+
+            // Restored into an empty place: quotes in primary_conninfo survive.
+            #expect(try await RestoredDirectory.inspect(rig.target, on: host, user: "postgres", deadline: rig.deadline) == .absent)
+            let conninfo = Conninfo(["host": rig.root.path, "port": "\(rig.port)", "application_name": "it's n4"])
+            let options = try RestoreOptions(primaryConninfo: conninfo, set: backup.label, archiveOff: true)
+            let restoreProgress = Recorder<CopyProgress>()
+            let restored = try await copier.restore(options, on: host, processes: 2, bytesTotal: found.size, deadline: rig.deadline) {
+                restoreProgress.append($0)
+            }
+            #expect(restored.label == backup.label)
+            #expect(restoreProgress.all.last?.bytesDone == found.size)
+            #expect(try await RestoredDirectory.inspect(rig.target, on: host, user: "postgres", deadline: rig.deadline)
+                == .complete(.init(startLSN: found.startLSN, started: false, hasPostmaster: false, isStandby: true)))
+            #expect(info.backup(startingAt: try #require(found.startLSN))?.label == backup.label)
+
+            // A second time: refused without delta, quick with it.
+            let refused = try await #require(throws: BackRestError.self) {
+                try await copier.restore(options, on: host, processes: 2, deadline: rig.deadline)
+            }
+            #expect(refused.reason == .directoryNotEmpty)
+            let delta = try RestoreOptions(primaryConninfo: conninfo, set: backup.label, delta: true, archiveOff: true)
+            #expect(try await copier.restore(delta, on: host, processes: 2, deadline: rig.deadline).label == backup.label)
+
+            // It streams.
+            try await rig.append("port = \(rig.targetPort)\n", to: rig.target / "postgresql.conf")
+            try await rig.start(rig.target)
+            _ = try await wait(for: "the standby to stream", until: rig.deadline) {
+                let state = try await rig.sql("SELECT state FROM pg_stat_replication WHERE application_name = 'it''s n4'")
+                return state == "streaming" ? .found(()) : .notYet(state)
+            }
+            #expect(try await rig.sql("SHOW archive_mode", port: rig.targetPort) == "off")
+            #expect(try await rig.sql("SHOW restore_command", port: rig.targetPort) == copier.restoreCommand)
+            #expect(try await rig.sql("SELECT count(*) FROM t", port: rig.targetPort) == "900000")
+            let copy = try await RestoredDirectory.inspect(rig.target, on: host, user: "postgres", deadline: rig.deadline)
+            #expect(copy == .complete(.init(startLSN: found.startLSN, started: true, hasPostmaster: true, isStandby: true)))
+            let running = try await #require(throws: BackRestError.self) {
+                try await copier.restore(delta, on: host, processes: 2, deadline: rig.deadline)
+            }
+            #expect(running.reason == .serverRunning)
+
+            // Another system in the same stanza is refused.
+            let other = try rig.layout("n1", source: rig.root / "other", sourcePort: rig.port + 2)
+            try await rig.configure(other)
+            try await rig.initialise(rig.root / "other", port: rig.port + 2, archiveCommand: other.backRest(for: .source).archiveCommand)
+            let mismatch = try await #require(throws: BackRestError.self) {
+                try await other.backRest(for: .source).createStanza(on: host, deadline: rig.deadline)
+            }
+            #expect(mismatch.reason == .stanzaOfAnotherSystem)
+
+            // Undo, with the server running.
+            try await backRest.deleteStanza(on: host, deadline: rig.deadline)
+            #expect(try await backRest.info(on: host, deadline: rig.deadline).status.code == .missingStanzaPath)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(10)))
+    func `a backup and a restore that are killed go on where they were`() async throws {
+        try await Rig.withRig(port: 54941) { rig in
+            let layout = try rig.layout(), host = rig.host
+            let backRest = layout.backRest(for: .source), copier = layout.backRest(for: .target)
+            try await rig.configure(layout)
+            try await rig.initialise(rig.source, port: rig.port, archiveCommand: backRest.archiveCommand)
+            _ = try await rig.sql("CREATE TABLE t AS SELECT g, repeat(md5(g::text), 6) AS x FROM generate_series(1, 900000) AS g")
+            try await backRest.createStanza(on: host, deadline: rig.deadline)
+            let cutBackup = Task { try await backRest.backUp(on: host, processes: 1, deadline: rig.deadline) }
+            let backupLeft = try await rig.killMain(of: "backup", backRest) {
+                // From here on there is something to resume.
+                let backups = try await host.listDirectory(rig.root / "repo/backup/n1", deadline: rig.deadline) ?? []
+                for label in backups where label.hasSuffix("F") {
+                    if try await host.stat(rig.root / "repo/backup/n1/\(label)/backup.manifest.copy", deadline: rig.deadline) != nil { return true }
+                }
+                return false
+            }
+            await #expect(throws: BackRestError.self) { try await cutBackup.value }
+            // Its lock is held by the worker as long as that lives.
+            let locked = try await #require(throws: BackRestError.self) { try await backRest.createStanza(on: host, deadline: rig.deadline) }
+            #expect(locked.reason == .lockHeld)
+            // Ending restores is not ending backups.
+            try await backRest.endRunningProcesses(on: host, deadline: rig.deadline)
+            #expect(try await backRest.runningProcesses(on: host, deadline: rig.deadline) == backupLeft)
+            backupLeft.forEach { kill($0.pid, SIGCONT) }
+            try await backRest.end(backupLeft, on: host, deadline: rig.deadline)
+            let backup = try await backRest.backUp(on: host, processes: 2, deadline: rig.deadline)
+            #expect(backup.warnings.contains { $0.hasPrefix("resumable backup \(backup.label) of same type exists") })
+
+            let options = try RestoreOptions(primaryConninfo: Conninfo(["host": rig.root.path, "port": "\(rig.port)"]), archiveOff: true)
+            let cut = Task { try await copier.restore(options, on: host, processes: 1, deadline: rig.deadline) }
+            let left = try await rig.killMain(of: "restore", copier) {
+                // A second restore into the directory is refused while the first is at work.
+                let twice = try await #require(throws: BackRestError.self) {
+                    try await copier.restore(options, on: host, processes: 1, deadline: rig.deadline)
+                }
+                guard case .alreadyRunning = twice else { throw twice }
+                return true
+            }
+            let ended = await #expect(throws: BackRestError.self) { try await cut.value }
+            if case .ended(_, "restore", _, .signal("KILL"), _) = ended {} else { Issue.record("ended otherwise: \(String(describing: ended))") }
+
+            left.forEach { kill($0.pid, SIGCONT) }
+            try await copier.endRunningProcesses(on: host, deadline: rig.deadline)
+            #expect(try await copier.runningProcesses(on: host, deadline: rig.deadline).isEmpty)
+            #expect(try await RestoredDirectory.inspect(rig.target, on: host, user: "postgres", deadline: rig.deadline) == .incomplete(set: backup.label))
+            await #expect(throws: CommandFailed.self) { try await rig.start(rig.target) }
+
+            let delta = try RestoreOptions(
+                primaryConninfo: Conninfo(["host": rig.root.path, "port": "\(rig.port)"]), delta: true, archiveOff: true)
+            #expect(try await copier.restore(delta, on: host, processes: 2, deadline: rig.deadline).label == backup.label)
+            try await rig.append("port = \(rig.targetPort)\n", to: rig.target / "postgresql.conf")
+            try await rig.start(rig.target)
+            #expect(try await rig.sql("SELECT count(*) FROM t", port: rig.targetPort) == "900000")
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a repository that cannot be written, and a host that cannot be reached, are found`() async throws {
+        try await Rig.withRig(port: 54951) { rig in
+            let hosts = BackRestHosts(source: rig.host, target: rig.host)
+            var layout = try rig.layout()
+            let find = { (path: HostPath, size: UInt64) in
+                layout.repository = .sourceDirectory(path)
+                return try await layout.findRepository(on: hosts, databaseSize: size, deadline: rig.deadline)
+            }
+            let closed = rig.root / "closed", file = rig.root / "file", new = rig.root / "a" / "b"
+            try await rig.host.makeDirectory(closed, mode: 0o755, owner: "root", deadline: rig.deadline)
+            try await rig.host.write([], to: file, as: "postgres", deadline: rig.deadline)
+            #expect(try await find(new, 1 << 20).isEmpty)
+            #expect(try await find(closed, 1 << 20) == [.repositoryNotWritable(host: "n1", closed, user: "postgres")])
+            #expect(try await find(closed / "x", 1 << 20) == [.repositoryMissing(host: "n1", closed / "x", user: "postgres")])
+            #expect(try await find(file, 1 << 20) == [.repositoryMissing(host: "n1", file, user: "postgres")])
+            guard case .repositorySpace("n1", new, _, 1 << 60) = try await find(new, 1 << 60).first else {
+                Issue.record("an exabyte fits here")
+                return
+            }
+
+            // Nobody listens on port 1.
+            let endpoint = SSHEndpoint(address: "127.0.0.1", user: "postgres", port: 1)
+            layout.source.ssh = endpoint
+            layout.repository = .sourceDirectory(new)
+            let findings = try await layout.findConnections(on: hosts, deadline: rig.deadline)
+            guard case .sshRefused("n1", "postgres", endpoint, let message) = findings.first else {
+                Issue.record("found \(findings)")
+                return
+            }
+            #expect(message.hasPrefix("ssh: connect to host 127.0.0.1 port 1: "))
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func `a configuration file is made, read again and taken away`() async throws {
+        try await Rig.withRig(port: 54961) { rig in
+            let file = rig.root / "new.conf", options = [BackRestOption("pg1-path", "/srv/n1")]
+            let new = try await BackRestConfiguration.load(file, on: rig.host, as: "postgres", deadline: rig.deadline)
+            #expect(!new.existed)
+            try await new.adding(options, to: stanza("n1")).configuration.save(on: rig.host, as: "postgres", deadline: rig.deadline)
+            #expect(try await rig.host.stat(file, deadline: rig.deadline)?.mode == 0o644)
+            let written = try await BackRestConfiguration.load(file, on: rig.host, as: "postgres", deadline: rig.deadline)
+            #expect(written.existed)
+            #expect(text(written.file) == "[n1]\npg1-path=/srv/n1\n")
+            try await written.removing(options, from: stanza("n1"))
+                .save(on: rig.host, as: "postgres", removingIfEmpty: true, deadline: rig.deadline)
+            #expect(try await rig.host.stat(file, deadline: rig.deadline) == nil)
+            await #expect(throws: NoPlaceForConfiguration.self) {
+                try await BackRestConfiguration.load(rig.root / "no" / "such.conf", on: rig.host, as: "postgres", deadline: rig.deadline)
+            }
+        }
+    }
+
+    @Test func `a program that is not there is said so`() async throws {
+        let missing = BackRest(stanza: try stanza("n1"), program: "/nonexistent/pgbackrest")
+        let error = try await #require(throws: BackRestError.self) {
+            try await missing.installedVersion(on: LocalHost(name: "n1"), deadline: .after(.seconds(30)))
+        }
+        guard case .notInstalled("n1", "/nonexistent/pgbackrest") = error else { throw error }
+    }
+}

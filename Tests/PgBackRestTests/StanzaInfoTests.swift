@@ -1,0 +1,74 @@
+import FoundationEssentials
+import PostgresClient
+import Testing
+
+@testable import PgBackRest
+
+@Suite struct StanzaInfoTests {
+    private func decode(_ json: String) throws -> StanzaInfo {
+        let stanzas = try StanzaInfo.decode(Array(json.utf8))
+        #expect(stanzas.count == 1)
+        return try #require(stanzas.first)
+    }
+
+    @Test func `a stanza with a backup`() throws {
+        let info = try decode(Recorded.info)
+        #expect(info.name == "n1")
+        #expect(info.status.code == .ok)
+        #expect(info.status.lock?.backup.held == true)
+        #expect(info.systemIdentifier == 7_710_472_219_068_492_593)
+        #expect(info.databases.first?.version == "15")
+        #expect(info.archives.first?.max == "00000001000000000000000E")
+        let backup = try #require(info.backups.first)
+        #expect(backup.label == "20261121-041043F")
+        #expect(backup.kind == .full)
+        #expect(backup.hasErrors == false)
+        #expect(backup.started == Date(timeIntervalSince1970: 1_795_234_243))
+        #expect(backup.startLSN == LSN("0/E000028"))
+        #expect(backup.stopLSN == LSN("0/E000100"))
+        #expect(backup.stopSegment == "00000001000000000000000E")
+        #expect(backup.size == 191_887_160)
+        #expect(backup.repositorySize == 45_869_103)
+        #expect(backup.madeBy == "2.45")
+        #expect(info.backup(startingAt: try #require(LSN("0/E000028"))) == backup)
+        #expect(info.backup(startingAt: .zero) == nil)
+    }
+
+    @Test func `a stanza that is not there`() throws {
+        let info = try decode(Recorded.infoMissingStanza)
+        #expect(info.status.code == .missingStanzaPath)
+        #expect(info.systemIdentifier == nil)
+        #expect(info.backups.isEmpty)
+    }
+
+    @Test func `a repository that cannot be read`() throws {
+        let info = try decode(Recorded.infoPermissionDenied)
+        #expect(info.status.code == .other)
+        #expect(info.repositories.first?.status.message.contains("Permission denied") == true)
+    }
+
+    @Test func `newer versions say how far a running copy is`() throws {
+        let json = Recorded.info.replacing(#"{"held":true}"#, with: #"{"held":true,"size":1000,"size-cplt":250},"restore":{"held":false}"#)
+        let lock = try #require(try decode(json).status.lock)
+        #expect(lock.backup.size == 1000)
+        #expect(lock.backup.sizeComplete == 250)
+        #expect(lock.restore?.held == false)
+    }
+
+    @Test func `a code of the future is kept`() throws {
+        #expect(try decode(Recorded.infoMissingStanza.replacing(#""code":1,"lock""#, with: #""code":7,"lock""#)).status.code == .unknown(7))
+    }
+
+    @Test func `a backup serves if it is young enough, whole, and of this system`() throws {
+        let info = try decode(Recorded.info), system: UInt64 = 7_710_472_219_068_492_593
+        let now = Date(timeIntervalSince1970: 1_795_234_245 + 3600)
+        #expect(info.newestBackup(of: system, now: now)?.label == "20261121-041043F")
+        #expect(info.newestBackup(of: system, notOlderThan: .seconds(3600), now: now)?.label == "20261121-041043F")
+        #expect(info.newestBackup(of: system, notOlderThan: .seconds(3599), now: now) == nil)
+        #expect(info.newestBackup(of: 1, now: now) == nil)
+        let elsewhere = try decode(Recorded.info.replacing(#""repo-key":1"#, with: #""repo-key":2"#))
+        #expect(elsewhere.newestBackup(of: system, now: now) == nil)
+        #expect(elsewhere.systemIdentifier == nil)
+        #expect(try decode(Recorded.info.replacing(#""error":false"#, with: #""error":true"#)).newestBackup(of: system, now: now) == nil)
+    }
+}

@@ -1,0 +1,135 @@
+import Playbook
+import Testing
+
+@Suite struct `An add-spock-node playbook` {
+    @Test func `of required keys only takes the documented defaults`() throws {
+        let plan = try Examples.addSpockNode(Examples.shortest)
+        #expect(plan.cluster.osUser == "postgres")
+        #expect(plan.cluster.nodes.map(\.name) == ["n1", "n2"])
+        #expect(plan.source.name == "n1")
+        #expect(plan.source.ssh == "n1")
+        #expect(plan.source.port == 5432)
+        #expect(plan.source.dataDirectory == nil)
+        #expect(plan.source.binDirectory == nil)
+        #expect(plan.source.service == nil)
+        #expect(plan.peers.map(\.name) == ["n2"])
+        #expect(plan.newNode.node.ssh == "n4")
+        #expect(plan.newNode.dataDirectory == "/data/n4")
+        #expect(plan.newNode.dsn == nil)
+        #expect(plan.copy.stanza == "app")
+        #expect(plan.copy.backup == .full)
+        #expect(plan.copy.compression == .lz4)
+        #expect(plan.copy.processMax == nil)
+        #expect(plan.handover.mode == .readOnly)
+        #expect(plan.handover.catchUpLag == ByteCount(bytes: 16 * 1024 * 1024))
+        #expect(plan.handover.transactionGrace == .milliseconds(500))
+        #expect(plan.handover.windowLimit == .seconds(30))
+        #expect(plan.subscriptions.name == nil)
+        #expect(plan.proof == .hashes)
+        guard case .shared(let directory) = plan.copy.repository else {
+            Issue.record("not a shared repository")
+            return
+        }
+        #expect(directory.wrappedValue == "/mnt/backup")
+    }
+
+    @Test func `takes every key as it is given`() throws {
+        let plan = try Examples.addSpockNode(Examples.longest)
+        #expect(plan.cluster.name == "shop-1")
+        #expect(plan.cluster.database == "shop")
+        #expect(plan.cluster.user == "admin")
+        #expect(plan.cluster.osUser == "pg")
+        #expect(plan.sourceName == "n2")
+        #expect(plan.source.name == "n2")
+        let first = try #require(plan.cluster["n1"])
+        #expect(first.ssh == "root@10.0.0.1:2222")
+        #expect(first.address == "db1.example")
+        #expect(first.port == 5433)
+        #expect(first.dataDirectory == "/data/n1")
+        #expect(first.binDirectory == "/opt/pg/bin")
+        #expect(first.service == .systemd(unit: "postgresql@15-main"))
+        #expect(plan.source.service == .pgCtl)
+        #expect(plan.newNode.node.name == "n3")
+        #expect(plan.newNode.node.address == "2001:db8::3")
+        #expect(plan.newNode.node.dataDirectory == "/data/n3")
+        #expect(plan.newNode.node.service == .pgCtlCluster)
+        #expect(plan.newNode.dsn == "host=db3.example dbname=shop user=admin passfile=/etc/pgpass")
+        #expect(plan.copy.stanza == "Shop.1")
+        #expect(plan.copy.backup == .set("20260131-104500F_20260201-104500I"))
+        #expect(plan.copy.compression == .zst)
+        #expect(plan.copy.processMax == 8)
+        #expect(plan.copy.replicationUser == "streamer")
+        #expect(plan.handover.catchUpLag == ByteCount(bytes: 1 << 30))
+        #expect(plan.handover.transactionGrace == .zero)
+        #expect(plan.handover.windowLimit == .seconds(120))
+        #expect(plan.subscriptions.name?.name(provider: "n1", subscriber: "n3") == "n3_from_n1")
+        #expect(plan.proof == .counts)
+        guard case .host(let host) = plan.copy.repository else {
+            Issue.record("not a repository host")
+            return
+        }
+        #expect(host.ssh == "backup@repo")
+        #expect(host.address == "repo.example")
+        #expect(host.path == "/backup")
+        #expect(host.user == "keeper")
+    }
+
+    @Test func `gives a repository host the cluster's OS user and pgBackRest's own path`() throws {
+        let text = Examples.longest.replacing("    path: /backup\n", with: "").replacing("    user: keeper\n", with: "")
+        guard case .host(let host) = try Examples.addSpockNode(text).copy.repository else {
+            Issue.record("not a repository host")
+            return
+        }
+        #expect(host.user == "pg")
+        #expect(host.path == "/var/lib/pgbackrest")
+    }
+
+    @Test func `may be for a cluster of one node`() throws {
+        let plan = try Examples.addSpockNode(Examples.shortest.replacing("    n2:\n      address: 10.77.0.12\n", with: ""))
+        #expect(plan.peers.isEmpty)
+    }
+
+    @Test func `remembers where its values stand`() throws {
+        let plan = try Examples.addSpockNode(Examples.shortest)
+        #expect(plan.newNode.$dataDirectory.place.description == "p.yaml:15:19")
+        #expect(plan.newNode.$dataDirectory.place.path == "new_node.data_directory")
+        #expect(plan.source.$address.place.description == "p.yaml:8:16")
+        #expect(plan.source.$address.place.path == "cluster.nodes.n1.address")
+    }
+
+    @Test func `gives a value it takes by default the place of the section it would stand in`() throws {
+        let plan = try Examples.addSpockNode(Examples.shortest)
+        #expect(plan.source.$port.place.description == "p.yaml:7:5")
+        #expect(plan.source.$port.place.path == "cluster.nodes.n1.port")
+        #expect(plan.handover.$windowLimit.place.description == "p.yaml:20:1")
+        #expect(plan.$proof.place.path == "proof")
+        #expect(plan.source.$ssh.place.description == "p.yaml:7:5")
+    }
+
+    @Test(arguments: ["yes", "no", "on", "off", "true", "1234", "1e3", "010", "0x1F", "2026-01-31", "12:30:45", "=", "null_"])
+    func `takes a name for what it says, whatever YAML would make of it`(name: String) throws {
+        let text = Examples.shortest.replacing("n1", with: name).replacing("database: app", with: "database: \(name)")
+            .replacing("      address: 10.77.0.11", with: "      address: 10.77.0.11\n      ssh: host1")
+        let plan = try Examples.addSpockNode(text)
+        #expect(plan.source.name == name)
+        #expect(plan.cluster.database == name)
+    }
+
+    @Test(arguments: ["5432", "\"5432\"", "'5432'"])
+    func `takes a port with and without quotes`(port: String) throws {
+        let text = Examples.shortest.replacing("address: 10.77.0.11", with: "{address: 10.77.0.11, port: \(port)}")
+            .replacing("n1:\n      {", with: "n1: {")
+        #expect(try Examples.addSpockNode(text).source.port == 5432)
+    }
+
+    @Test func `is the same with a byte order mark, Windows line ends and a document marker`() throws {
+        let text = "\u{FEFF}---\r\n" + Examples.shortest.split(separator: "\n").joined(separator: "\r\n") + "\r\n...\r\n"
+        let plan = try Examples.addSpockNode(text)
+        #expect(plan.$sourceName.place.description == "p.yaml:12:9")
+    }
+
+    @Test func `may have an optional section whose lines are all commented out`() throws {
+        let plan = try Examples.addSpockNode(Examples.shortest + "subscriptions:\n  # name: x\n")
+        #expect(plan.subscriptions.name == nil)
+    }
+}

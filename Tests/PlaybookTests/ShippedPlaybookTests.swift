@@ -1,0 +1,78 @@
+import Foundation
+import Playbook
+import Testing
+
+@Suite struct `The shipped spock-add-node.yaml` {
+    private var lines: [String] {
+        get throws { try String(contentsOfFile: Examples.shippedPath, encoding: .utf8).components(separatedBy: "\n") }
+    }
+
+    /// `  # key: value` as `  key: value`; `nil` for any other line.
+    private func uncommented(_ line: String) -> String? {
+        guard let match = line.wholeMatch(of: /( *)# ( *[a-z_]+:( \S.*)?)/) else { return nil }
+        return "\(match.1)\(match.2)"
+    }
+
+    @Test func `is sound as it is`() throws {
+        switch try Playbook.load(path: Examples.shippedPath).procedure {
+        case .addSpockNode(let plan):
+            #expect(plan.source.name == "n1")
+            #expect(plan.peers.map(\.name) == ["n2", "n3"])
+            #expect(plan.newNode.node.name == "n4")
+        }
+    }
+
+    /// The values that stand in a comment and are the defaults.
+    @Test func `shows the defaults that there are`() throws {
+        let keys = ["os_user", "port", "ssh", "stanza", "path", "backup", "compression", "catch_up_lag", "transaction_grace", "window_limit", "proof"]
+        var shown: Set<String> = []
+        let text = try lines.map { line in
+            guard let plain = uncommented(line), let key = keys.first(where: { plain.contains("\($0): ") }) else { return line }
+            shown.insert(key)
+            return plain
+        }.joined(separator: "\n")
+        #expect(shown == Set(keys))
+        #expect(try values(text) == values(try lines.joined(separator: "\n")))
+    }
+
+    @Test func `shows only keys and values that are allowed`() throws {
+        let lines = try lines
+        var tried = 0
+        for (index, line) in lines.enumerated() where !["repository:", "shared:", "subscriptions:", "name:"].contains(where: line.contains) {
+            guard let plain = uncommented(line) else { continue }
+            var changed = lines
+            changed[index] = plain
+            #expect(Examples.report(changed.joined(separator: "\n")).isEmpty, "line \(index + 1): \(plain)")
+            tried += 1
+        }
+        #expect(tried >= 15)
+    }
+
+    @Test func `shows sections that are allowed`() throws {
+        let whole = try lines.joined(separator: "\n")
+        let named = whole.replacing("# subscriptions:\n#   name:", with: "subscriptions:\n  name:")
+        #expect(named != whole)
+        #expect(try Examples.addSpockNode(named).subscriptions.name?.description == "sub_{provider}_{subscriber}")
+
+        let host = "    host: repo\n", address = "    address: 10.77.0.20\n"
+        let shared = whole.replacing(host, with: "").replacing(address, with: "")
+            .replacing("  repository:\n", with: "", maxReplacements: 1).replacing("  # repository:\n  #   shared:", with: "  repository:\n    shared:")
+        guard case .shared(let directory) = try Examples.addSpockNode(shared).copy.repository else {
+            Issue.record("not a shared repository")
+            return
+        }
+        #expect(directory.wrappedValue == "/mnt/backup")
+    }
+
+    @Test func `fits into 120 columns`() throws { #expect(try lines.allSatisfy { $0.count <= 120 }) }
+
+    private func values(_ text: String) throws -> [String] {
+        let plan = try Examples.addSpockNode(text)
+        guard case .host(let repository) = plan.copy.repository else { return [] }
+        return [
+            plan.cluster.osUser, "\(plan.cluster.nodes.map(\.port))", "\(plan.cluster.nodes.map(\.ssh))", plan.copy.stanza, repository.path,
+            "\(plan.copy.backup)", "\(plan.copy.compression)", "\(plan.handover.catchUpLag)", "\(plan.handover.transactionGrace)",
+            "\(plan.handover.windowLimit)", "\(plan.proof)",
+        ]
+    }
+}

@@ -1,0 +1,79 @@
+import Testing
+@testable import PostgresClient
+
+@Suite struct `A connection string` {
+    @Test(arguments: [
+        ("host=n1 port=5433", "host=n1 port=5433"),
+        (" host = n1   dbname='my db' ", "dbname='my db' host=n1"),
+        (#"password='it\'s \\ here' host=n1"#, #"password='it\'s \\ here' host=n1"#),
+        ("postgresql://spock:p%40ss@n1:5433/app?sslmode=verify-full", "user=spock password=p@ss dbname=app host=n1 port=5433 sslmode=verify-full"),
+        ("postgres://[::1]:5433,n2/", "host=::1,n2 port=5433,"),
+        ("host=/var/run/postgresql", "host=/var/run/postgresql"), ("options=''", "options=''"), ("", ""),
+    ])
+    func `is taken apart and put together`(text: String, rendered: String) throws {
+        let conninfo = try Conninfo(parsing: text)
+        #expect(conninfo.connectionString == rendered)
+        #expect(try Conninfo(parsing: conninfo.connectionString) == conninfo)
+    }
+
+    @Test(arguments: ["", " ", "plain", "two words", "it's", #"back\slash"#, "tab\t", "\u{A0}x", "ö€🐘", "'", #"\'"#, "a=b", "x'\u{301}y", "\\\u{301}"])
+    func `holds any value through libpq's parser`(value: String) throws {
+        let read = try Conninfo(parsing: Conninfo(["host": "n1", "password": value]).connectionString)
+        #expect(read["password"]?.unicodeScalars.elementsEqual(value.unicodeScalars) == true)
+        #expect(read["host"] == "n1")
+    }
+
+    @Test func `keeps the order it was made in, and one value for a keyword`() {
+        var conninfo = Conninfo(["user": "a", "host": "n1", "user": "b"])
+        conninfo["port"] = "1"
+        conninfo["host"] = nil
+        #expect(conninfo.connectionString == "user=b port=1")
+    }
+
+    @Test(arguments: [
+        ("host=n1 dbname=a", "dbname=a host=n1", true), ("postgresql://n1/a", "host=n1 dbname=a", true),
+        ("host=n1 port=5432", "host=n1", true), ("host=n1 hostaddr=''", "host=n1", true), ("host=n1 sslmode=prefer", "host=n1", true),
+        ("host=n1", "host=n2", false), ("host=n1 port=5433", "host=n1", false), ("host=n1 password=a", "host=n1 password=b", false),
+    ])
+    func `equals what means the same`(left: String, right: String, equal: Bool) throws {
+        let (left, right) = (try Conninfo(parsing: left), try Conninfo(parsing: right))
+        #expect((left == right) == equal)
+        if equal { #expect(left.hashValue == right.hashValue) }
+    }
+
+    @Test func `shows no password`() throws {
+        let conninfo = Conninfo(["host": "n1", "password": "hush", "sslpassword": "hush", "passfile": "/root/.pgpass", "pasword": "x", "passwd": "hush"])
+        #expect("\(conninfo)" == "host=n1 password=‹redacted› sslpassword=‹redacted› passfile=/root/.pgpass pasword=x passwd=‹redacted›")
+        #expect(!String(reflecting: [conninfo]).contains("hush"))
+        #expect(conninfo.password == Secret("hush"))
+    }
+
+    @Test func `leads through a forwarded port under the host's own name`() throws {
+        let direct = try Conninfo(parsing: "host=/run/postgresql dbname=app sslmode=verify-full")
+        let forwarded = direct.forwarded(host: "n1.example.org", address: "127.0.0.1", port: 40_001)
+        #expect(forwarded == (try Conninfo(parsing: "host=n1.example.org hostaddr=127.0.0.1 port=40001 dbname=app sslmode=verify-full")))
+    }
+
+    @Test(arguments: [
+        ("hots=n1", #"invalid connection option "hots""#), ("host", #"missing "=" after "host" in connection info string"#),
+        ("host='n1", "unterminated quoted string in connection info string"),
+        ("postgresql://n1/app?sslmod=require", #"invalid URI query parameter: "sslmod""#),
+        ("host=n1\0", "a connection string cannot hold a NUL byte"),
+    ])
+    func `that libpq cannot read is an error in its words`(text: String, message: String) throws {
+        let error = #expect(throws: ConninfoError.self) { try Conninfo(parsing: text) }
+        #expect(error?.message == message)
+        #expect(error?.description.contains("\nHINT: ") == true)
+    }
+
+    @Test(arguments: [
+        "password=my hush", #"password=x"hush"y "hush""#, "password=a hush=1", "host=n1 passwd=hush", "postgresql://u:hush@[n1/app",
+        "postgresql://u:hush@n1/app?sslmod=hush", "postgresql://u:hush@n1:5432x/%zz", "postgresql://u:%zzhush@n1/",
+        "postgresql://n1/app?password=a&hush", "password='hush", "password=x\"\u{301}hush hush",
+    ])
+    func `that libpq cannot read is not echoed where it may hold a password`(text: String) throws {
+        let error = #expect(throws: ConninfoError.self) { try Conninfo(parsing: text) }
+        #expect(error?.description.contains("hush") == false)
+        #expect(error?.message.isEmpty == false)
+    }
+}

@@ -1,0 +1,78 @@
+import Foundation
+import Testing
+
+/// Runs the real programs that the parsers are compared with.
+enum Programs {
+    static let postgresBin = ProcessInfo.processInfo.environment["PGGRAFT_PG_BINDIR"] ?? "/usr/lib/postgresql/15/bin"
+
+    struct Failed: Error, CustomStringConvertible { let description: String }
+
+    static func start(_ words: [String], asPostgres: Bool = true, output: Pipe? = nil) throws -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = (asPostgres && getuid() == 0 ? ["runuser", "-u", "postgres", "--"] : []) + words
+        process.environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"]
+        process.currentDirectoryURL = URL(fileURLWithPath: "/")
+        process.standardInput = FileHandle.nullDevice
+        if let output { process.standardOutput = output } else { process.standardOutput = FileHandle.nullDevice }
+        try process.run()
+        return process
+    }
+
+    /// What `words` wrote to standard output. PostgreSQL's programs refuse to run as root, so `asPostgres` steps down.
+    @discardableResult
+    static func run(_ words: [String], asPostgres: Bool = false, accepting codes: Set<Int32> = [0]) throws -> String {
+        let output = Pipe()
+        let process = try start(words, asPostgres: asPostgres, output: output)
+        let data = try output.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        guard codes.contains(process.terminationStatus) else {
+            throw Failed(description: "\(words) ended with \(process.terminationStatus): \(String(decoding: data, as: UTF8.self))")
+        }
+        return String(decoding: data, as: UTF8.self)
+    }
+}
+
+/// A PostgreSQL server of its own, in a temporary directory, reached over a socket there.
+///
+/// It runs in the foreground: `Process` waits for every descendant that holds its descriptors, a daemon among them.
+final class ScratchServer {
+    let directory: String
+    private let server: Process
+    var data: String { directory + "/data" }
+
+    init(settings: String) throws {
+        directory = try Programs.run(["mktemp", "-d", "/tmp/pggraft-config.XXXXXX"], asPostgres: true).trimmingCharacters(in: .whitespacesAndNewlines)
+        let data = directory + "/data"
+        try Programs.run(["\(Programs.postgresBin)/initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"], asPostgres: true)
+        let own = "listen_addresses = ''\nunix_socket_directories = '\(directory)'\nfsync = off\nlogging_collector = on\n"
+        try Data((settings + own).utf8).write(to: URL(fileURLWithPath: data + "/postgresql.conf"))
+        try Programs.run(["chmod", "644", data + "/postgresql.conf"])
+        server = try Programs.start(["\(Programs.postgresBin)/postgres", "-D", data])
+        let limit = ContinuousClock.now + .seconds(120)
+        while true {
+            let answer = try Programs.run(["\(Programs.postgresBin)/pg_isready", "-h", directory], accepting: [0, 1, 2])
+            if answer.contains("accepting connections") { break }
+            guard server.isRunning, ContinuousClock.now < limit else { throw Programs.Failed(description: "the server did not start: \(answer)") }
+        }
+    }
+
+    func write(_ text: String, to name: String) throws {
+        try Data(text.utf8).write(to: URL(fileURLWithPath: "\(data)/\(name)"))
+        try Programs.run(["chmod", "644", "\(data)/\(name)"])
+    }
+
+    /// The one value that `query` answers with, decoded from JSON.
+    func json<Value: Decodable>(_ query: String, as type: Value.Type = Value.self) throws -> Value {
+        let text = try Programs.run(
+            ["\(Programs.postgresBin)/psql", "-XAtqh", directory, "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", query],
+            asPostgres: true)
+        return try JSONDecoder().decode(type, from: Data(text.utf8))
+    }
+
+    func stop() throws {
+        try Programs.run(["\(Programs.postgresBin)/pg_ctl", "stop", "-w", "-m", "immediate", "-D", data], asPostgres: true)
+        server.waitUntilExit()
+        try FileManager.default.removeItem(atPath: directory)
+    }
+}

@@ -1,0 +1,198 @@
+import Foundation
+import Synchronization
+import Testing
+
+@testable import Run
+
+/// A step over a set of names: done when its own is in the set.
+private final class World: Sendable {
+    private let state = Mutex<(things: Set<String>, calls: [String])>(([], []))
+    func has(_ thing: String) -> Bool { state.withLock { $0.things.contains(thing) } }
+    func add(_ thing: String) { state.withLock { _ = $0.things.insert(thing) } }
+    func remove(_ thing: String) { state.withLock { _ = $0.things.remove(thing) } }
+    func call(_ text: String) { state.withLock { $0.calls.append(text) } }
+    var calls: [String] { state.withLock { $0.calls } }
+}
+
+private struct Broken: Error {}
+
+private struct Put: Step {
+    let world: World
+    let thing: String
+    var fails = false
+    var waits = false
+    var id: StepID { StepID("", thing) }
+    var title: String { "Put \(thing)" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        world.has(thing) ? .done("\(thing) is there") : .needed([Change("put \(thing)")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        world.call("perform \(thing)")
+        try run.creating(Created("thing", on: "world", thing))
+        if waits { try await Task.sleep(for: .seconds(600)) }
+        if fails { throw Broken() }
+        world.add(thing)
+        return "\(thing) put"
+    }
+
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        world.call("undo \(thing)")
+        world.remove(thing)
+        return .undone(try run.memory.created(by: id).map(\.description))
+    }
+}
+
+private func withJournal(_ body: (Journal, String) async throws -> Void) async throws {
+    let directory = NSTemporaryDirectory() + "pggraft-run-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let path = directory + "/run.jsonl"
+    let header = RunHeader(run: "r", cluster: "c", procedure: "p", playbook: "/p.yaml", startedBy: "me@here")
+    try await body(try Journal.create(at: path, header: header), path)
+}
+
+@Suite("A runner")
+struct RunnerTests {
+    @Test("looks at every step, performs what is needed and leaves what is done")
+    func performsWhatIsNeeded() async throws {
+        let world = World()
+        world.add("b")
+        let steps = ["a", "b", "c"].map { Put(world: world, thing: $0) }
+        try await withJournal { journal, path in
+            try await Runner(steps: steps).perform(journal)
+            #expect(world.calls == ["perform a", "perform c"])
+            let events = try Journal.read(at: path).map { "\($0.event)" + ($0.step.map { " \($0)" } ?? "") }
+            #expect(events == [
+                "began", "intent a", "creating a", "done a", "seen b", "intent c", "creating c", "done c", "ended",
+            ])
+        }
+    }
+
+    @Test("resumes by looking again, not by believing the journal")
+    func resumes() async throws {
+        let world = World()
+        try await withJournal { journal, path in
+            await #expect(throws: RunFailure.self) {
+                try await Runner(steps: [Put(world: world, thing: "a"), Put(world: world, thing: "b", fails: true)]).perform(journal)
+            }
+            world.remove("a")
+            let again = try Journal.open(at: path)
+            try await Runner(steps: ["a", "b"].map { Put(world: world, thing: $0) }).perform(again)
+            #expect(world.calls == ["perform a", "perform b", "perform a", "perform b"])
+            #expect(again.entries.last?.text == "finished")
+        }
+    }
+
+    @Test("undoes what the run began, last first, and only that")
+    func undoes() async throws {
+        let world = World()
+        world.add("b")
+        let steps = ["a", "b", "c"].map { Put(world: world, thing: $0) }
+        try await withJournal { journal, _ in
+            let runner = Runner(steps: steps)
+            try await runner.perform(journal)
+            #expect(try await runner.undo(journal).isEmpty)
+            #expect(Array(world.calls.suffix(2)) == ["undo c", "undo a"])
+            #expect(world.has("b"))
+        }
+    }
+
+    @Test("opens a bracket on failure and on cancellation, and not when it has been closed in order", arguments: ["fails", "is cancelled", "succeeds"])
+    func bracket(how: String) async throws {
+        let world = World()
+        let steps = [
+            Put(world: world, thing: "open"), Put(world: world, thing: "inside", fails: how == "fails", waits: how == "is cancelled"),
+            Put(world: world, thing: "close"),
+        ]
+        let bracket = Bracket("window", opens: steps[0].id, closes: steps[2].id) {
+            world.call(Task.isCancelled ? "released in a cancelled task" : "released")
+            return []
+        }
+        try await withJournal { journal, _ in
+            let task = Task { try await Runner(steps: steps, brackets: [bracket]).perform(journal) }
+            if how == "is cancelled" {
+                let deadline = ContinuousClock.now + .seconds(60)
+                while !world.calls.contains("perform inside"), ContinuousClock.now < deadline { await Task.yield() }
+                task.cancel()
+            }
+            let result = await task.result
+            #expect(world.calls.contains("released") == (how != "succeeds"))
+            #expect(!world.calls.contains("released in a cancelled task"))
+            switch result {
+            case .success: #expect(how == "succeeds")
+            case .failure(let error): #expect((error as? RunFailure)?.interrupted == (how == "is cancelled"))
+            }
+            #expect(journal.entries.contains { $0.event == .opened })
+        }
+    }
+
+    @Test("names what a bracket could not open")
+    func notOpened() async throws {
+        let world = World()
+        let steps = [Put(world: world, thing: "open"), Put(world: world, thing: "inside", fails: true)]
+        let bracket = Bracket("window", opens: steps[0].id, closes: StepID("", "close")) { [Problem("n2 is still read-only", hint: "do it by hand")] }
+        try await withJournal { journal, _ in
+            let failure = await #expect(throws: RunFailure.self) { try await Runner(steps: steps, brackets: [bracket]).perform(journal) }
+            #expect(failure?.description.contains("NOT OPENED: n2 is still read-only\n  HINT: do it by hand") == true)
+            #expect(!journal.entries.contains { $0.event == .opened })
+        }
+    }
+}
+
+@Suite("A journal")
+struct JournalTests {
+    @Test("drops a torn last line and goes on after the last whole one")
+    func tornLine() async throws {
+        try await withJournal { journal, path in
+            try journal.append(JournalEntry(.fact, key: "lsn", value: .string("0/1")))
+            let handle = try #require(FileHandle(forWritingAtPath: path))
+            try handle.seekToEnd()
+            try handle.write(contentsOf: Data(#"{"at":"2026-"#.utf8))
+            try handle.close()
+            let again = try Journal.open(at: path)
+            try again.append(JournalEntry(.fact, key: "lsn", value: .string("0/2")))
+            #expect(try Journal.read(at: path).count == 3)
+            #expect(try Memory(again).recall("lsn", as: String.self) == "0/2")
+        }
+    }
+
+    @Test("refuses a damaged line in the middle, and a newer form")
+    func damaged() async throws {
+        try await withJournal { journal, path in
+            try journal.append(JournalEntry(.done))
+            let text = try String(contentsOfFile: path, encoding: .utf8)
+            try ("garbage\n" + text).write(toFile: path, atomically: true, encoding: .utf8)
+            #expect(throws: JournalError.self) { try Journal.read(at: path) }
+            try text.replacingOccurrences(of: #""v":1"#, with: #""v":2"#).write(toFile: path, atomically: true, encoding: .utf8)
+            #expect(throws: JournalError.self) { try Journal.read(at: path) }
+        }
+    }
+
+    @Test("keeps times, values and order")
+    func roundTrip() async throws {
+        try await withJournal { journal, path in
+            let facts: [String: JSON] = ["a": .array([.integer(1), .bool(true), .null]), "b": .object(["x": .string("ü\n")])]
+            for (key, value) in facts.sorted(by: { $0.key < $1.key }) { try journal.append(JournalEntry(.fact, key: key, value: value)) }
+            let read = try Journal.read(at: path)
+            #expect(read.map(\.value) == journal.entries.map(\.value))
+            #expect(zip(read, journal.entries).allSatisfy { abs($0.at.timeIntervalSince($1.at)) < 0.001 })
+        }
+    }
+}
+
+@Suite("A lock")
+struct RunLockTests {
+    @Test("refuses a second holder and says who has it")
+    func second() throws {
+        let directory = NSTemporaryDirectory() + "pggraft-lock-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let store = RunStore(environment: ["PGGRAFT_STATE_DIR": directory])
+        let first = try RunLock(cluster: "app", in: store, holder: "run 1 by ann")
+        let problem = #expect(throws: Problem.self) { _ = try RunLock(cluster: "app", in: store, holder: "run 2") }
+        #expect(problem?.fact == "another pggraft works on cluster app: run 1 by ann")
+        #expect(throws: Never.self) { _ = try RunLock(cluster: "other", in: store, holder: "run 3") }
+        withExtendedLifetime(first) {}
+    }
+}

@@ -1,0 +1,156 @@
+import EventLoop
+import PostgresClient
+import Testing
+
+@testable import Spock
+
+@Suite struct MeshChecksTests {
+    static let ids: [NodeName: NodeID] = ["n1": 49708, "n2": 26863, "n3": 311, "n4": 4711]
+    static let new = NewNode(name: "n4", id: 4711, source: "n1")
+
+    static func node(_ name: NodeName) -> SpockNode { SpockNode(id: ids[name] ?? 0, name: name, dsn: Conninfo(["host": name.rawValue])) }
+
+    /// A node of a healthy mesh of three.
+    static func state(_ name: NodeName) -> SpockNodeState {
+        let peers = (["n1", "n2", "n3"] as [NodeName]).filter { $0 != name }
+        let subscriptions = peers.enumerated().map { index, peer in
+            Subscription(
+                id: UInt32(index), name: SubscriptionName(stringLiteral: "sub_\(peer)_\(name)"), provider: peer, subscriber: name,
+                providerDSN: Conninfo(["host": peer.rawValue]), isEnabled: true, slot: SlotName(stringLiteral: "spk_app_\(peer)_sub_\(peer)_\(name)"), settings: .init())
+        }
+        return SpockNodeState(
+            database: "app", extensionVersion: SpockVersion("5.0.11"), libraryVersion: SpockVersion("5.0.11"), isSuperuser: true, isInRecovery: false,
+            local: node(name), nodes: (["n1", "n2", "n3"] as [NodeName]).map(node), subscriptions: subscriptions,
+            statuses: Dictionary(uniqueKeysWithValues: subscriptions.map { ($0.name, .replicating) }),
+            replicationSets: ["default", "default_insert_only", "ddl_sql"].map { ReplicationSet(name: $0) }, refusedTables: [],
+            settings: [
+                "spock.readonly": "off", "max_replication_slots": "10", "max_wal_senders": "10", "max_worker_processes": "16",
+            ],
+            readOnlyOverrides: [], exceptionCount: 0,
+            origins: subscriptions.enumerated().map { ReplicationOrigin(localID: UInt32($0.offset + 1), name: $0.element.origin, remoteLSN: nil) },
+            slots: peers.map { slot(SlotName(stringLiteral: "spk_app_\(name)_sub_\(name)_\($0)")) }, preparedTransactions: [], extensionDependents: [],
+            usage: .init(walSenders: 2, backgroundWorkers: 6), otherDatabases: [.init(name: "postgres", spock: .absent)])
+    }
+
+    static func slot(_ name: SlotName, activePID: Int? = 12) -> ReplicationSlot {
+        ReplicationSlot(
+            name: name, plugin: "spock_output", database: "app", activePID: activePID, restartLSN: .zero, confirmedFlushLSN: .zero,
+            walStatus: "reserved", retainedBytes: 0)
+    }
+
+    static func mesh(_ change: (inout [NodeName: SpockNodeState]) -> Void = { _ in }) -> MeshView {
+        var states = Dictionary(uniqueKeysWithValues: (["n1", "n2", "n3"] as [NodeName]).map { ($0, state($0)) })
+        change(&states)
+        return MeshView(Array(states.values))
+    }
+
+    static func facts(_ mode: MeshChecks.Handover = .live, _ change: (inout [NodeName: SpockNodeState]) -> Void) -> [String] {
+        MeshChecks.all(of: mesh(change), adding: new, mode: mode).map(\.fact)
+    }
+
+    @Test func `a healthy mesh has no finding`() {
+        #expect(MeshChecks.all(of: MeshChecksTests.mesh(), adding: MeshChecksTests.new, mode: .live) == [])
+        #expect(MeshChecks.all(of: MeshChecksTests.mesh(), adding: MeshChecksTests.new, mode: .readOnly) == [])
+    }
+
+    @Test func `different versions are told with their nodes`() {
+        #expect(MeshChecksTests.facts { $0["n2"]?.libraryVersion = SpockVersion("5.0.10") } == [
+            "n2: the library is Spock 5.0.10, the extension in the database still 5.0.11",
+            "the nodes have different versions of Spock: n1 5.0.11, n2 5.0.10, n3 5.0.11",
+        ])
+    }
+
+    @Test func `a subscription that is missing, or down, is told with both its ends`() {
+        #expect(MeshChecksTests.facts { $0["n2"]?.subscriptions.removeAll { $0.provider == "n3" } } == [
+            "n2 does not subscribe to n3", "n3: slot spk_app_n3_sub_n3_n2 belongs to no subscription of the mesh, and is being read",
+        ])
+        #expect(MeshChecksTests.facts { $0["n2"]?.statuses["sub_n3_n2"] = .down } == ["subscription sub_n3_n2 from n3 to n2 is down"])
+        #expect(MeshChecksTests.facts { $0["n2"]?.statuses["sub_n3_n2"] = nil } == ["subscription sub_n3_n2 from n3 to n2 is unknown"])
+    }
+
+    @Test func `a node nobody looked at is told with those who know it`() {
+        let left = MeshChecks.visited(MeshView([MeshChecksTests.state("n1"), MeshChecksTests.state("n2")]))
+        #expect(left.map(\.fact) == ["node n3 is known to n1, n2, but it was not looked at"])
+    }
+
+    @Test func `the new node's name and id must be free`() {
+        let mesh = MeshChecksTests.mesh { $0["n3"]?.nodes.append(MeshChecksTests.node("n4")) }
+        #expect(MeshChecks.identity(of: MeshChecksTests.new, in: mesh).map(\.fact) == ["the node name n4 is taken: n3 knows a node called so"])
+        let same = NewNode(name: "n77", id: 26863, source: "n1")
+        #expect(MeshChecks.identity(of: same, in: MeshChecksTests.mesh()).map(\.fact) == ["n77 would have the node id 26863, which is that of n2"])
+        let elsewhere = MeshChecksTests.mesh { $0["n2"]?.otherDatabases = [.init(name: "crm", spock: .nodes([26864: "x1"]))] }
+        #expect(MeshChecks.identity(of: NewNode(name: "n77", id: 26864, source: "n1"), in: elsewhere) == [.idTaken("n77", id: 26864, by: "x1")])
+    }
+
+    @Test func `an instance with two meshes stops a live handover, and only that`() {
+        let two: (inout [NodeName: SpockNodeState]) -> Void = { $0["n1"]?.otherDatabases = [.init(name: "crm", spock: .nodes([311: "n3", 5: "x"]))] }
+        let live = MeshChecks.sharedInstances(MeshChecksTests.mesh(two), mode: .live)
+        #expect(live.map(\.fact) == ["n1: database crm of the same instance is a Spock node too, with the same node ids 311"])
+        #expect(live.map(\.severity) == [.blocker])
+        #expect(MeshChecks.sharedInstances(MeshChecksTests.mesh(two), mode: .readOnly).map(\.severity) == [.warning])
+    }
+
+    @Test func `a role that escapes read-only matters where read-only is used`() {
+        let escape: (inout [NodeName: SpockNodeState]) -> Void = { $0["n1"]?.readOnlyOverrides = ["role app database app"] }
+        #expect(MeshChecksTests.facts(.live, escape) == [])
+        #expect(MeshChecksTests.facts(.readOnly, escape) == ["n1: role app database app has a spock.readonly of its own"])
+    }
+
+    @Test func `everything else that stands in the way has its line`() {
+        #expect(MeshChecksTests.facts { states in
+            states["n1"]?.extensionDependents = ["view public.who"]
+            states["n1"]?.isSuperuser = false
+            states["n1"]?.refusedTables = [.init(relation: .init(schema: "public", name: "t"), set: "default", reason: .identity)]
+            states["n2"]?.settings["spock.readonly"] = "user"
+            states["n2"]?.preparedTransactions = [.init(identifier: "T1", owner: "app", database: "app", age: .seconds(200))]
+            states["n3"]?.replicationSets.removeAll { $0.name == "ddl_sql" }
+            states["n3"]?.slots.append(MeshChecksTests.slot("spk_gone", activePID: nil))
+            states["n3"]?.exceptionCount = 14
+            states["n3"]?.otherDatabases = [.init(name: "crm", spock: .unknown("no entry in pg_hba.conf"))]
+        } == [
+            "n1: the role is no superuser",
+            "n2: spock.readonly is 'user' already",
+            "n2: a transaction is prepared: 'T1' (app, database app) since 3 min 20 s",
+            "n1: an object depends on the extension spock: view public.who",
+            "n1: Spock would not take these tables into their replication sets again: public.t in default has no primary key, or another replica identity",
+            "subscription sub_n3_n1 names ddl_sql, which n3 does not have",
+            "subscription sub_n3_n2 names ddl_sql, which n3 does not have",
+            "n3: slot spk_gone belongs to no subscription of the mesh, and is read by nobody",
+            "n3: whether database crm of the same instance has Spock is not known: no entry in pg_hba.conf",
+            "n3: spock.exception_log has 14 rows: changes that were discarded before this run",
+        ])
+    }
+
+    @Test func `subscriptions that differ from the rest are grouped`() {
+        #expect(MeshChecksTests.facts { $0["n2"]?.subscriptions[0].settings.replicationSets = ["default"] } == [
+            "the subscriptions have different settings: sub_n1_n3, sub_n2_n1, sub_n2_n3, sub_n3_n1, sub_n3_n2 | sub_n1_n2"
+        ])
+    }
+
+    @Test(arguments: [
+        ("n1", "max_replication_slots", 6, 5, "2 origins there + 1 for n4 + 1 for each of 3 other nodes in a crash recovery"),
+        ("n1", "max_wal_senders", 4, 3, "2 senders there + 1 for n4 + 1 to feed the copy"),
+        ("n2", "max_wal_senders", 3, 2, "2 senders there + 1 for n4"),
+        ("n3", "max_worker_processes", 7, 6, "6 workers there + 1 to apply n4"),
+    ] as [(NodeName, String, Int, Int, String)])
+    func `each limit is needed to the last`(node: NodeName, setting: String, needed: Int, tooFew: Int, sum: String) {
+        func limits(_ value: Int) -> [MeshLimit] {
+            MeshLimit.all(of: MeshChecksTests.mesh { $0[node]?.settings[setting] = "\(value)" }, adding: MeshChecksTests.new)
+                .filter { $0.node == node && !$0.isSufficient }
+        }
+        #expect(limits(needed) == [])
+        #expect(limits(tooFew) == [MeshLimit(node: node, setting: setting, needed: needed, found: tooFew, sum: sum)])
+    }
+
+    @Test func `the copy's limits are those of the source, for all its peers`() {
+        let limits = MeshLimit.all(of: MeshChecksTests.mesh(), adding: MeshChecksTests.new).filter { $0.node == "n4" }
+        #expect(limits.map(\.setting) == ["max_replication_slots", "max_replication_slots", "max_wal_senders", "max_worker_processes"])
+        #expect(limits.map(\.needed) == [3, 6, 3, 8])
+        #expect(limits.map(\.found) == [10, 10, 10, 16])
+        let finding = MeshFinding.limit(MeshLimit(node: "n4", setting: "max_wal_senders", needed: 3, found: 2, sum: "1 sender for each of 3 peers"))
+        #expect(finding.description == """
+            n4: max_wal_senders is 2, 3 are needed (1 sender for each of 3 peers)
+            HINT: set max_wal_senders to at least 3 and restart n4
+            """)
+    }
+}
