@@ -21,6 +21,9 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         public static let readable = Readiness(rawValue: EPOLLIN.rawValue)
         public static let writable = Readiness(rawValue: EPOLLOUT.rawValue)
         public static let closed = Readiness(rawValue: EPOLLHUP.rawValue | EPOLLERR.rawValue)
+        /// In an interest: report once, then nothing more until ``EventLoop/change(_:to:)`` asks again. For descriptors whose
+        /// readiness is dealt with by a task, which comes to it a little later.
+        public static let once = Readiness(rawValue: EPOLLONESHOT.rawValue)
     }
 
     public struct Timer: Hashable, Sendable { fileprivate let number: UInt64 }

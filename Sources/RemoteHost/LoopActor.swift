@@ -31,6 +31,10 @@ extension LoopActor {
         await withCheckedContinuation { parking.add($0) }
     }
 
+    func wake(at instant: ContinuousClock.Instant) {
+        _ = loop.schedule(at: instant) { [weak self] in self?.assumeIsolated { $0.wake() } }
+    }
+
     /// Runs `body`, waking it at the deadline and when its task is cancelled.
     func interruptible<Value>(until deadline: Deadline, _ body: () async throws -> Value) async rethrows -> Value {
         users += 1
@@ -43,6 +47,36 @@ extension LoopActor {
         return try await withTaskCancellationHandler(operation: body) { [weak self] in
             Task { await self?.wake() }
         }
+    }
+}
+
+/// When to give up on a program that has been started: at the deadline or at its task's cancellation, but not before it has
+/// said as which process it runs, or it could not be told to end. A host that does not say so in time is given up as well.
+struct TimeLimit {
+    static let grace = Duration.seconds(20)
+    let what: String
+    let deadline: Deadline
+    private var interruption: (error: any Error, graceEnds: Deadline)?
+
+    init(_ what: String, _ deadline: Deadline) {
+        self.what = what
+        self.deadline = deadline
+    }
+
+    /// Why to give up now, if so. `wakeAt` is called with the moment at which to ask again.
+    mutating func interruption(hasBegun: Bool, wakeAt: (ContinuousClock.Instant) -> Void) -> (any Error)? {
+        if interruption == nil {
+            do {
+                try requireTime(what, deadline)
+                return nil
+            } catch {
+                let graceEnds = Deadline.after(Self.grace)
+                interruption = (error, graceEnds)
+                wakeAt(graceEnds.instant)
+            }
+        }
+        guard let interruption, hasBegun || interruption.graceEnds.hasPassed else { return nil }
+        return interruption.error
     }
 }
 

@@ -7,7 +7,7 @@ extension ProgramReport {
         Command.script(#"""
             grep -qaF -- "$2" "/proc/$1/cmdline" 2>/dev/null || exit 0
             told=' ' round=0
-            while [ "$round" -lt 40 ]; do
+            while [ "$round" -lt 20 ]; do
                 below=$(cat /proc/[0-9]*/status 2>/dev/null | awk -v root="$1" '
                     /^Pid:/ { pid = $2 }
                     /^PPid:/ { parent[pid] = $2 }
@@ -22,7 +22,7 @@ extension ProgramReport {
                 for pid in $below; do
                     case $told in *" $pid "*) ;; *) kill -TERM "$pid" 2>/dev/null; told="$told$pid " ;; esac
                 done
-                sleep 0.1
+                sleep 0.2
                 round=$((round + 1))
             done
             echo "still running after SIGTERM:" $below
@@ -35,10 +35,10 @@ extension ProgramReport {
 func tellToEnd(
     _ report: ProgramReport, of command: Command, run: (Command, Deadline) async throws -> CommandResult
 ) async -> String {
-    guard let watcher = report.watcher else { return "the program had not begun" }
+    guard let watcher = report.watcher else { return "whether the program had begun is not known" }
     do {
         let result = try await run(
-            ProgramReport.endingCommand(watcher: watcher, nonce: report.nonce, user: command.user), .after(.seconds(10)))
+            ProgramReport.endingCommand(watcher: watcher, nonce: report.nonce, user: command.user), .after(.seconds(20)))
         return result.succeeded
             ? "the program was told to end and has ended"
             : "the program was told to end and has not: \(result.text.isEmpty ? result.errorText : result.text)"

@@ -3,7 +3,7 @@ import Foundation
 @testable import RemoteHost
 import Testing
 
-@Suite struct JumpHostTests {
+@Suite(.fewAtATime) struct JumpHostTests {
     /// A configuration with a `Host test` that is reached through `jumps`, and a `Host jumpN` for each of those.
     private func configure(_ target: TestSSHServer, through jumps: [TestSSHServer], _ options: [String: String] = [:]) throws {
         let more = jumps.enumerated().map { number, jump in

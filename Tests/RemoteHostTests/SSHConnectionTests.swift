@@ -3,7 +3,7 @@ import Foundation
 @testable import RemoteHost
 import Testing
 
-@Suite struct SSHConnectionTests {
+@Suite(.fewAtATime) struct SSHConnectionTests {
     @Test func manyCommandsRunSideBySideOnOneConnection() async throws {
         let server = try await TestSSHServer()
         try await withHost(server) { host in

@@ -3,7 +3,7 @@ import Foundation
 @testable import RemoteHost
 import Testing
 
-@Suite struct SSHHostKeyTests {
+@Suite(.fewAtATime) struct SSHHostKeyTests {
     private func failure(_ server: TestSSHServer) async throws -> HostError {
         try #require(await #expect(throws: HostError.self) {
             let host = try await SSHHost.connect(server.target, name: "n1", deadline: .patient)

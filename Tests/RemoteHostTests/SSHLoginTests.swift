@@ -4,7 +4,7 @@ import Foundation
 import Synchronization
 import Testing
 
-@Suite struct SSHLoginTests {
+@Suite(.fewAtATime) struct SSHLoginTests {
     private func attempts(_ server: TestSSHServer, passphrase: PassphrasePrompt? = nil) async throws -> (attempts: [AuthenticationAttempt], offered: [String]) {
         let error = try #require(await #expect(throws: HostError.self) {
             let host = try await SSHHost.connect(server.target, name: "n1", passphrase: passphrase, deadline: .patient)

@@ -126,9 +126,13 @@ extension Command {
     }
 
     static func makeDirectory(_ path: HostPath, _ mode: FileMode, _ owner: String?) -> Command {
-        guard let owner else { return Command("install", "-d", "-m", mode.description, "--", path.path) }
-        return Command.script(
-            #"group=$(id -gn -- "$3") && exec install -d -m "$2" -o "$3" -g "$group" -- "$1""#, path.path, mode.description, owner)
+        // `owner:` is the owner with their main group.
+        Command.script(#"""
+            set -eu
+            mkdir -p -m "$2" -- "$1"
+            if [ -n "$3" ]; then chown -- "$3:" "$1"; fi
+            chmod -- "$2" "$1"
+            """#, path.path, mode.description, owner ?? "")
     }
 
     static func freeSpace(_ path: HostPath) -> Command {

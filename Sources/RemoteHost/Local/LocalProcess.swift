@@ -22,40 +22,37 @@ actor LocalProcess: LoopActor {
     ) async throws -> Execution {
         try requireTime(what, deadline)
         var report = start
+        var limit = TimeLimit(what, deadline)
         let (child, standardInput, output, errorOutput) = try spawn(line)
         defer { reap(child) }
-        watch(output, for: .readable)
-        watch(errorOutput, for: .readable)
-        if input.isEmpty { release(standardInput) } else { watch(standardInput, for: .writable) }
+        for descriptor in [standardInput, output, errorOutput] { watch(descriptor) }
+        if input.isEmpty { release(standardInput) }
         defer { for stream in [standardInput, output, errorOutput] { release(stream) } }
 
         return await interruptible(until: deadline) {
             var written = 0
             var buffer = [UInt8](repeating: 0, count: 65536)
             while true {
-                var progressed = false
                 if written < input.count {
                     let count = input.withUnsafeBytes { write(standardInput, $0.baseAddress.map { $0 + written }, input.count - written) }
                     if count > 0 { written += count } else if count < 0, errno != EAGAIN, errno != EINTR { written = input.count }
-                    progressed = count > 0
                     if written == input.count { release(standardInput) }
                 }
                 for (descriptor, stream) in [(output, ProgramReport.Stream.output), (errorOutput, .errorOutput)] where isOpen(descriptor) {
                     let count = read(descriptor, &buffer, buffer.count)
                     if count > 0 {
-                        progressed = true
                         buffer.withUnsafeBytes { report.take(UnsafeRawBufferPointer(rebasing: $0[..<count]), from: stream, onLine: onLine) }
                     } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
                         release(descriptor)
-                        progressed = true
                     }
                 }
                 if report.ended { return .ended(report) }
                 if !isOpen(output), !isOpen(errorOutput) {
                     return .vanished(report, detail: "the shell around it was killed")
                 }
-                do { try requireTime(what, deadline) } catch { return .interrupted(report, error) }
-                if !progressed { await park() } else { await Task.yield() }
+                if let error = limit.interruption(hasBegun: report.began, wakeAt: wake(at:)) { return .interrupted(report, error) }
+                for descriptor in streams.keys { loop.change(descriptor, to: descriptor == standardInput ? [.writable, .once] : [.readable, .once]) }
+                await park()
             }
         }
     }
@@ -71,8 +68,8 @@ actor LocalProcess: LoopActor {
 
     private func isOpen(_ descriptor: Int32) -> Bool { streams[descriptor] != nil }
 
-    private func watch(_ descriptor: Int32, for interest: EventLoop.Readiness) {
-        loop.register(descriptor, for: interest) { [weak self] _ in self?.assumeIsolated { $0.wake() } }
+    private func watch(_ descriptor: Int32) {
+        loop.register(descriptor, for: .once) { [weak self] _ in self?.assumeIsolated { $0.wake() } }
     }
 
     private func release(_ descriptor: Int32) {

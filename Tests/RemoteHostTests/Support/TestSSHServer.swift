@@ -24,24 +24,38 @@ final class TestSSHServer: Sendable {
         for type in Set(hostKeys) { try await Self.generateKey(type, at: "\(directory)/host_\(type)") }
         try await Self.generateKey("ed25519", at: "\(directory)/user")
         try FileManager.default.copyItem(atPath: "\(directory)/user.pub", toPath: "\(directory)/authorized_keys")
-        port = try Self.freePort()
+        // Somebody else may be faster at a port that was free a moment ago.
+        for _ in 1...5 {
+            let port = try Self.freePort()
+            if let process = try await Self.start(in: directory, port: port, hostKeys: hostKeys, settings: settings) {
+                (self.port, self.process) = (port, process)
+                for type in Set(hostKeys) { try know(type) }
+                try configure()
+                return
+            }
+        }
+        throw SetupFailed("no free port for sshd")
+    }
+
+    /// - Returns: the process that listens; `nil` when the port is taken.
+    private static func start(in directory: String, port: UInt16, hostKeys: [String], settings: [String]) async throws -> Int32? {
         // The first value given to a keyword is the one that counts.
         let lines = settings + [
-            "Port \(port)", "ListenAddress \(Self.address)", "PidFile \(directory)/pid", "StrictModes no", "PasswordAuthentication no",
+            "Port \(port)", "ListenAddress \(address)", "PidFile \(directory)/pid", "StrictModes no", "PasswordAuthentication no",
             "KbdInteractiveAuthentication no", "UsePAM no", "PermitRootLogin yes", "AuthorizedKeysFile \(directory)/authorized_keys",
             "LogLevel VERBOSE", "MaxStartups 100",
         ] + hostKeys.map { "HostKey \(directory)/host_\($0)" }
         try (lines.joined(separator: "\n") + "\n").write(toFile: "\(directory)/sshd_config", atomically: true, encoding: .utf8)
 
         // Without -D it goes into the background by itself.
-        try await Self.run("/usr/sbin/sshd", "-f", "\(directory)/sshd_config", "-E", "\(directory)/log")
-        let (pidFile, port) = ("\(directory)/pid", port)
-        process = try await wait(for: "sshd on port \(port)", until: .after(.seconds(30))) {
-            guard let pid = (try? String(contentsOfFile: pidFile, encoding: .utf8)).flatMap({ Int32($0.dropLast()) }) else { return .notYet("no pid") }
-            return Self.isListening(port) ? .found(pid) : .notYet("not listening")
+        try await run("/usr/sbin/sshd", "-f", "\(directory)/sshd_config", "-E", "\(directory)/log")
+        return try await wait(for: "sshd on port \(port)", until: .patient) {
+            let log = (try? String(contentsOfFile: "\(directory)/log", encoding: .utf8)) ?? ""
+            if log.contains("Cannot bind any address") { return .found(nil) }
+            let text = try? String(contentsOfFile: "\(directory)/pid", encoding: .utf8)
+            guard let pid = text.flatMap({ Int32($0.dropLast()) }) else { return .notYet(log) }
+            return isListening(port) ? .found(pid) : .notYet("not listening")
         }
-        for type in Set(hostKeys) { try know(type) }
-        try configure()
     }
 
     deinit { end() }
