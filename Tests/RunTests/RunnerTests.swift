@@ -49,7 +49,7 @@ private func withJournal(_ body: (Journal, String) async throws -> Void) async t
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: directory) }
     let path = directory + "/run.jsonl"
-    let header = RunHeader(run: "r", cluster: "c", procedure: "p", playbook: "/p.yaml", startedBy: "me@here")
+    let header = RunHeader(run: "r", cluster: "c", procedure: "p", playbook: "/p.yaml", startedBy: "me@here", steps: ["a", "b", "c"])
     try await body(try Journal.create(at: path, header: header), path)
 }
 

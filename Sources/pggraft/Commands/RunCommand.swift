@@ -20,8 +20,8 @@ struct RunCommand: AsyncParsableCommand {
                 defer { withExtendedLifetime(lock) {} }
                 if let unfinished = try store.unfinished(cluster: operation.cluster) {
                     throw Problem(
-                        "run \(unfinished.header.run) of cluster \(operation.cluster) is not finished: \(unfinished.outcome ?? "cut off") in step \(unfinished.lastStep ?? "one")",
-                        hint: "`pggraft resume \(unfinished.header.run)` goes on with it, `pggraft undo \(unfinished.header.run)` takes it back.")
+                        "run \(unfinished.header.run) of cluster \(operation.cluster) is not finished: \(unfinished.state.rawValue) in step \(unfinished.progress)",
+                        hint: unfinished.ways)
                 }
                 do {
                     try await operation.procedure.takeLock(holder: Holder())
@@ -43,7 +43,9 @@ struct RunCommand: AsyncParsableCommand {
                         throw Problem("nobody is there to say yes", hint: "run it in a terminal, or with --yes. Nothing was changed.")
                     }
                 }
-                let (header, journal) = try store.begin(cluster: operation.cluster, procedure: AddSpockNode.name, playbook: operation.playbookPath)
+                let (header, journal) = try store.begin(
+                    cluster: operation.cluster, procedure: AddSpockNode.name, playbook: operation.playbookPath,
+                    steps: operation.procedure.steps.map(\.id.name))
                 let holder = Holder(run: header.run)
                 try lock.describe(holder)
                 try await operation.procedure.takeLock(holder: holder)
