@@ -38,6 +38,7 @@ public struct Timeline: Sendable {
             case .seen: lines.append(Line(at: entry.at, mark: .seen, text: entry.step ?? "", details: details(entry.text)))
             case .closed: lines.append(Line(at: entry.at, mark: .window, text: "\(entry.text ?? ""): closed", details: []))
             case .opened: lines.append(Line(at: entry.at, mark: .window, text: "\(entry.text ?? ""): open again", details: []))
+            case .undone where (entry.text ?? "").isEmpty: continue
             case .undone: lines.append(Line(at: entry.at, mark: .undone, text: entry.step ?? "", details: details(entry.text)))
             case .left: lines.append(Line(at: entry.at, mark: .left, text: entry.step ?? "", details: details(entry.text)))
             case .ended: lines.append(Line(at: entry.at, mark: .turn, text: entry.text ?? "", details: []))
