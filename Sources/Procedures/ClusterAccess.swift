@@ -29,6 +29,7 @@ public actor ClusterAccess {
     private let database: String
     private let user: String
     private var password: Secret?
+    private let applicationName: String
     private let connect: Connector
     private let askPassword: PasswordPrompt?
 
@@ -39,11 +40,16 @@ public actor ClusterAccess {
     /// Asks the operator for the password of a role, where no other source has it; `nil` when nobody is there.
     public typealias PasswordPrompt = @Sendable (_ user: String) -> String?
 
+    /// The name under which servers list the sessions of a run.
+    public static let applicationName = "pggraft"
+
     public init(
-        nodes: [Node], database: String, user: String, askPassword: PasswordPrompt? = nil, connect: @escaping Connector
+        nodes: [Node], database: String, user: String, applicationName: String = ClusterAccess.applicationName,
+        askPassword: PasswordPrompt? = nil, connect: @escaping Connector
     ) {
         self.nodes = Dictionary(nodes.map { ($0.name, $0) }) { first, _ in first }
-        (self.database, self.user, self.askPassword, self.connect) = (database, user, askPassword, connect)
+        (self.database, self.user, self.applicationName) = (database, user, applicationName)
+        (self.askPassword, self.connect) = (askPassword, connect)
     }
 
     /// The host called `name`; connects at the first call, and again after ``forget(_:)``.
@@ -78,11 +84,11 @@ public actor ClusterAccess {
 
     /// A connection to any database of node `name`. The caller closes it.
     public func connection(
-        _ name: String, database: String, applicationName: String = "pggraft", deadline: Deadline
+        _ name: String, database: String, applicationName: String? = nil, deadline: Deadline
     ) async throws -> PostgresConnection {
         guard let node = nodes[name] else { throw UnknownNode(name: name) }
         let port = try await forward(node, deadline: deadline)
-        var conninfo = Conninfo(["dbname": database, "user": user, "sslmode": "prefer", "application_name": applicationName])
+        var conninfo = Conninfo(["dbname": database, "user": user, "sslmode": "prefer", "application_name": applicationName ?? self.applicationName])
         conninfo["password"] = password?.reveal()
         conninfo = conninfo.forwarded(host: node.address, address: port.address, port: port.port)
         do {

@@ -7,25 +7,33 @@ import Run
 struct ClusterLock: Sendable {
     private let connection: PostgresConnection
 
+    /// Takes the lock. A session that an earlier process of the same run has left on the server, because its machine is gone
+    /// and nobody has told the server, is ended.
     /// - Throws: ``Problem`` that says who has the lock and since when.
     static func take(
         cluster: String, holder: Holder, connecting connect: (_ applicationName: String) async throws -> PostgresConnection
     ) async throws -> ClusterLock {
         let connection = try await connect(name(of: holder))
-        let deadline = Deadline.after(.seconds(10)), key: SQL = "hashtextextended(\("pggraft " + cluster), 0)"
+        let deadline = Deadline.after(.seconds(20)), key: SQL = "hashtextextended(\("pggraft " + cluster), 0)"
         do {
-            if try await connection.query("SELECT pg_try_advisory_lock(\(key)) AS taken", deadline: deadline).one().get("taken") {
-                return ClusterLock(connection: connection)
+            try await wait(for: "the lock of cluster \(cluster) on \(connection.node)", until: deadline) { () -> Look<Void> in
+                if try await connection.query("SELECT pg_try_advisory_lock(\(key)) AS taken", deadline: deadline).one().get("taken") { return .found(()) }
+                let other = try await connection.query(
+                    """
+                    SELECT pid, application_name AS name, date_trunc('second', backend_start)::text AS since FROM pg_stat_activity WHERE pid IN (SELECT pid \
+                    FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) | objid::bigint = \(key))
+                    """, deadline: deadline).first
+                guard let other else { return .notYet("whoever had it has just ended") }
+                let who = try other.get("name", as: String.self)
+                if let run = holder.run, who.hasPrefix("pggraft run \(run),") {
+                    try await connection.query("SELECT pg_terminate_backend(\(try other.get("pid", as: Int.self)))", deadline: deadline)
+                    return .notYet("an earlier process of this run still had it")
+                }
+                throw Problem(
+                    "\(connection.node): another pggraft works on cluster \(cluster) (\(who), since \(try other.get("since", as: String.self)))",
+                    hint: "Wait until it has ended, or end it with Ctrl-C where it runs.")
             }
-            let other = try await connection.query(
-                """
-                SELECT application_name AS name, date_trunc('second', backend_start)::text AS since FROM pg_stat_activity WHERE pid IN (SELECT pid FROM pg_locks \
-                WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) | objid::bigint = \(key))
-                """, deadline: deadline).first
-            let who = try other.map { "\(try $0.get("name", as: String.self)), since \(try $0.get("since", as: String.self))" }
-            throw Problem(
-                "\(connection.node): another pggraft works on cluster \(cluster)" + (who.map { " (\($0))" } ?? ""),
-                hint: "Wait until it has ended, or end it with Ctrl-C where it runs.")
+            return ClusterLock(connection: connection)
         } catch {
             await connection.close()
             throw error

@@ -15,7 +15,10 @@ struct Operation: Sendable {
     let procedure: AddSpockNode
 
     /// Loads the playbook, runs `body`, and ends every connection on the way out.
-    static func with(_ options: PlaybookOptions, purgeData: Bool = false, _ body: (Operation) async throws -> Void) async throws {
+    /// - Parameter sessionName: what servers call its sessions.
+    static func with(
+        _ options: PlaybookOptions, purgeData: Bool = false, sessionName: String = ClusterAccess.applicationName, _ body: (Operation) async throws -> Void
+    ) async throws {
         let terminal = Terminal()
         let playbook: Playbook
         do {
@@ -26,7 +29,7 @@ struct Operation: Sendable {
         }
         switch playbook.procedure {
         case .addSpockNode(let add):
-            let access = access(to: add, options.connection, terminal)
+            let access = access(to: add, options.connection, sessionName, terminal)
             let operation = Operation(
                 terminal: terminal, playbookPath: absolute(options.playbook), cluster: add.cluster.name,
                 procedure: AddSpockNode(add, access: access, purgeData: purgeData))
@@ -40,13 +43,13 @@ struct Operation: Sendable {
         }
     }
 
-    private static func access(to add: Playbook.AddSpockNode, _ options: ConnectionOptions, _ terminal: Terminal) -> ClusterAccess {
+    private static func access(to add: Playbook.AddSpockNode, _ options: ConnectionOptions, _ sessionName: String, _ terminal: Terminal) -> ClusterAccess {
         let nodes = (add.cluster.nodes + [add.newNode.node]).map {
             ClusterAccess.Node(name: $0.name, ssh: $0.ssh, address: $0.address, port: $0.port)
         }
         let config = options.sshConfig ?? ProcessInfo.processInfo.environment["PGGRAFT_SSH_CONFIG"]
         return ClusterAccess(
-            nodes: nodes, database: add.cluster.database, user: add.cluster.user,
+            nodes: nodes, database: add.cluster.database, user: add.cluster.user, applicationName: sessionName,
             askPassword: { terminal.secret("Password of \($0)") }
         ) { destination, name, deadline in
             let target = sshTarget(destination, configFile: config)

@@ -78,7 +78,22 @@ struct CommandTests {
             #expect(third.standardOutput.contains("HINT: `pggraft resume \(run)` goes on with it, `pggraft undo \(run)` takes it back."))
             #expect(try someone.journals().count == 1)
 
+            // What a process of the run leaves on the server when its machine loses power: the lock, and a session with a lock of its own.
+            func session(named name: String, holding statement: String) async throws -> CommandOutput {
+                try await bed.host("n1").execute(
+                    asUser: "postgres", "PGAPPNAME='\(name)' PGPASSWORD=secret-of-spock_admin exec \(bed.binaryDirectory)/psql -h 127.0.0.1 -U spock_admin -XAtq -v ON_ERROR_STOP=1 -d app",
+                    input: "BEGIN; \(statement); SELECT pg_sleep(100);", within: .seconds(120))
+            }
+            async let lock = session(named: "pggraft run \(run), pid 1, root@gone", holding: "SELECT pg_advisory_lock(hashtextextended('pggraft app', 0))")
+            async let rest = session(named: "pggraft", holding: "LOCK TABLE spock.subscription")
+            try await eventually("two sessions to be left over", within: .seconds(30)) {
+                try await bed.psql("n1", "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pggraft%' AND wait_event = 'PgSleep'") == "2"
+            }
             let undone = try await someone.pggraft("undo", run)
+            for output in try await [lock, rest] {
+                #expect(output.status != 0)
+                #expect(output.standardError.contains("terminating connection due to administrator command"), "\(output.standardError)")
+            }
             #expect(undone.status == 0, "\(undone.standardOutput)\(undone.standardError)")
             let free = try await someone.pggraft("run", someone.playbook)
             #expect(free.standardOutput.contains("nobody is there to say yes"), "\(free.standardOutput)")

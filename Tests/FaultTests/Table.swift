@@ -1,5 +1,6 @@
 import Bed
 import Foundation
+import Synchronization
 import Testing
 
 /// Whether the whole matrix runs (`make test-faults`), or the cases that stand for it.
@@ -18,12 +19,24 @@ private func tell(_ line: String) throws {
     try table.close()
 }
 
+private let failedExpectations = Mutex(0)
+
+extension Trait where Self == IssueHandlingTrait {
+    /// Counts what is not as expected, so that the table shows it.
+    static var counted: Self {
+        .compactMapIssues { issue in
+            failedExpectations.withLock { $0 += 1 }
+            return issue
+        }
+    }
+}
+
 /// Runs one case with writers on all nodes, searches its journals for secrets, and prints its line of the table.
 /// - Parameter body: returns what was seen, for the table.
 func withLoad(
     _ title: String, playbook edits: KeyValuePairs<String, String> = [:], _ body: (Bed, Writers, WatchedRun) async throws -> String
 ) async throws {
-    let began = ContinuousClock.now
+    let began = ContinuousClock.now, failedBefore = failedExpectations.withLock { $0 }
     func row(_ result: String, _ seen: String) -> String {
         let seconds = "\(began.duration(to: .now).components.seconds) s"
         return result.padding(toLength: 7, withPad: " ", startingAt: 0) + String(repeating: " ", count: max(0, 6 - seconds.count)) + seconds + "  \(title): \(seen)"
@@ -34,7 +47,7 @@ func withLoad(
             let someone = try Operator(of: bed, playbook: edits)
             let seen = try await body(bed, try await Writers.start(of: bed, perNode: 1, rate: 15), WatchedRun(someone: someone))
             try expectNoSecrets(someone)
-            try tell(row("ended", seen))
+            try tell(row(failedExpectations.withLock { $0 } == failedBefore ? "ended" : "FAILED", seen))
         }
     } catch {
         try tell(row("FAILED", "\(error)".split(separator: "\n").first.map(String.init) ?? ""))

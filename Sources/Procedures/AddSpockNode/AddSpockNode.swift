@@ -58,6 +58,14 @@ public struct AddSpockNode: Sendable {
     /// - Throws: ``Problem`` that says who has it; what connecting throws.
     public func takeLock(holder: Holder) async throws { try await seed.takeLock(holder: holder) }
 
+    /// Takes the cluster's lock for a run that is taken up again, also from an earlier process of it, and ends the sessions
+    /// that such a process has left on the servers.
+    /// - Throws: as ``takeLock(holder:)``.
+    public func takeOver(holder: Holder) async throws {
+        try await seed.takeLock(holder: holder)
+        await seed.endLeftOverSessions()
+    }
+
     /// Ends connections and whatever is still held open.
     public func close() async {
         await seed.unlock()

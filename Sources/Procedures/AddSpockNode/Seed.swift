@@ -31,6 +31,22 @@ actor Seed {
         }
     }
 
+    /// Ends what an earlier process of the run has left on the servers: sessions whose machine is gone and that nobody has told
+    /// them to end may hold locks for hours. Only the holder of the cluster's lock may do that.
+    func endLeftOverSessions() async {
+        // A node that cannot be reached is a problem of the step that needs it.
+        _ = await attemptOnEach(members + [newNode]) { node in
+            let deadline = Deadline.after(.seconds(10))
+            let connection = try await self.access.connection(node, database: self.playbook.cluster.database, deadline: deadline)
+            _ = try await connection.query(
+                """
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = \(ClusterAccess.applicationName) \
+                AND usename = current_user AND backend_start < (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+                """, deadline: deadline)
+            await connection.close()
+        }
+    }
+
     func unlock() async {
         await lock?.release()
         lock = nil

@@ -150,7 +150,7 @@ extension Seed {
         guard differences.isEmpty else {
             throw Problem(
                 "the nodes differ at the drained point:\n  " + differences.joined(separator: "\n  "),
-                hint: "If only nodes other than \(newNode) differ from \(source), they differed before this run or their apply discarded changes (see spock.exception_log). If \(newNode) differs, take it out with `pggraft undo` and report this.")
+                hint: "If \(newNode) is like \(source), the difference is not of this run: changes were discarded (see spock.exception_log), or a node crashed, after which Spock 5.0 applies transactions again and doubles rows of tables without a primary key; put it right by hand, then resume. If \(newNode) differs from \(source), take it out with `pggraft undo` and report this.")
         }
         return "\(tables.count) replicated tables are equal on \(list(nodes)) at one drained point:\n" + lines.joined(separator: "\n")
     }

@@ -8,7 +8,7 @@ struct Check: AsyncParsableCommand {
     @OptionGroup var options: PlaybookOptions
 
     func run() async throws {
-        try await Operation.with(options) { operation in
+        try await Operation.with(options, sessionName: "pggraft check") { operation in
             let findings = await operation.procedure.findings()
             CheckView(terminal: operation.terminal).show(findings)
             let failed = findings.filter { !$0.isMet }.count

@@ -9,7 +9,7 @@ struct Plan: AsyncParsableCommand {
     @OptionGroup var options: PlaybookOptions
 
     func run() async throws {
-        try await Operation.with(options) { operation in
+        try await Operation.with(options, sessionName: "pggraft check") { operation in
             guard try await operation.showPlan() else { throw ExitCode(1) }
         }
     }

@@ -19,7 +19,7 @@ struct Resume: AsyncParsableCommand {
                 hint: run.state == .undone ? "Begin anew: pggraft run \(run.header.playbook)" : run.ways)
         }
         try await with(name, connection, check: check) { operation, journal in
-            try await operation.procedure.takeLock(holder: Holder(run: try Memory(journal).header?.run))
+            try await operation.procedure.takeOver(holder: Holder(run: try Memory(journal).header?.run))
             try journal.append(JournalEntry(.resumed))
             try await operation.perform(journal)
         }
@@ -41,7 +41,7 @@ struct Undo: AsyncParsableCommand {
         try await with(name, connection, purgeData: purgeData) { operation, journal in
             let terminal = operation.terminal
             do {
-                try await operation.procedure.takeLock(holder: Holder(run: try Memory(journal).header?.run))
+                try await operation.procedure.takeOver(holder: Holder(run: try Memory(journal).header?.run))
             } catch let problem as Problem {
                 throw problem
             } catch {
