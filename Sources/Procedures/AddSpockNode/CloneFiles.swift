@@ -102,16 +102,16 @@ extension Seed {
             return
         }
         guard let original = try await clone.host.read(path, as: clone.user, deadline: deadline) else {
-            return try run.creating(Created("file", on: newNode, path.path))
+            return try run.creating(Created("configuration file", on: newNode, path.path))
         }
-        guard !created.contains(Created("file", on: newNode, path.path)) else { return }
+        guard !created.contains(Created("configuration file", on: newNode, path.path)) else { return }
         try run.creating(thing)
         try await clone.host.write(original, to: kept, as: clone.user, mode: 0o600, deadline: deadline)
     }
 
     /// Puts the files outside of the data directory back, where they still are as this run left them.
     func restoreOriginals(_ run: StepRun) async throws -> UndoOutcome {
-        let files = try run.memory.created().filter { $0.place == newNode && ($0.kind == "original" || $0.kind == "file") }
+        let files = try run.memory.created().filter { $0.place == newNode && ($0.kind == "original" || $0.kind == "configuration file") }
         guard !files.isEmpty else { return .undone([]) }
         let clone = try await newNodeInstance(run.memory), host = clone.host, deadline = Deadline.after(.seconds(60))
         return await takeBack(files) { [newNode] thing in
