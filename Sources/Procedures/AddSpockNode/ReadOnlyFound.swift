@@ -3,7 +3,7 @@ import Spock
 
 /// What opening a node comes to that this run has closed.
 enum Opening: Sendable, Equatable {
-    /// It is as it was.
+    /// It takes writes as it did.
     case nothing
     case open
     case left(Problem)
@@ -11,7 +11,7 @@ enum Opening: Sendable, Equatable {
     /// - Parameters: what the node says now, what it said before the run.
     init(_ node: String, now: ReadOnlyState, before: ReadOnlyState) {
         let isClosed = now.altered == .user || now.altered == .local
-        if now == before {
+        if now == before || (now.inForce == before.inForce && !isClosed) {
             self = .nothing
         } else if isClosed || now.altered == before.altered {
             // Closed by this run; or opened already, by one that was cut off before the server had read it.
