@@ -9,9 +9,9 @@ struct ClusterLock: Sendable {
 
     /// - Throws: ``Problem`` that says who has the lock and since when.
     static func take(
-        cluster: String, holder: String, connecting connect: (_ applicationName: String) async throws -> PostgresConnection
+        cluster: String, holder: Holder, connecting connect: (_ applicationName: String) async throws -> PostgresConnection
     ) async throws -> ClusterLock {
-        let connection = try await connect(String("pggraft: \(holder)".prefix(63)))
+        let connection = try await connect(name(of: holder))
         let deadline = Deadline.after(.seconds(10)), key: SQL = "hashtextextended(\("pggraft " + cluster), 0)"
         do {
             if try await connection.query("SELECT pg_try_advisory_lock(\(key)) AS taken", deadline: deadline).one().get("taken") {
@@ -30,6 +30,16 @@ struct ClusterLock: Sendable {
             await connection.close()
             throw error
         }
+    }
+
+    /// Says who has the lock now.
+    func describe(_ holder: Holder) async throws {
+        try await connection.query("SELECT set_config('application_name', \(Self.name(of: holder)), false)", deadline: .after(.seconds(10)))
+    }
+
+    /// What fits into an application_name: the run comes first.
+    private static func name(of holder: Holder) -> String {
+        String("pggraft\(holder.run.map { " run \($0)" } ?? ""), pid \(holder.pid), \(holder.name)".prefix(63))
     }
 
     func release() async { await connection.close() }

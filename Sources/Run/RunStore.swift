@@ -1,4 +1,4 @@
-import Foundation
+public import Foundation
 import Glibc
 
 /// Where this machine keeps its runs: `$PGGRAFT_STATE_DIR`, or `pggraft` in the user's XDG state directory.
@@ -33,8 +33,7 @@ public struct RunStore: Sendable {
             let name = "\(stamp)-\(cluster)" + (attempt > 1 ? "-\(attempt)" : "")
             let path = directory + "/\(name).jsonl"
             guard !FileManager.default.fileExists(atPath: path) else { continue }
-            let operatorName = NSUserName() + "@" + ProcessInfo.processInfo.hostName
-            let header = RunHeader(run: name, cluster: cluster, procedure: procedure, playbook: playbook, startedBy: operatorName)
+            let header = RunHeader(run: name, cluster: cluster, procedure: procedure, playbook: playbook, startedBy: Holder.thisOperator)
             return (header, try Journal.create(at: path, header: header))
         }
         throw JournalError.io(path: directory, doing: "find a name in", EEXIST)
@@ -82,8 +81,9 @@ public final class RunLock: Sendable {
     public let path: String
 
     /// Takes the lock for `cluster`.
-    /// - Throws: ``Problem`` that says who holds it, since when, and which run.
-    public init(cluster: String, in store: RunStore, holder: String) throws {
+    /// - Parameter holder: who has it, since when and for which run, for whoever is refused.
+    /// - Throws: ``Problem`` that says who has it.
+    public init(cluster: String, in store: RunStore, holder: Holder) throws {
         try FileManager.default.createDirectory(atPath: store.directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         path = store.directory + "/\(cluster).lock"
         descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
@@ -95,11 +95,38 @@ public final class RunLock: Sendable {
                 "another pggraft works on cluster \(cluster)" + (holder.isEmpty ? "" : ": \(holder)"),
                 hint: "Wait until it has ended, or end it with Ctrl-C where it runs.")
         }
-        let bytes = Array(holder.utf8)
+        try describe(holder)
+    }
+
+    /// Writes down who has the lock now.
+    public func describe(_ holder: Holder) throws {
+        let bytes = Array(holder.description.utf8)
         guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, bytes, bytes.count, 0) == bytes.count else {
-            throw Problem("cannot write the lock file \(path): \(String(cString: strerror(errno)))")
+            throw Problem("cannot write the lock file \(path): \(String(cString: strerror(errno)))", hint: "Make room or mend the permissions, then try again.")
         }
     }
 
     deinit { _ = Glibc.close(descriptor) }
+}
+
+/// Who works on a cluster, since when, and in which run.
+public struct Holder: Sendable, CustomStringConvertible {
+    /// `ann@desk`.
+    public let name: String
+    public let pid: Int32
+    public let since: Date
+    /// The run; `nil` before it has a name.
+    public var run: String?
+
+    /// This process.
+    public init(run: String? = nil) {
+        (name, pid, since) = (Self.thisOperator, ProcessInfo.processInfo.processIdentifier, Date())
+        self.run = run
+    }
+
+    /// `user@host` of this process.
+    static var thisOperator: String { NSUserName() + "@" + ProcessInfo.processInfo.hostName }
+
+    /// `ann@desk, pid 4711, since 2026-11-21T07:12:03Z, run 20261121-071203-app`.
+    public var description: String { "\(name), pid \(pid), since \(since.formatted(.iso8601)), " + (run.map { "run \($0)" } ?? "before its run") }
 }

@@ -53,7 +53,7 @@ public struct Runner: Sendable {
                         open.append(bracket)
                         try journal.append(JournalEntry(.closed, step: step.id, text: bracket.name))
                     }
-                    try await perform(step, journal)
+                    try await perform(step, journal, in: open[...])
                 }
                 for bracket in open where bracket.closes == step.id {
                     try journal.append(JournalEntry(.opened, step: step.id, text: bracket.name))
@@ -132,7 +132,11 @@ public struct Runner: Sendable {
         }
     }
 
-    private func perform(_ step: any Step, _ journal: Journal) async throws {
+    /// Performs `step`, watched by the brackets it is in.
+    private func perform(_ step: any Step, _ journal: Journal, in brackets: ArraySlice<Bracket>) async throws {
+        if let bracket = brackets.first {
+            return try await watched(by: bracket.watch) { try await perform(step, journal, in: brackets.dropFirst()) }
+        }
         try journal.append(JournalEntry(.intent, step: step.id, text: step.title))
         watch(.began(step.id, title: step.title))
         let began = ContinuousClock.Instant.now

@@ -5,7 +5,7 @@ import Glibc
 /// Ctrl-C and `kill`: the first ends the work safely, the second at once.
 enum Interruption {
     /// Runs `work` in a task that the first SIGINT or SIGTERM cancels; the second one ends the process.
-    static func cancelling(_ work: @escaping @Sendable () async throws -> Void) async throws {
+    static func cancelling<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
         let task = Task { try await work() }
         let sources = [SIGINT, SIGTERM].map { number in
             signal(number, SIG_IGN)
@@ -22,6 +22,6 @@ enum Interruption {
             return source
         }
         defer { sources.forEach { $0.cancel() } }
-        try await task.value
+        return try await task.value
     }
 }

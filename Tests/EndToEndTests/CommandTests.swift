@@ -54,11 +54,21 @@ struct CommandTests {
             #expect(second.standardOutput.contains("another pggraft works on cluster app: "), "\(second.standardOutput)")
             #expect(second.standardOutput.contains("pid \(first.pid)"), "\(second.standardOutput)")
             #expect(second.standardOutput.contains("HINT: Wait until it has ended"))
+            let run = try #require(try someone.entries().first?.value?.decoded(as: RunHeader.self).run)
+            #expect(second.standardOutput.contains("run \(run)\n"), "\(second.standardOutput)")
+            #expect(second.standardOutput.contains(#/since \d{4}-\d\d-\d\dT/#), "\(second.standardOutput)")
+
+            // From another machine, too: the source knows.
+            let other = try Operator(of: bed)
+            let elsewhere = try await other.pggraft("run", "--yes", other.playbook)
+            #expect(elsewhere.status == 1)
+            #expect(elsewhere.standardOutput.contains("n1: another pggraft works on cluster app (pggraft run \(run), pid \(first.pid), "), "\(elsewhere.standardOutput)")
+            #expect(elsewhere.standardOutput.contains(#/, since \d{4}-\d\d-\d\d /#), "\(elsewhere.standardOutput)")
+            #expect(try other.journals() == [])
 
             first.signal(SIGINT)
             let interrupted = try await first.wait(within: .seconds(120))
             #expect(interrupted.status == 130, "\(interrupted.standardOutput)")
-            let run = try #require(try someone.entries().first?.value?.decoded(as: RunHeader.self).run)
             #expect(interrupted.standardOutput.contains("pggraft resume \(run)"))
             #expect(interrupted.standardOutput.contains("pggraft undo \(run)"))
 

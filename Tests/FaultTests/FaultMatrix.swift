@@ -1,121 +1,109 @@
 import Bed
-import Foundation
+import Glibc
+import Run
 import Testing
 
-/// Whether the whole matrix runs (`make test-faults`), or a few cases that stand for it.
-private let isWhole = ProcessInfo.processInfo.environment["PGGRAFT_FAULTS"] == "all"
-
-/// A line of the table of results.
-private func tell(_ line: String) { FileHandle.standardError.write(Data("FAULTS  \(line)\n".utf8)) }
-
-/// Runs one case with writers on all nodes, and prints its line of the table.
-private func withLoad(_ title: String, _ body: (Bed, Writers, WatchedRun) async throws -> Void) async throws {
-    let began = ContinuousClock.now
-    func row(_ result: String) -> String {
-        let seconds = "\(began.duration(to: .now).components.seconds) s"
-        return result.padding(toLength: 8, withPad: " ", startingAt: 0) + String(repeating: " ", count: max(0, 6 - seconds.count)) + seconds + "  " + title
-    }
-    do {
-        try await Bed.exclusively { bed in
-            try await bed.mesh()
-            let someone = try Operator(of: bed)
-            try await body(bed, try await Writers.start(of: bed, perNode: 1, rate: 15), WatchedRun(someone: someone))
-        }
-        tell(row("ended"))
-    } catch {
-        tell(row("FAILED"))
-        throw error
-    }
-}
-
+/// Every step killed, every host hurt. What is expected holds on a node of the cluster whatever happens to another one:
+/// it takes writes again within the lease.
 @Suite("FaultMatrix", .serialized)
 struct FaultMatrix {
-    private func run(_ run: WatchedRun) -> [String] { ["run", "--yes", run.someone.playbook] }
+    /// The lease of the shipped playbook, and two seconds.
+    static let leaseAndTwo = Duration.seconds(32)
 
-    @Test("undisturbed, it ends with four equal nodes", .enabled(if: isWhole))
-    func undisturbed() async throws {
-        try await withLoad("undisturbed") { bed, writers, run in
-            try await run.succeeds(self.run(run))
-            await Durations.shared.learn(from: try run.entries)
-            try await expectMesh(of: bed, writers)
-        }
-    }
+    // MARK: Kills
 
-    /// One run that is killed four times stands for the matrix.
+    /// A run for each step, killed as it begins, three times inside of it, and before the next.
     static func resumes() throws -> [[KillPoint]] {
-        guard !isWhole else { return try KillPoint.all().map { [$0] } }
+        guard !isWhole else { return try KillPoint.steps().map { KillPoint.all(in: $0, withBegin: true) } }
         return [[
-            KillPoint(step: "restore", moment: .inside(3)), KillPoint(step: "drain", moment: .done),
+            KillPoint(step: "restore", moment: .inside(0.5)), KillPoint(step: "drain", moment: .done),
             KillPoint(step: "promote", moment: .done), KillPoint(step: "subscriptions", moment: .inside(0.5)),
         ]]
     }
 
-    @Test("killed, it is resumed to the end that it would have had", arguments: try FaultMatrix.resumes())
+    @Test("killed again and again, it is resumed to the end that it would have had", arguments: try FaultMatrix.resumes())
     func killAndResume(_ points: [KillPoint]) async throws {
-        try await withLoad("kill at \(points.map(\.testDescription).joined(separator: "; at ")): resume") { bed, writers, run in
+        try await withLoad("kill at \(points.map(\.testDescription).joined(separator: "; at ")), and resume") { bed, writers, run in
+            try await Durations.shared.learn(in: bed, run)
             for (index, point) in points.enumerated() {
-                try await run.killed(at: point, index == 0 ? self.run(run) : ["resume", try run.name])
+                try await run.killed(at: point, index == 0 ? run.begin : ["resume", try run.name])
             }
             try await run.succeeds(["resume", try run.name])
+            let gaps = try writers.ledger().gaps(on: Bed.meshNodes)
             try await expectMesh(of: bed, writers)
+            return "proven; longest gaps of the writers \(gaps)"
         }
     }
 
-    static func undos() throws -> [KillPoint] {
-        isWhole ? try KillPoint.all() : [KillPoint(step: "restore", moment: .inside(2)), KillPoint(step: "verify", moment: .inside(0.5))]
+    /// A cluster for each step, on which a run is killed and undone four times, one after the other.
+    static func undos() throws -> [[KillPoint]] {
+        guard !isWhole else { return try KillPoint.steps().map { KillPoint.all(in: $0, withBegin: false) } }
+        return [[KillPoint(step: "restore", moment: .inside(0.5)), KillPoint(step: "verify", moment: .inside(0.5))]]
     }
 
     @Test("killed, it is undone without a trace", arguments: try FaultMatrix.undos())
-    func killAndUndo(_ point: KillPoint) async throws {
-        try await withLoad("kill at \(point.testDescription): undo") { bed, writers, run in
+    func killAndUndo(_ points: [KillPoint]) async throws {
+        try await withLoad("kill at \(points.map(\.testDescription).joined(separator: "; at ")), and undo each time") { bed, writers, run in
+            try await Durations.shared.learn(in: bed, run)
             let before = try await Snapshot(of: bed)
-            try await run.killed(at: point, self.run(run))
-            try await run.succeeds(["undo", "--purge-data", try run.name])
-            try await expectNothingRunning(bed)
-            let differences = try await Snapshot(of: bed).differences(from: before)
-            #expect(differences.isEmpty, "\(differences)")
+            for point in points {
+                try await run.killed(at: point, run.begin)
+                try await run.succeeds(["undo", "--purge-data", try run.name])
+                try await expectNothingRunning(bed)
+                let differences = try await Snapshot(of: bed).differences(from: before)
+                #expect(differences.isEmpty, "\(point.testDescription):\n\(differences)")
+            }
             let verification = try await writers.stop().verify(of: bed)
             #expect(verification.isClean, "\(verification)")
+            return "catalogs and files as before, \(points.count) times"
         }
     }
 
+    // MARK: Faults
+
     static func faults() -> [FaultCase] {
-        isWhole ? FaultCase.all() : [FaultCase(fault: .peerCut, step: "drain"), FaultCase(fault: .newNodeOff, step: "subscriptions")]
+        isWhole ? FaultCase.all() : [FaultCase(fault: .peerFrozen, step: "drain"), FaultCase(fault: .newNodeOff, step: "subscriptions")]
     }
 
     @Test("a fault ends it with an error and open nodes, and it is resumed when the fault is mended", arguments: faults())
     func faultAndResume(_ each: FaultCase) async throws {
-        try await withLoad("\(each.testDescription): resume") { bed, writers, run in
-            let program = try run.someone.start(self.run(run))
-            guard try await run.wait(for: KillPoint(step: each.step, moment: .begun), after: 0, of: program) else {
-                throw BedError.unexpected("pggraft ended before \(each.step): \(try await program.wait(within: .seconds(10)).standardOutput)")
-            }
+        try await withLoad("\(each.testDescription), and resume") { bed, writers, run in
+            let program = try await run.starts(run.begin, until: KillPoint(step: each.step, moment: .begun))
             try await each.fault.strike(bed)
             let struck = ContinuousClock.now
-            try await expectWritable(bed, but: each.fault.host)
-            tell("        every node that is well takes writes \(Int(struck.duration(to: .now).components.seconds)) s after: \(each.testDescription)")
-            let output = try await program.wait(within: .seconds(400))
+            let output = try await program.wait(within: .seconds(600))
+            let ended = struck.duration(to: .now).components.seconds
             let text = output.standardOutput + output.standardError
             if output.status != 0 {
                 #expect(output.status == 1, "\(text)")
-                #expect(text.contains("failed"), "\(text)")
+                #expect(text.contains("It failed."), "\(text)")
+                #expect(text.contains("pggraft resume \(try run.name)"), "\(text)")
                 if let host = each.fault.host { #expect(text.contains(host), "\(text)") }
             }
-            try await expectWritable(bed, but: each.fault.host)
+            let well = Bed.meshNodes.filter { $0 != each.fault.host }
+            for node in well { try await expectWritable(bed, node) }
+            let ledger = try writers.ledger()
+            for node in well {
+                #expect(ledger.longestGap(on: node) < Self.leaseAndTwo, "\(node) took no writes for \(ledger.longestGap(on: node))\n\(text)")
+            }
             try await each.fault.mend(bed)
-            try await expectWritable(bed, but: nil)
-            try await awaitMesh(bed)
-            if output.status != 0 { try await run.succeeds(["resume", try run.name]) }
+            if output.status != 0 {
+                // As an operator would: the mesh first.
+                try await awaitMesh(bed)
+                try await run.succeeds(["resume", try run.name])
+            }
             try await expectMesh(of: bed, writers)
+            return "pggraft \(output.status == 0 ? "went through" : "gave up") \(ended) s after; longest gaps of the writers \(ledger.gaps(on: well)); "
+                + (output.status == 0 ? "proven" : "resumed and proven")
         }
     }
 
     /// With a host gone for good, everything else is undone, and the rest when it is back.
     @Test("with a host gone, it is undone in part, and wholly later", arguments: isWhole ? [Fault.newNodeOff, .sourceOff, .newNodeCut, .newNodeFrozen, .peerCut] : [])
     func faultAndUndo(_ fault: Fault) async throws {
-        try await withLoad("\(fault.testDescription) in subscriptions: undo, and undo again") { bed, writers, run in
+        try await withLoad("\(fault.testDescription) after subscriptions, and undo, and undo again") { bed, writers, run in
             let before = try await Snapshot(of: bed)
-            try await run.killed(at: KillPoint(step: "subscriptions", moment: .done), self.run(run))
+            try await run.killed(at: KillPoint(step: "subscriptions", moment: .done), run.begin)
             try await fault.strike(bed)
             let output = try await run.someone.start(["undo", "--purge-data", try run.name]).wait(within: .seconds(600))
             #expect(output.status == 1, "\(output.standardOutput)\(output.standardError)")
@@ -123,6 +111,7 @@ struct FaultMatrix {
             for node in Bed.meshNodes where node != fault.host {
                 let slots = try await bed.psql(node, "SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE '%n4'")
                 #expect(slots == "0", "slots for n4 on \(node)\n\(output.standardOutput)")
+                try await expectWritable(bed, node)
             }
             try await fault.mend(bed)
             try await awaitMesh(bed)
@@ -132,6 +121,109 @@ struct FaultMatrix {
             #expect(differences.isEmpty, "\(differences)")
             let verification = try await writers.stop().verify(of: bed)
             #expect(verification.isClean, "\(verification)")
+            return "the others undone at once, catalogs and files as before in the end"
+        }
+    }
+
+    // MARK: The lease
+
+    /// What keeps pggraft from opening the nodes itself.
+    enum Silence: String, Sendable, CaseIterable, CustomTestStringConvertible {
+        case killed, cut, restart, frozen
+
+        var testDescription: String {
+            switch self {
+            case .killed: "pggraft is killed"
+            case .cut: "the operator's machine is cut off"
+            case .restart: "pggraft is killed, and PostgreSQL on n2 is restarted meanwhile"
+            case .frozen: "pggraft is killed, and n3 is frozen for longer than the lease"
+            }
+        }
+    }
+
+    @Test("the read-only mode ends by itself", arguments: isWhole ? Silence.allCases : [.killed, .restart])
+    func lease(_ silence: Silence) async throws {
+        let lease = isWhole ? 30.0 : 10.0
+        try await withLoad("\(silence.testDescription) in the window", playbook: ["# lease: 30s": "lease: \(Int(lease))s"]) { bed, writers, run in
+            let program = try await run.starts(run.begin, until: KillPoint(step: "drain", moment: .begun))
+            if silence == .cut {
+                for node in Bed.meshNodes + ["n4", "repo"] { try await bed.block(from: "operator", to: node, port: 22) }
+            } else {
+                program.signal(SIGKILL)
+                _ = try await program.wait(within: .seconds(20))
+            }
+            let silent = monotonicSeconds()
+            if silence == .restart {
+                try await bed.host("n2").stopPostgres(mode: "immediate")
+                try await bed.host("n2").startPostgres()
+                #expect(try await bed.psql("n2", "SHOW spock.readonly") != "off", "the restarted server is still closed")
+            }
+            if silence == .frozen { try await bed.host("n3").freeze() }
+            let others = Bed.meshNodes.filter { silence != .frozen || $0 != "n3" }
+            try await eventually("a transaction to be acknowledged on \(others)", within: .seconds(lease + 60), every: .milliseconds(200)) {
+                let ledger = try writers.ledger()
+                return others.allSatisfy { ledger.firstAcknowledgement(on: $0, after: silent) != nil }
+            }
+            if silence == .frozen {
+                try await bed.host("n3").thaw()
+                try await expectWritable(bed, "n3")
+            }
+            let ledger = try writers.ledger()
+            var seen: [String] = []
+            for node in others {
+                let time = try #require(ledger.firstAcknowledgement(on: node, after: silent))
+                #expect(time < lease + 2, "\(node)")
+                seen.append("\(node) \((time * 10).rounded() / 10) s")
+            }
+            if silence == .cut {
+                for node in Bed.meshNodes + ["n4", "repo"] { try await bed.unblock(from: "operator", to: node, port: 22) }
+                _ = try await program.wait(within: .seconds(400))
+            }
+            try await run.succeeds(["resume", try run.name])
+            try await expectMesh(of: bed, writers)
+            return "with a lease of \(Int(lease)) s the writers went on after \(seen.joined(separator: ", ")); resumed and proven"
+        }
+    }
+
+    // MARK: Ctrl-C
+
+    @Test("Ctrl-C ends it safely, twice at once; undo too")
+    func signals() async throws {
+        try await withLoad("Ctrl-C in restore, in drain, twice in subscriptions, and in undo") { bed, writers, run in
+            let before = try await Snapshot(of: bed)
+            for (step, begin) in [("restore", true), ("drain", false)] {
+                let program = try await run.starts(begin ? run.begin : ["resume", try run.name], until: KillPoint(step: step, moment: .begun))
+                program.signal(SIGINT)
+                let output = try await program.wait(within: .seconds(60))
+                #expect(output.status == 130, "\(output.standardOutput)\(output.standardError)")
+                #expect(output.standardError.contains("Ending safely; once more to end at once."), "\(output.standardError)")
+                #expect(output.standardOutput.contains("Interrupted. Every node that was closed is open again."), "\(output.standardOutput)")
+                #expect(output.standardOutput.contains("pggraft resume \(try run.name)"))
+                for node in Bed.meshNodes {
+                    let mode = try await bed.psql(node, "SHOW spock.readonly")
+                    #expect(mode == "off", "\(node) after Ctrl-C in \(step)")
+                }
+                try await expectNothingRunning(bed)
+            }
+            let program = try await run.starts(["resume", try run.name], until: KillPoint(step: "subscriptions", moment: .begun))
+            program.signal(SIGINT)
+            program.signal(SIGTERM)
+            let output = try await program.wait(within: .seconds(10))
+            #expect(output.status == 130, "\(output.standardOutput)\(output.standardError)")
+
+            let undoing = try run.someone.start(["undo", "--purge-data", try run.name])
+            try await eventually("undo to have undone a step", within: .seconds(60), every: .milliseconds(5)) { try run.entries.contains { $0.event == .undone } }
+            undoing.signal(SIGINT)
+            let undone = try await undoing.wait(within: .seconds(60))
+            #expect(undone.status == 130, "\(undone.standardOutput)\(undone.standardError)")
+            #expect(undone.standardOutput.contains("pggraft undo \(try run.name)   goes on"), "\(undone.standardOutput)")
+            try await run.succeeds(["undo", "--purge-data", try run.name])
+            try await expectNothingRunning(bed)
+            let differences = try await Snapshot(of: bed).differences(from: before)
+            #expect(differences.isEmpty, "\(differences)")
+            let verification = try await writers.stop().verify(of: bed)
+            #expect(verification.isClean, "\(verification)")
+            return "every node open at once, each time; undone in the end"
         }
     }
 }

@@ -34,14 +34,11 @@ struct KillPoint: Sendable, CustomTestStringConvertible {
         return AddSpockNode(add, access: access).steps.map(\.id.name)
     }
 
-    /// Every boundary, and three moments inside of every step.
-    static func all() throws -> [KillPoint] {
-        var random = SystemRandomNumberGenerator()
-        return try steps().flatMap { step in
-            [KillPoint(step: step, moment: .begun)]
-                + (0..<3).map { KillPoint(step: step, moment: .inside((Double($0) + Double.random(in: 0..<1, using: &random)) / 3)) }
-                + [KillPoint(step: step, moment: .done)]
-        }
+    /// Three moments inside of `step`, chosen at random, and the boundary behind it; the one before it is its begin.
+    static func all(in step: String, withBegin: Bool) -> [KillPoint] {
+        (withBegin ? [KillPoint(step: step, moment: .begun)] : [])
+            + (0..<3).map { KillPoint(step: step, moment: .inside((Double($0) + Double.random(in: 0..<1)) / 3)) }
+            + [KillPoint(step: step, moment: .done)]
     }
 }
 
@@ -50,22 +47,29 @@ actor Durations {
     static let shared = Durations()
     private var known: [String: Duration] = [:]
 
+    /// A step that only looks has no time of its own.
     subscript(step: String) -> Duration { known[step] ?? .milliseconds(300) }
 
-    /// Learns from a run that nobody disturbed.
-    func learn(from entries: [JournalEntry]) {
+    /// Learns from a run that nobody disturbs, once for all cases, and puts the bed back.
+    func learn(in bed: Bed, _ run: WatchedRun) async throws {
+        guard known.isEmpty else { return }
+        try await run.succeeds(run.begin)
         var begun: [String: Date] = [:]
-        for entry in entries {
+        for entry in try run.entries {
             guard let step = entry.step else { continue }
             if entry.event == .intent { begun[step] = entry.at }
             if entry.event == .done, let start = begun[step] { known[step] = .seconds(entry.at.timeIntervalSince(start)) }
         }
+        try await run.succeeds(["undo", "--purge-data", try run.name])
     }
 }
 
 /// A run of pggraft in a bed, watched through its journal.
 struct WatchedRun: Sendable {
     let someone: Operator
+
+    /// What begins the run.
+    var begin: [String] { ["run", "--yes", someone.playbook] }
 
     var entries: [JournalEntry] {
         get throws { try someone.journals().last.map { try Journal.read(at: $0) } ?? [] }
@@ -95,14 +99,28 @@ struct WatchedRun: Sendable {
         return isThere
     }
 
-    /// Starts pggraft and kills it at `point`, with SIGKILL.
-    func killed(at point: KillPoint, _ arguments: [String]) async throws {
-        let seen = try entries.count
+    /// Starts pggraft and waits until it is at `point`.
+    func starts(_ arguments: [String], until point: KillPoint) async throws -> RunningProgram {
+        let seen = try entries.count, journals = try someone.journals().count
         let program = try someone.start(arguments)
-        if try await !wait(for: point, after: seen, of: program) {
+        let isNew = arguments.first == "run"
+        if isNew {
+            try await eventually("pggraft to begin a run, or to end", within: .seconds(120), every: .milliseconds(2)) {
+                try someone.journals().count > journals || program.hasEnded
+            }
+        }
+        let hasBegun = try !isNew || someone.journals().count > journals
+        let isThere = hasBegun ? try await wait(for: point, after: isNew ? 0 : seen, of: program) : false
+        guard isThere else {
             let output = try await program.wait(within: .seconds(60))
             throw BedError.unexpected("pggraft ended before \(point.testDescription):\n\(output.standardOutput)\(output.standardError)")
         }
+        return program
+    }
+
+    /// Starts pggraft and kills it at `point`, with SIGKILL.
+    func killed(at point: KillPoint, _ arguments: [String]) async throws {
+        let program = try await starts(arguments, until: point)
         program.signal(SIGKILL)
         _ = try await program.wait(within: .seconds(20))
     }

@@ -27,17 +27,16 @@ func expectMesh(of four: Bed, _ writers: Writers, sourceLocation: SourceLocation
         #expect(rest == "3\n0\noff\n0", "slots, exceptions, read-only mode, canary of \(node)", sourceLocation: sourceLocation)
     }
     try await expectNothingRunning(four, sourceLocation: sourceLocation)
+    for node in everyNode {
+        let leases = try await four.host(node).run("find \(Bed.dataDirectory) -maxdepth 1 -name '*pggraft*'")
+        #expect(leases.isEmpty, "\(node)", sourceLocation: sourceLocation)
+    }
 }
 
-/// Waits until every existing node that is well takes writes.
-///
-/// While pggraft lives and waits for the one that is not well, it renews the leases of the others: what bounds their time is
-/// then the window's limit (30 s), and the time it takes to give that one up.
-func expectWritable(_ bed: Bed, but broken: String?) async throws {
-    for node in Bed.meshNodes where node != broken {
-        try await eventually("\(node) to take writes", within: .seconds(75)) {
-            try await bed.psql(node, "SHOW spock.readonly", within: .seconds(10)) == "off"
-        }
+/// Waits until `node` takes writes.
+func expectWritable(_ bed: Bed, _ node: String) async throws {
+    try await eventually("\(node) to take writes", within: .seconds(75)) {
+        try await bed.psql(node, "SHOW spock.readonly", within: .seconds(10)) == "off"
     }
 }
 

@@ -147,6 +147,37 @@ struct RunnerTests {
         }
     }
 
+    @Test("ends a step when its bracket can be kept no longer, and says why")
+    func lostBracket() async throws {
+        let world = World()
+        let steps = [Put(world: world, thing: "open"), Put(world: world, thing: "inside", waits: true), Put(world: world, thing: "close")]
+        let bracket = Bracket("window", opens: steps[0].id, closes: steps[2].id, watch: {
+            while !world.calls.contains("perform inside") { try await Task.sleep(for: .milliseconds(1)) }
+            throw Problem("n2 does not answer")
+        }, release: {
+            world.call("released")
+            return []
+        })
+        try await withJournal { journal, _ in
+            let failure = await #expect(throws: RunFailure.self) { try await Runner(steps: steps, brackets: [bracket]).perform(journal) }
+            #expect(failure?.description == "step inside (Put inside) failed: n2 does not answer")
+            #expect(failure?.interrupted == false)
+            #expect(world.calls == ["perform open", "perform inside", "released"])
+            #expect(journal.entries.suffix(3).map(\.event) == [.opened, .failed, .ended])
+        }
+    }
+
+    @Test("lets the steps of a bracket end before its watch does")
+    func keptBracket() async throws {
+        let world = World()
+        let steps = ["open", "inside", "close", "after"].map { Put(world: world, thing: $0) }
+        let bracket = Bracket("window", opens: steps[0].id, closes: steps[2].id, watch: { try await Task.sleep(for: .seconds(600)) }, release: { [] })
+        try await withJournal { journal, _ in
+            try await Runner(steps: steps, brackets: [bracket]).perform(journal)
+            #expect(world.calls == ["perform open", "perform inside", "perform close", "perform after"])
+        }
+    }
+
     @Test("names what a bracket could not open")
     func notOpened() async throws {
         let world = World()
@@ -208,10 +239,17 @@ struct RunLockTests {
         let directory = NSTemporaryDirectory() + "pggraft-lock-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let store = RunStore(environment: ["PGGRAFT_STATE_DIR": directory])
-        let first = try RunLock(cluster: "app", in: store, holder: "run 1 by ann")
-        let problem = #expect(throws: Problem.self) { _ = try RunLock(cluster: "app", in: store, holder: "run 2") }
-        #expect(problem?.fact == "another pggraft works on cluster app: run 1 by ann")
-        #expect(throws: Never.self) { _ = try RunLock(cluster: "other", in: store, holder: "run 3") }
+        let first = try RunLock(cluster: "app", in: store, holder: Holder())
+        let early = #expect(throws: Problem.self) { _ = try RunLock(cluster: "app", in: store, holder: Holder()) }
+        let me = "\(NSUserName())@\(ProcessInfo.processInfo.hostName), pid \(ProcessInfo.processInfo.processIdentifier), since "
+        #expect(early?.fact.hasPrefix("another pggraft works on cluster app: \(me)") == true, "\(String(describing: early))")
+        #expect(early?.fact.hasSuffix(", before its run") == true)
+
+        let holder = Holder(run: "20261121-071203-app")
+        try first.describe(holder)
+        let later = #expect(throws: Problem.self) { _ = try RunLock(cluster: "app", in: store, holder: Holder()) }
+        #expect(later?.fact == "another pggraft works on cluster app: \(me)\(holder.since.formatted(.iso8601)), run 20261121-071203-app")
+        #expect(throws: Never.self) { _ = try RunLock(cluster: "other", in: store, holder: Holder()) }
         withExtendedLifetime(first) {}
     }
 }

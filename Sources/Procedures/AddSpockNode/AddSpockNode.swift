@@ -46,17 +46,17 @@ public struct AddSpockNode: Sendable {
 
     /// The window: whatever happens between steps 5 and 14, source and peers take writes again.
     public func brackets(_ memory: Memory) -> [Bracket] {
-        [Bracket("read-only window", opens: MakeReadOnly(seed: seed).id, closes: MakeReadWrite(seed: seed).id) { [seed] in
-            await seed.abandonWindow(memory)
-        }]
+        [Bracket(
+            "read-only window", opens: MakeReadOnly(seed: seed).id, closes: MakeReadWrite(seed: seed).id,
+            watch: { [seed] in try await seed.watchWindow() }, release: { [seed] in await seed.abandonWindow(memory) })]
     }
 
     /// Everything that must hold before a run begins, with the numbers found. Changes nothing.
     public func findings(_ memory: Memory = Memory()) async -> [Finding] { await seed.findings(memory) }
 
-    /// Takes the cluster's lock on the source; it is held until ``close()``.
+    /// Takes the cluster's lock on the source, which is held until ``close()``; with the lock taken, says anew who has it.
     /// - Throws: ``Problem`` that says who has it; what connecting throws.
-    public func takeLock(holder: String) async throws { try await seed.takeLock(holder: holder) }
+    public func takeLock(holder: Holder) async throws { try await seed.takeLock(holder: holder) }
 
     /// Ends connections and whatever is still held open.
     public func close() async {

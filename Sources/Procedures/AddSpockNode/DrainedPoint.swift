@@ -54,14 +54,7 @@ extension Seed {
         let deadline = Deadline.after(playbook.handover.windowLimit), began = ContinuousClock.Instant.now
         do {
             try await startLeases(nodes, restoring: before)
-            let flips = try await close(nodes, deadline: deadline)
-            let grace = playbook.handover.transactionGrace
-            _ = try await onEach(nodes) { node in
-                guard let flip = flips[node] else { throw UnknownNode(name: node) }
-                return try await self.spock(node).endClientTransactions(begunBefore: flip, grace: grace, deadline: deadline)
-            }
-            _ = try await drainMesh(nodes, deadline: deadline)
-            try await takeSnapshots(deadline: deadline)
+            try await watched(by: { try await self.watchWindow() }) { try await self.reachDrainedPoint(nodes, deadline: deadline) }
         } catch {
             // Cancelled or not, what was closed is opened.
             let memory = run.memory
@@ -72,5 +65,14 @@ extension Seed {
         let problems = await openAll(run.memory)
         guard problems.isEmpty else { throw Blocked(problems: problems) }
         return began.duration(to: .now).inSeconds
+    }
+    private func reachDrainedPoint(_ nodes: [String], deadline: Deadline) async throws {
+        let flips = try await close(nodes, deadline: deadline), grace = playbook.handover.transactionGrace
+        _ = try await onEach(nodes) { node in
+            guard let flip = flips[node] else { throw UnknownNode(name: node) }
+            return try await self.spock(node).endClientTransactions(begunBefore: flip, grace: grace, deadline: deadline)
+        }
+        _ = try await drainMesh(nodes, deadline: deadline)
+        try await takeSnapshots(deadline: deadline)
     }
 }

@@ -13,17 +13,18 @@ import Spock
 enum Lease {
     static func file(of instance: Instance) -> HostPath { instance.dataDirectory / "pggraft.lease" }
 
-    /// Starts the watchdog. It is there when the command has ended.
+    /// Starts the watchdog. It is there when the command has ended. The lease's file holds the last sign of life and the
+    /// watchdog's pid.
     static func start(on instance: Instance, time: Duration, restoring before: ReadOnlyState) -> Command {
         Command.script(
-            #"printf '0\n' >"$2" && setsid sh -c "$1" sh "$2" "$3" "$4" "$5" </dev/null >/dev/null 2>&1 &"#,
+            #"printf '0\n' >"$2" && { setsid sh -c "$1" sh "$2" "$3" "$4" "$5" </dev/null >/dev/null 2>&1 & printf '0 %s\n' "$!" >"$2"; }"#,
             opening + watching, file(of: instance).path, "\(max(1, Int(time.seconds.rounded(.up))))", instance.dataDirectory.path, line(before)
         ).as(instance.user)
     }
 
-    /// Gives the watchdog another sign of life.
+    /// Gives the watchdog another sign of life. Fails where it lives no more.
     static func renew(on instance: Instance, beat: Int) -> Command {
-        Command.script(#"[ -e "$1" ] && printf '%s\n' "$2" >"$1""#, file(of: instance).path, "\(beat)").as(instance.user)
+        Command.script(#"read -r beat pid <"$1" && kill -0 "$pid" && printf '%s %s\n' "$2" "$pid" >"$1""#, file(of: instance).path, "\(beat)").as(instance.user)
     }
 
     /// Ends the lease: the watchdog goes without having done anything.
@@ -55,13 +56,14 @@ enum Lease {
 
     private static let watching = #"""
 
-        now() { read -r up rest </proc/uptime; echo "${up%.*}"; }
+        # In hundredths of a second.
+        now() { read -r up rest </proc/uptime; echo "${up%.*}${up#*.}"; }
         seen= since=$(now)
         while [ -e "$lease" ]; do
-            beat=$(cat "$lease" 2>/dev/null)
+            beat=; read -r beat rest <"$lease"
             [ "$beat" = "$seen" ] || { seen=$beat; since=$(now); }
-            [ $(($(now) - since)) -lt "$limit" ] || break
-            sleep 0.5
+            [ $(($(now) - since)) -lt "${limit}00" ] || break
+            sleep 0.2
         done
         [ -e "$lease" ] || exit 0
         open
@@ -73,31 +75,49 @@ extension Seed {
     func startLeases(_ nodes: [String], restoring before: [String: ReadOnlyState]) async throws {
         let time = playbook.handover.lease
         leaseKeeper?.cancel()
+        lostWindow = nil
         let instances = try await onEach(nodes) { node in
             let instance = try await self.instance(node)
             guard let state = before[node] else { throw UnknownNode(name: node) }
             try await instance.host.require(Lease.start(on: instance, time: time, restoring: state), deadline: .after(.seconds(20)))
             return instance
         }
-        leased = instances
+        // The new node holds the window up as much as the others: one that answers no more is found out the same way.
+        let clone = nodes.contains(newNode) ? nil : try await instance(newNode)
         leaseKeeper = Task { [weak self] in
             var beat = 0
             while !Task.isCancelled {
                 beat += 1
                 let number = beat
-                for (node, result) in await attemptOnEach(instances.keys.sorted(), { node in
-                    guard let instance = instances[node] else { return }
-                    try await instance.host.require(Lease.renew(on: instance, beat: number), deadline: .after(time / 3))
-                }) {
-                    // The step that needs the node fails by itself; the node opens by itself.
-                    if case .failure(let error) = result { await self?.missedRenewal(node, error) }
+                let results = await attemptOnEach(instances.keys.sorted() + (clone.map { [$0.node] } ?? [])) { node in
+                    guard let instance = instances[node] ?? clone else { return }
+                    let sign = node == clone?.node ? Command("true") : Lease.renew(on: instance, beat: number)
+                    try await instance.host.require(sign, deadline: .after(time / 3))
+                }
+                for (node, result) in results {
+                    if case .failure(let error) = result, !Task.isCancelled { await self?.lost(node, error) }
                 }
                 do { try await Task.sleep(for: time / 6) } catch { return }
             }
         }
     }
 
-    private func missedRenewal(_ node: String, _ error: any Error) { missedRenewals[node] = "\(error)" }
+    private func lost(_ node: String, _ error: any Error) {
+        guard lostWindow == nil else { return }
+        lostWindow = Problem(
+            "\(node) did not answer in the read-only window, which is given up so that the others take writes again: \(error)",
+            hint: "see what is wrong with \(node), then resume")
+    }
+
+    /// Throws as soon as the open window cannot be kept: a host does not answer any more, or the time is up.
+    func watchWindow() async throws {
+        let limit = playbook.handover.windowLimit
+        // The steps have the window's own deadline and say more; this is for one that does not come back from it.
+        try await wait(for: "the read-only window to end", until: .after((window?.deadline.remaining ?? limit) + .seconds(2)), every: .milliseconds(100)) { () -> Look<Void> in
+            if let lostWindow { throw lostWindow }
+            return .notYet("it is open")
+        }
+    }
 
     /// Stops renewing. The leases' files are taken away node by node, when each is open again.
     func stopRenewing() {
@@ -105,12 +125,10 @@ extension Seed {
         leaseKeeper = nil
     }
 
-    /// Takes the lease of an open node away.
+    /// Takes the lease of an open node away, also one that another process of this run has left.
     func endLease(_ node: String) async throws {
-        guard let instance = leased[node] else { return }
+        let instance = try await instance(node)
         let host = try await access.host(node, deadline: .after(.seconds(10)))
         try await host.require(Lease.end(on: instance), deadline: .after(.seconds(10)))
-        leased[node] = nil
-        missedRenewals[node] = nil
     }
 }

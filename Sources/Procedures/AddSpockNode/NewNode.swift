@@ -18,9 +18,9 @@ extension Seed {
     }
 
     private func instance(_ node: String, programs: NewNodePrograms?) async throws -> Instance {
-        if let known = instances[node] { return known }
         let entry = try entry(node)
         let host = try await access.host(node)
+        if let known = instances[node] { return known.reached(through: host) }
         var address = InstanceAddress(node: node, user: playbook.cluster.osUser, port: entry.port)
         address.dataDirectory = try entry.dataDirectory.map(path)
         address.binDirectory = try entry.binDirectory.map(path)

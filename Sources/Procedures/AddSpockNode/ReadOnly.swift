@@ -62,9 +62,10 @@ extension Seed {
         }
     }
 
-    /// Opens what ``MakeReadOnly`` closed, peers first, wherever it can be reached.
-    /// - Returns: the nodes that are still closed, with the way to open them by hand.
-    func openAll(_ memory: Memory) async -> [Problem] {
+    /// Opens what ``MakeReadOnly`` closed, wherever it can be reached.
+    /// - Parameter inOrder: peers first, then the source; otherwise all at once, so that no node waits for one that does not answer.
+    /// - Returns: the nodes that may still be closed, with the way to open them by hand.
+    func openAll(_ memory: Memory, inOrder: Bool = false) async -> [Problem] {
         let before: [String: ReadOnlyState]
         do {
             before = try memory.recall(ReadOnlyBefore.key) ?? [:]
@@ -73,7 +74,7 @@ extension Seed {
         }
         stopRenewing()
         var problems: [Problem] = []
-        for group in [peers + [newNode], [source]] {
+        for group in inOrder ? [peers + [newNode], [source]] : [members + [newNode]] {
             for (node, result) in await attemptOnEach(group.filter { before[$0] != nil }, { try await self.open($0, to: before[$0]) }) {
                 guard case .failure(let error) = result else { continue }
                 problems.append(Problem("\(node) may still be read-only: \(error)", hint: stillReadOnlyHint))
@@ -93,17 +94,17 @@ extension Seed {
                 try await access.spock(node, deadline: .after(.seconds(10))).open(restoring: before, deadline: .after(.seconds(10)))
             } catch {
                 // The server takes no connection, but its host may: the files and a signal do it too.
-                let host = try await access.host(node, deadline: .after(.seconds(10)))
-                guard let instance = instances[node]?.reached(through: host) else { throw error }
-                instances[node] = instance
-                try await host.require(Lease.openNow(on: instance, restoring: before), deadline: .after(.seconds(15)))
+                _ = try await access.host(node, deadline: .after(.seconds(10)))
+                let instance = try await instance(node)
+                try await instance.host.require(Lease.openNow(on: instance, restoring: before), deadline: .after(.seconds(15)))
             }
         }
         try await endLease(node)
     }
 
     private nonisolated var stillReadOnlyHint: String {
-        "On that node, as a superuser: ALTER SYSTEM RESET spock.readonly; SELECT pg_reload_conf();"
+        "Its watchdog opens it by itself within \(playbook.handover.lease.inSeconds), unless the host itself was restarted. By hand, as a superuser: "
+            + "ALTER SYSTEM RESET spock.readonly; SELECT pg_reload_conf();"
     }
 }
 

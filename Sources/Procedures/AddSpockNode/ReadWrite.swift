@@ -16,7 +16,7 @@ struct MakeReadWrite: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let problems = await seed.openAll(run.memory)
+        let problems = await seed.openAll(run.memory, inOrder: true)
         await seed.book("read-write")
         await seed.closeWindow()
         if let first = problems.first { throw problems.count == 1 ? first : Blocked(problems: problems) as any Error }

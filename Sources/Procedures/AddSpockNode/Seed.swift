@@ -23,8 +23,9 @@ actor Seed {
 
     private var lock: ClusterLock?
 
-    /// Takes the cluster's lock on the source, until ``unlock()``.
-    func takeLock(holder: String) async throws {
+    /// Takes the cluster's lock on the source, until ``unlock()``; says who has it where this process has it already.
+    func takeLock(holder: Holder) async throws {
+        if let lock { return try await lock.describe(holder) }
         lock = try await ClusterLock.take(cluster: playbook.cluster.name, holder: holder) { [self] name in
             try await access.connection(source, database: playbook.cluster.database, applicationName: name, deadline: .after(.seconds(20)))
         }
@@ -35,10 +36,10 @@ actor Seed {
         lock = nil
     }
 
-    /// The nodes that have a lease now, and who renews it.
-    var leased: [String: Instance] = [:]
+    /// Renews the leases of the nodes in the window.
     var leaseKeeper: Task<Void, Never>?
-    var missedRenewals: [String: String] = [:]
+    /// Why the window cannot be kept any longer.
+    var lostWindow: Problem?
 
     var instances: [String: Instance] = [:]
     var knownLayout: BackRestLayout?

@@ -13,7 +13,7 @@ struct Resume: AsyncParsableCommand {
 
     func run() async throws {
         try await with(name, connection) { operation, journal in
-            try await operation.procedure.takeLock(holder: holder)
+            try await operation.procedure.takeLock(holder: Holder(run: try Memory(journal).header?.run))
             try journal.append(JournalEntry(.resumed))
             try await operation.perform(journal)
         }
@@ -35,20 +35,37 @@ struct Undo: AsyncParsableCommand {
         try await with(name, connection, purgeData: purgeData) { operation, journal in
             let terminal = operation.terminal
             do {
-                try await operation.procedure.takeLock(holder: holder)
+                try await operation.procedure.takeLock(holder: Holder(run: try Memory(journal).header?.run))
             } catch let problem as Problem {
                 throw problem
             } catch {
                 // The source may be what is gone; undo still takes back what it can reach.
                 terminal.print(terminal.styled("The lock on the source cannot be taken: \(error)", .warn))
             }
-            let left = try await operation.runner(Memory(journal)).undo(journal)
+            try await operation.undo(journal)
+        }
+    }
+}
+
+extension Operation {
+    /// Takes back what the journal's run created; Ctrl-C ends that between two actions.
+    fileprivate func undo(_ journal: Journal) async throws {
+        let run = try Memory(journal).header?.run ?? ""
+        do {
+            let left = try await Interruption.cancelling { try await runner(Memory(journal)).undo(journal) }
             terminal.print()
             guard left.isEmpty else {
                 terminal.print(terminal.styled("Undone, but for what is named above.", .warn))
+                terminal.print("  pggraft undo \(run)   tries again")
                 throw ExitCode(1)
             }
             terminal.print(terminal.styled("Undone.", .good))
+        } catch is CancellationError {
+            try journal.append(JournalEntry(.ended, text: "interrupted"))
+            terminal.print()
+            terminal.print(terminal.styled("Interrupted. What is undone already stays so.", .bad))
+            terminal.print("  pggraft undo \(run)   goes on")
+            throw ExitCode(130)
         }
     }
 }
@@ -62,7 +79,7 @@ private func with(
     let lock: RunLock
     do {
         summary = try store.existing(name)
-        lock = try RunLock(cluster: summary.header.cluster, in: store, holder: "run \(summary.header.run) by \(holder)")
+        lock = try RunLock(cluster: summary.header.cluster, in: store, holder: Holder(run: summary.header.run))
     } catch {
         throw finish(terminal, error)
     }

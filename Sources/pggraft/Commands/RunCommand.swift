@@ -16,15 +16,23 @@ struct RunCommand: AsyncParsableCommand {
         try await Operation.with(options) { operation in
             let terminal = operation.terminal, store = RunStore()
             do {
-                let lock = try RunLock(cluster: operation.cluster, in: store, holder: holder)
+                let lock = try RunLock(cluster: operation.cluster, in: store, holder: Holder())
                 defer { withExtendedLifetime(lock) {} }
                 if let unfinished = try store.unfinished(cluster: operation.cluster) {
                     throw Problem(
                         "run \(unfinished.header.run) of cluster \(operation.cluster) is not finished: \(unfinished.outcome ?? "cut off") in step \(unfinished.lastStep ?? "one")",
                         hint: "`pggraft resume \(unfinished.header.run)` goes on with it, `pggraft undo \(unfinished.header.run)` takes it back.")
                 }
+                do {
+                    try await operation.procedure.takeLock(holder: Holder())
+                } catch let problem as Problem {
+                    throw problem
+                } catch {
+                    // Why the source cannot be reached is one of the requirements.
+                    guard try await operation.showPlan() else { throw ExitCode(1) }
+                    throw error
+                }
                 guard try await operation.showPlan() else { throw ExitCode(1) }
-                try await operation.procedure.takeLock(holder: holder)
                 if !yes {
                     switch terminal.confirm("\nGo on? [yes/no]") {
                     case true?: break
@@ -36,6 +44,9 @@ struct RunCommand: AsyncParsableCommand {
                     }
                 }
                 let (header, journal) = try store.begin(cluster: operation.cluster, procedure: AddSpockNode.name, playbook: operation.playbookPath)
+                let holder = Holder(run: header.run)
+                try lock.describe(holder)
+                try await operation.procedure.takeLock(holder: holder)
                 terminal.print("\nrun \(header.run), journal \(journal.path)\n")
                 try await operation.perform(journal)
             } catch {
@@ -43,11 +54,6 @@ struct RunCommand: AsyncParsableCommand {
             }
         }
     }
-}
-
-/// Who this is, for the locks: `ann@desk, pid 4711`.
-var holder: String {
-    "\(NSUserName())@\(ProcessInfo.processInfo.hostName), pid \(ProcessInfo.processInfo.processIdentifier)"
 }
 
 extension Operation {

@@ -1,0 +1,64 @@
+import Bed
+import Foundation
+import Testing
+
+/// Whether the whole matrix runs (`make test-faults`), or the cases that stand for it.
+let isWhole = environment("PGGRAFT_FAULTS") == "all"
+
+private func environment(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
+
+/// A line of the table of results, as soon as it is known; and in the file that PGGRAFT_FAULTS_TABLE names, where it does.
+private func tell(_ line: String) throws {
+    FileHandle.standardError.write(Data("FAULTS  \(line)\n".utf8))
+    guard let path = environment("PGGRAFT_FAULTS_TABLE") else { return }
+    if !FileManager.default.fileExists(atPath: path) { try writeFile("", to: path) }
+    let table = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+    try table.seekToEnd()
+    try table.write(contentsOf: Data("\(line)\n".utf8))
+    try table.close()
+}
+
+/// Runs one case with writers on all nodes, searches its journals for secrets, and prints its line of the table.
+/// - Parameter body: returns what was seen, for the table.
+func withLoad(
+    _ title: String, playbook edits: KeyValuePairs<String, String> = [:], _ body: (Bed, Writers, WatchedRun) async throws -> String
+) async throws {
+    let began = ContinuousClock.now
+    func row(_ result: String, _ seen: String) -> String {
+        let seconds = "\(began.duration(to: .now).components.seconds) s"
+        return result.padding(toLength: 7, withPad: " ", startingAt: 0) + String(repeating: " ", count: max(0, 6 - seconds.count)) + seconds + "  \(title): \(seen)"
+    }
+    do {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            let someone = try Operator(of: bed, playbook: edits)
+            let seen = try await body(bed, try await Writers.start(of: bed, perNode: 1, rate: 15), WatchedRun(someone: someone))
+            try expectNoSecrets(someone)
+            try tell(row("ended", seen))
+        }
+    } catch {
+        try tell(row("FAILED", "\(error)".split(separator: "\n").first.map(String.init) ?? ""))
+        throw error
+    }
+}
+
+/// Searches every journal for every secret of the bed.
+private func expectNoSecrets(_ someone: Operator) throws {
+    let secrets = try someone.secrets(), journals = try someone.journals()
+    #expect(secrets.count > 4)
+    #expect(!journals.isEmpty)
+    for path in journals {
+        let text = try readFile(path)
+        #expect(!text.isEmpty)
+        #expect(!secrets.contains { text.contains($0) }, "a secret in \(path)")
+    }
+}
+
+extension Ledger {
+    /// `n1 2.3 s, n2 2.1 s`: the longest time without an acknowledged transaction on each of `nodes`.
+    func gaps(on nodes: [String]) -> String {
+        nodes.map { "\($0) \(tenths(longestGap(on: $0).components)) s" }.joined(separator: ", ")
+    }
+
+    private func tenths(_ time: (seconds: Int64, attoseconds: Int64)) -> String { "\(time.seconds).\(time.attoseconds / 100_000_000_000_000_000)" }
+}
