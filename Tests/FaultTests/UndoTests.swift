@@ -53,12 +53,23 @@ struct UndoTests {
                 look: { bed in try await bed.psql("n3", "SELECT sub_name, sub_slot_name, sub_enabled, sub_replication_sets FROM spock.subscription WHERE sub_name = 'sub_n4_n3'") },
                 mend: { bed in try await bed.psql("n3", "SELECT spock.sub_drop('sub_n4_n3')") },
                 said: ["subscription sub_n4_n3 on n3 was changed since (replication sets {", "SELECT spock.sub_drop('sub_n4_n3')"]),
-        ]
+        ] + (Bed.hasDebianPostgres ? [try hba()] : [])
+    }
+
+    /// Debian keeps its configuration outside of the data directory.
+    private func hba() throws -> Change {
+        let file = "/etc/postgresql/15/main/pg_hba.conf"
+        return Change(
+            host: "n4",
+            make: { bed in try await bed.host("n4").run("echo '# mine' >>\(file)") },
+            look: { bed in try await bed.host("n4").run("cat \(file)") },
+            mend: { bed in try await bed.host("n4").run("sed -i '/^# mine$/d' \(file)") },
+            said: ["n4: \(file) was changed since by someone else: left alone", "what it was before the run is in \(file).before-pggraft"])
     }
 
     @Test func `what somebody has changed since is left as it is and named, everything else is taken back`() async throws {
         try await Bed.exclusively { bed in
-            try await bed.mesh()
+            try await bed.mesh(layout: Bed.hasDebianPostgres ? ["n4": .debian] : [:])
             let run = WatchedRun(someone: try Operator(of: bed)), before = try await Snapshot(of: bed)
             try await run.killed(at: KillPoint(step: "verify", moment: .begun), ["run", "--yes", run.someone.playbook])
             let changes = try changes(run)
@@ -77,7 +88,7 @@ struct UndoTests {
                     #expect(try await change.look(bed) == was, "attempt \(attempt), on \(change.host)")
                     for words in change.said { #expect(text.contains(words), "attempt \(attempt): \(words)\n\(text)") }
                 }
-                #expect(text.components(separatedBy: "HINT: ").count - 1 == 5, "\(text)")
+                #expect(text.components(separatedBy: "HINT: ").count - 1 == changes.count + 1, "the stanza too: \(text)")
                 #expect(try !text.contains("hunter2") && !run.someone.journalText().contains("hunter2"))
             }
             for node in Bed.meshNodes {
@@ -131,13 +142,45 @@ struct UndoTests {
 
             // Another run makes things of the same names; they are not the first one's.
             let first = try run.name
-            try await Task.sleep(for: .seconds(1))
             try await run.succeeds(["run", "--yes", run.someone.playbook])
             let member = try await Snapshot(of: bed)
             try await run.succeeds(["undo", "--purge-data", first])
             let harm = try await Snapshot(of: bed).differences(from: member)
             #expect(harm.isEmpty, "\(harm)")
-            #expect(try await bed.psql("n4", "SELECT count(*) FROM spock.sub_show_status() WHERE status = 'replicating'") == "3")
+
+            // What nobody has read yet is not taken away, whatever the flag says.
+            try await bed.host("n4").cut()
+            try await bed.psql("n4", "INSERT INTO app.ledger (node, writer, seq) VALUES ('client of n4', 0, 2)")
+            try await bed.host("n4").stopPostgres(mode: "immediate")
+            try await bed.host("n4").heal()
+            try await fails(run, saying: ["n4 has been open to clients and is stopped", "subscription sub_n4_n1 on n1 is left as it is", "n4: \(Bed.dataDirectory) is left as it is"])
+            try await bed.host("n4").startPostgres()
+            for node in Bed.meshNodes {
+                try await eventually("\(node) to read what a client wrote on n4", within: .seconds(60)) {
+                    try await bed.psql(node, "SELECT count(*) FROM app.ledger WHERE node = 'client of n4'") == "2"
+                }
+            }
+
+            // Somebody has put another cluster in the place of the copy.
+            let directory = Bed.dataDirectory
+            let programs = try await bed.host("n4").run("dirname $(readlink /proc/$(head -n 1 \(directory)/postmaster.pid)/exe)")
+            try await bed.host("n4").stopPostgres()
+            try await bed.host("n4").run(asUser: "postgres", """
+                find \(directory) -mindepth 1 -delete && \(programs)/initdb -D \(directory) >/dev/null &&
+                \(programs)/pg_ctl start -w -D \(directory) -l /tmp/other.log -o "-c unix_socket_directories=/tmp -c listen_addresses=''" >/dev/null
+                """)
+            try await fails(run, saying: ["n4: \(directory) holds the cluster with the system identifier ", "not the copy that this run made: left alone"])
+            #expect(try await bed.host("n4").run(asUser: "postgres", "psql -h /tmp -XAtc 'SELECT 1' postgres") == "1")
+            try await bed.host("n4").run(asUser: "postgres", "\(programs)/pg_ctl stop -w -D \(directory) >/dev/null && find \(directory) -mindepth 1 -delete; rm /tmp/other.log")
+            try await run.succeeds(["undo", "--purge-data", try run.name])
+            let rest = try await Snapshot(of: bed).differences(from: before)
+            #expect(rest.isEmpty, "\(rest)")
         }
+    }
+
+    private func fails(_ run: WatchedRun, saying said: [String], sourceLocation: SourceLocation = #_sourceLocation) async throws {
+        let output = try await run.someone.start(["undo", "--purge-data", try run.name]).wait(within: .seconds(400))
+        #expect(output.status == 1, "\(output.standardError)", sourceLocation: sourceLocation)
+        for words in said { #expect(output.standardOutput.contains(words), "\(words)\n\(output.standardOutput)", sourceLocation: sourceLocation) }
     }
 }
