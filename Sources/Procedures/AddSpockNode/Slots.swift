@@ -44,7 +44,7 @@ struct CreateSlots: Step {
             }
             let mine = MadeSlot(
                 database: seed.playbook.cluster.database, begin: begins[thing.place], mayHaveBeenRead: subscribed,
-                readers: Set(["pggraft"] + directions.filter { $0.slot == slot }.map(\.subscription.rawValue)))
+                readers: Set(["pggraft", slot.rawValue] + directions.filter { $0.slot == slot }.map(\.subscription.rawValue)))
             if let change = mine.change(in: found, reader: reader) {
                 return .left(Problem(
                     "\(thing) is not the one that this run made (\(change)): left alone",
@@ -72,7 +72,8 @@ struct MadeSlot: Sendable {
     var begin: LSN?
     /// Until the new node subscribes, nobody moves it.
     var mayHaveBeenRead: Bool
-    /// The `application_name` of whoever may read it: the new node's worker, or the session that makes it.
+    /// The `application_name` of whoever may read it: the new node's worker, which Spock names for the slot and pglogical for
+    /// the subscription, or the session that makes it.
     var readers: Set<String>
 
     /// What shows that `found` is another one; `nil` where nothing does. `reader` is the `application_name` of who reads it.

@@ -342,21 +342,22 @@ struct CreateStanza: Step {
         let user = thing.place == seed.repositoryHost ? seed.repositoryUser : seed.playbook.cluster.osUser
         let configuration = try run.memory.recall(StanzaConfiguration.key, as: String.self).flatMap { HostPath($0) }
         let backRest = BackRest(stanza: stanza, user: user, configuration: configuration)
-        if let configuration {
-            guard let now = try await host.read(configuration, as: user, deadline: .after(.seconds(20))) else {
-                return .left([stays("\(thing.place): \(configuration), which says where it is, is gone")])
+        // With another configuration it would be looked for in another place.
+        let written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
+        let mine = written.first { $0.host == thing.place }
+        if let file = try mine.map({ try seed.path($0.path) }) ?? configuration {
+            guard let now = try await host.read(file, as: user, deadline: .after(.seconds(20))) else {
+                return .left([stays("\(thing.place): \(file), which says where it is, is gone")])
             }
-            let written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
-            if let mine = written.first(where: { $0.host == thing.place && $0.path == configuration.path }),
-                try IniFile(now, path: configuration).lacks(mine.added, of: stanza) {
-                return .left([stays("\(thing.place): \(configuration), which says where it is, is not as this run wrote it")])
+            guard try !IniFile(now, path: file).lacks(mine?.added ?? [], of: stanza) else {
+                return .left([stays("\(thing.place): \(file), which says where it is, is not as this run wrote it")])
             }
         }
         try await backRest.endOwnBackup(run, on: host)
         let info = try await backRest.info(on: host, deadline: .after(.seconds(60)))
         guard info.systemIdentifier != nil else { return .undone([]) }
-        let mine = try run.memory.ownBackups(among: info.backups)
-        let others = info.backups.map(\.label).filter { !mine.contains($0) }
+        let own = try run.memory.ownBackups(among: info.backups)
+        let others = info.backups.map(\.label).filter { !own.contains($0) }
         guard others.isEmpty else { return .left([stays("it holds backups that this run did not take (\(others.joined(separator: ", ")))")]) }
         try await backRest.deleteStanza(on: host, deadline: .after(.seconds(300)))
         return .undone(["\(thing) is deleted"])
