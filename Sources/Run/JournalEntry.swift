@@ -70,12 +70,15 @@ public struct RunHeader: Sendable, Codable, Hashable {
     public let playbook: String
     /// `user@host` of the operator.
     public let startedBy: String
+    /// The names of the procedure's steps, in order; nil in a journal that is older than this.
+    public let steps: [String]?
 
-    public init(run: String, cluster: String, procedure: String, playbook: String, startedBy: String) {
+    public init(run: String, cluster: String, procedure: String, playbook: String, startedBy: String, steps: [String]) {
         self.run = run
         self.cluster = cluster
         self.procedure = procedure
         self.playbook = playbook
         self.startedBy = startedBy
+        self.steps = steps
     }
 }

@@ -37,7 +37,8 @@ public struct Runner: Sendable {
         var open: [Bracket] = []
         var current: (any Step)?
         do {
-            try await releaseLeftOver(journal)
+            let leftOver = try await releaseLeftOver(journal)
+            guard leftOver.isEmpty else { throw NotReleased(problems: leftOver) }
             for step in steps {
                 current = step
                 try Task.checkCancellation()
@@ -62,12 +63,13 @@ public struct Runner: Sendable {
             }
             try journal.append(JournalEntry(.ended, text: "finished"))
         } catch {
-            let notOpened = await release(open, journal)
+            let notOpened = if let error = error as? NotReleased { error.problems } else { await release(open, journal) }
             let interrupted = error is CancellationError || Task.isCancelled
-            let failure = RunFailure(step: current?.id, title: current?.title ?? "", cause: error, interrupted: interrupted, notOpened: notOpened)
-            if let current { watch(.failed(current.id, title: current.title, error: "\(error)")) }
+            let failure = RunFailure(step: current?.id, title: current?.title ?? "", cause: error, interrupted: interrupted, opened: open.map(\.name), notOpened: notOpened)
+            let reason = interrupted ? "by the operator" : "\(error)"
+            if let current { watch(.failed(current.id, title: current.title, error: interrupted ? "interrupted" : reason)) }
             do {
-                try journal.append(JournalEntry(interrupted ? .interrupted : .failed, step: current?.id, text: "\(error)"))
+                try journal.append(JournalEntry(interrupted ? .interrupted : .failed, step: current?.id, text: reason))
                 try journal.append(JournalEntry(.ended, text: interrupted ? "interrupted" : "failed"))
             } catch {
                 // The run's own end counts more than that it could not be written down.
@@ -85,7 +87,7 @@ public struct Runner: Sendable {
     public func undo(_ journal: Journal) async throws -> [Problem] {
         try journal.append(JournalEntry(.undoing))
         // What cannot be opened now is a problem of the step that closed it, which is undone below.
-        do { try await releaseLeftOver(journal) } catch is Blocked {}
+        _ = try await releaseLeftOver(journal)
         var left: [Problem] = []
         for step in steps.reversed() where Memory(journal).began(step.id) {
             try Task.checkCancellation()
@@ -123,13 +125,14 @@ public struct Runner: Sendable {
     }
 
     /// Opens what a run that was killed has left closed.
-    private func releaseLeftOver(_ journal: Journal) async throws {
+    /// - Returns: what could not be opened.
+    private func releaseLeftOver(_ journal: Journal) async throws -> [Problem] {
+        var problems: [Problem] = []
         for bracket in brackets {
             let turns = journal.entries.filter { ($0.event == .closed || $0.event == .opened) && $0.text == bracket.name }
-            guard turns.last?.event == .closed else { continue }
-            let problems = await release([bracket], journal)
-            guard problems.isEmpty else { throw Blocked(problems: problems) }
+            if turns.last?.event == .closed { problems += await release([bracket], journal) }
         }
+        return problems
     }
 
     /// Performs `step`, watched by the brackets it is in.
@@ -170,6 +173,12 @@ public struct Blocked: Error, Sendable, CustomStringConvertible {
     public var description: String { problems.map(\.description).joined(separator: "\n") }
 }
 
+/// What an earlier turn of the run had closed is still not open everywhere: nothing else is done before.
+private struct NotReleased: Error, CustomStringConvertible {
+    let problems: [Problem]
+    var description: String { "what an earlier turn had closed is not open yet, and nothing else was tried" }
+}
+
 /// A run that ended before its last step.
 public struct RunFailure: Error, Sendable, CustomStringConvertible {
     public let step: StepID?
@@ -177,6 +186,8 @@ public struct RunFailure: Error, Sendable, CustomStringConvertible {
     public let cause: any Error
     /// Ended by the operator (Ctrl-C) rather than by an error.
     public let interrupted: Bool
+    /// The brackets that were open when it ended.
+    public let opened: [String]
     /// What a bracket closed and could not open again.
     public let notOpened: [Problem]
 

@@ -73,7 +73,17 @@ public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
         self.hint = hint
     }
 
+    /// `fact`, because of `error`. Of what the error says to do, that comes after `hint`.
+    public init(_ fact: String, because error: any Error, hint: String? = nil) {
+        let parts = "\(error)".split(separator: #/\n *HINT: /#, maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        self.init("\(fact): \(parts[0])", hint: ([hint].compactMap { $0 } + parts.dropFirst()).joined(separator: "\n  HINT: ").nonEmpty)
+    }
+
     public var description: String { fact + (hint.map { "\n  HINT: \($0)" } ?? "") }
+}
+
+extension String {
+    fileprivate var nonEmpty: String? { isEmpty ? nil : self }
 }
 
 /// What ``Step/undo(_:)`` came to.

@@ -22,11 +22,12 @@ struct RunView: Sendable {
             if problems.isEmpty {
                 terminal.print(indent(terminal.styled("\(bracket): opened again on the way out", .warn)))
             } else {
-                terminal.print(indent(terminal.styled("\(bracket): NOT opened again everywhere:", .bad)))
-                problems.forEach { terminal.print(indent($0.description)) }
+                terminal.print(indent(terminal.styled("\(bracket): NOT opened again everywhere, see below", .bad)))
             }
         case .undone(let id, let title, let lines):
-            terminal.print(line("↶", id, title, .good) + detail(lines.isEmpty ? "nothing was left of it" : lines.joined(separator: "\n")))
+            // A step that had left nothing is no news.
+            guard !lines.isEmpty else { break }
+            terminal.print(line("↶", id, title, .good) + detail(lines.joined(separator: "\n")))
         case .left(let id, let title, let problems):
             terminal.print(line("!", id, title, .warn))
             problems.forEach { terminal.print(indent($0.description)) }

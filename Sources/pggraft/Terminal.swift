@@ -27,6 +27,22 @@ final class Terminal: Sendable {
         }
     }
 
+    /// Prints rows of cells in columns that fit; nothing but a head is nothing.
+    func print(table rows: [[String]]) {
+        guard rows.count > 1 else { return }
+        let widths = rows.reduce(into: [Int]()) { widths, row in
+            for (column, cell) in row.enumerated() {
+                if column < widths.count { widths[column] = max(widths[column], cell.count) } else { widths.append(cell.count) }
+            }
+        }
+        for row in rows {
+            let cells = zip(row, widths).map { cell, width in cell + String(repeating: " ", count: width - cell.count) }
+            var line = cells.joined(separator: "  ")[...]
+            while line.last == " " { line.removeLast() }
+            print(String(line))
+        }
+    }
+
     /// Shows `text` until the next line: rewritten in place on a terminal, at most every five seconds in a log.
     func progress(_ text: String) {
         state.withLock { state in

@@ -48,13 +48,9 @@ struct FaultMatrix {
             let before = try await Snapshot(of: bed)
             for point in points {
                 try await run.killed(at: point, run.begin)
-                try await run.succeeds(["undo", "--purge-data", try run.name])
-                try await expectNothingRunning(bed)
-                let differences = try await Snapshot(of: bed).differences(from: before)
-                #expect(differences.isEmpty, "\(point.testDescription):\n\(differences)")
+                try await expectUndone(by: run, in: bed, to: before)
             }
-            let verification = try await writers.stop().verify(of: bed)
-            #expect(verification.isClean, "\(verification)")
+            try await expectClean(writers, bed)
             return "catalogs and files as before, \(points.count) times"
         }
     }
@@ -115,12 +111,8 @@ struct FaultMatrix {
             }
             try await fault.mend(bed)
             try await awaitMesh(bed)
-            try await run.succeeds(["undo", "--purge-data", try run.name])
-            try await expectNothingRunning(bed)
-            let differences = try await Snapshot(of: bed).differences(from: before)
-            #expect(differences.isEmpty, "\(differences)")
-            let verification = try await writers.stop().verify(of: bed)
-            #expect(verification.isClean, "\(verification)")
+            try await expectUndone(by: run, in: bed, to: before)
+            try await expectClean(writers, bed)
             return "the others undone at once, catalogs and files as before in the end"
         }
     }
@@ -217,12 +209,8 @@ struct FaultMatrix {
             let undone = try await undoing.wait(within: .seconds(60))
             #expect(undone.status == 130, "\(undone.standardOutput)\(undone.standardError)")
             #expect(undone.standardOutput.contains("pggraft undo \(try run.name)   goes on"), "\(undone.standardOutput)")
-            try await run.succeeds(["undo", "--purge-data", try run.name])
-            try await expectNothingRunning(bed)
-            let differences = try await Snapshot(of: bed).differences(from: before)
-            #expect(differences.isEmpty, "\(differences)")
-            let verification = try await writers.stop().verify(of: bed)
-            #expect(verification.isClean, "\(verification)")
+            try await expectUndone(by: run, in: bed, to: before)
+            try await expectClean(writers, bed)
             return "every node open at once, each time; undone in the end"
         }
     }

@@ -33,6 +33,20 @@ func expectMesh(of four: Bed, _ writers: Writers, sourceLocation: SourceLocation
     }
 }
 
+/// Undoes the run and expects everything to be as it was.
+func expectUndone(by run: WatchedRun, in bed: Bed, to before: Snapshot, sourceLocation: SourceLocation = #_sourceLocation) async throws {
+    try await run.succeeds(["undo", "--purge-data", try run.name], sourceLocation: sourceLocation)
+    try await expectNothingRunning(bed, sourceLocation: sourceLocation)
+    let differences = try await Snapshot(of: bed).differences(from: before)
+    #expect(differences.isEmpty, "\(differences)", sourceLocation: sourceLocation)
+}
+
+/// Ends the writers and expects their ledgers to be true on every node that was there from the beginning.
+func expectClean(_ writers: Writers, _ bed: Bed, sourceLocation: SourceLocation = #_sourceLocation) async throws {
+    let verification = try await writers.stop().verify(of: bed)
+    #expect(verification.isClean, "\(verification)", sourceLocation: sourceLocation)
+}
+
 /// Waits until `node` takes writes.
 func expectWritable(_ bed: Bed, _ node: String) async throws {
     try await eventually("\(node) to take writes", within: .seconds(75)) {

@@ -92,7 +92,8 @@ struct UndoTests {
                     #expect(try await change.look(bed) == was, "attempt \(attempt), on \(change.host)")
                     for words in change.said { #expect(text.contains(words), "attempt \(attempt): \(words)\n\(text)") }
                 }
-                #expect(text.components(separatedBy: "HINT: ").count - 1 == changes.count + 1, "the stanza too: \(text)")
+                #expect(text.contains("n1: /var/lib/postgresql/.pgbackrest/app.conf stays as long as archive_command"), "\(text)")
+                #expect(text.components(separatedBy: "HINT: ").count - 1 == changes.count + 2, "the stanza and the file of n1 too: \(text)")
                 #expect(try !text.contains("hunter2") && !run.someone.journalText().contains("hunter2"))
             }
             for node in Bed.meshNodes {

@@ -49,7 +49,7 @@ private func withJournal(_ body: (Journal, String) async throws -> Void) async t
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: directory) }
     let path = directory + "/run.jsonl"
-    let header = RunHeader(run: "r", cluster: "c", procedure: "p", playbook: "/p.yaml", startedBy: "me@here")
+    let header = RunHeader(run: "r", cluster: "c", procedure: "p", playbook: "/p.yaml", startedBy: "me@here", steps: ["a", "b", "c"])
     try await body(try Journal.create(at: path, header: header), path)
 }
 
@@ -176,6 +176,29 @@ struct RunnerTests {
             try await Runner(steps: steps, brackets: [bracket]).perform(journal)
             #expect(world.calls == ["perform open", "perform inside", "perform close", "perform after"])
         }
+    }
+
+    @Test("does nothing before what an earlier turn has closed is open again")
+    func leftOver() async throws {
+        let world = World(), canOpen = Mutex(false)
+        let steps = [Put(world: world, thing: "open"), Put(world: world, thing: "close")]
+        let bracket = Bracket("window", opens: steps[0].id, closes: steps[1].id) { canOpen.withLock { $0 } ? [] : [Problem("n2 is still read-only")] }
+        try await withJournal { journal, _ in
+            try journal.append(JournalEntry(.closed, step: steps[0].id, text: "window"))
+            let failure = await #expect(throws: RunFailure.self) { try await Runner(steps: steps, brackets: [bracket]).perform(journal) }
+            #expect(failure?.notOpened.map(\.fact) == ["n2 is still read-only"])
+            #expect(world.calls == [])
+            canOpen.withLock { $0 = true }
+            try await Runner(steps: steps, brackets: [bracket]).perform(journal)
+            #expect(world.calls == ["perform open", "perform close"])
+        }
+    }
+
+    @Test("a problem keeps the hint of its cause, after its own")
+    func cause() {
+        let cause = Problem("no answer from n2", hint: "is it up?")
+        #expect(Problem("n2 may be closed", because: cause, hint: "open it").description == "n2 may be closed: no answer from n2\n  HINT: open it\n  HINT: is it up?")
+        #expect(Problem("n2 may be closed", because: Broken()).description == "n2 may be closed: Broken()")
     }
 
     @Test("names what a bracket could not open")

@@ -104,9 +104,12 @@ extension Seed {
 
     private func lost(_ node: String, _ error: any Error) {
         guard lostWindow == nil else { return }
-        lostWindow = Problem(
-            "\(node) did not answer in the read-only window, which is given up so that the others take writes again: \(error)",
-            hint: "see what is wrong with \(node), then resume")
+        let fact = "the read-only window is given up, so that the others take writes again", hint = "see what is wrong with \(node), then resume"
+        if let late = error as? DeadlineExceeded {
+            lostWindow = Problem("\(fact): \(node) gave no answer for \(late.budget.inSeconds)", hint: hint)
+        } else {
+            lostWindow = Problem(fact, because: error, hint: hint)
+        }
     }
 
     /// Throws as soon as the open window cannot be kept: a host does not answer any more, or the time is up.

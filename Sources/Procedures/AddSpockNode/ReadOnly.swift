@@ -70,14 +70,14 @@ extension Seed {
         do {
             before = try memory.recall(ReadOnlyBefore.key) ?? [:]
         } catch {
-            return [Problem("what spock.readonly was before cannot be read from the journal: \(error)", hint: stillReadOnlyHint)]
+            return [Problem("what spock.readonly was before cannot be read from the journal", because: error, hint: stillReadOnlyHint)]
         }
         stopRenewing()
         var problems: [Problem] = []
         for group in inOrder ? [peers + [newNode], [source]] : [members + [newNode]] {
             for (node, result) in await attemptOnEach(group.filter { before[$0] != nil }, { try await self.open($0, to: before[$0]) }) {
                 guard case .failure(let error) = result else { continue }
-                problems.append(error as? Problem ?? Problem("\(node) may still be read-only: \(error)", hint: stillReadOnlyHint))
+                problems.append(error as? Problem ?? Problem("\(node) may still be read-only", because: error, hint: stillReadOnlyHint))
             }
         }
         return problems

@@ -16,7 +16,7 @@ struct StartStandby: Step {
     func inspect(_ memory: Memory) async throws -> Inspection {
         let state = try await seed.cloneState(memory)
         if state > .standby { return .done("\(seed.newNode) is \(state)") }
-        if state == .standby, try await seed.isStreaming() { return .done("\(seed.newNode) streams from \(seed.source)") }
+        if state == .standby, try await seed.isNewNodeRunning(), try await seed.isStreaming() { return .done("\(seed.newNode) streams from \(seed.source)") }
         return .needed([Change("\(seed.newNode): start, and wait until \(seed.source) has it in pg_stat_replication")])
     }
 
@@ -150,9 +150,12 @@ extension Seed {
         try await instance(newNode).status(deadline: .after(.seconds(30))).isRunning
     }
 
-    /// Whether the source sends WAL to the new node right now.
+    /// Whether the new node, which runs, receives WAL from the source right now. The source alone would say so for a minute
+    /// after the new node has lost power.
     func isStreaming() async throws -> Bool {
-        try await spock(source).connection.query(
+        let receives = try await spock(newNode).connection.query("SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'", deadline: .after(.seconds(10)))
+        guard !receives.isEmpty else { return false }
+        return try await spock(source).connection.query(
             "SELECT FROM pg_stat_replication WHERE application_name = \(newNode) AND state = 'streaming'", deadline: .after(.seconds(10))).isEmpty == false
     }
 

@@ -39,6 +39,7 @@ struct ConfigureBackRest: Step {
     func undo(_ run: StepRun) async throws -> UndoOutcome {
         let written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
         let created = Set(try run.memory.created(by: id)), stanza = try seed.stanza()
+        let needed = try hostsThatNeedIt(run.memory)
         return await takeBack(written.map { Created("file", on: $0.host, $0.path) }) { [seed] thing in
             guard let edit = written.first(where: { $0.host == thing.place && $0.path == thing.name }) else { return .absent }
             let path = try seed.path(edit.path), host = try await seed.access.host(edit.host), deadline = Deadline.after(.seconds(20))
@@ -51,7 +52,11 @@ struct ConfigureBackRest: Step {
                 try await removeDirectory()
                 return .absent
             }
-            switch try edit.takingBack(from: IniFile(now, path: path), of: stanza, isOwnFile: created.contains(thing)) {
+            let takingBack = try edit.takingBack(from: IniFile(now, path: path), of: stanza, isOwnFile: created.contains(thing))
+            if let user = needed[edit.host], takingBack.isChange {
+                return .left(Problem("\(edit.host): \(path) stays as long as \(user), which is not taken back yet", hint: "see what stands above; then undo again"))
+            }
+            switch takingBack {
             case .nothing: return .absent
             case .left(let problem): return .left(problem)
             case .write(let bytes):
@@ -63,6 +68,17 @@ struct ConfigureBackRest: Step {
                 return .gone("\(edit.host): \(path) is removed")
             }
         }
+    }
+}
+
+extension ConfigureBackRest {
+    /// What is not taken back yet, by host: it still needs the host's file, and so does taking it back.
+    private func hostsThatNeedIt(_ memory: Memory) throws -> [String: String] {
+        var needed: [String: String] = [:]
+        let archiving = ArchiveSource(seed: seed).id, creating = CreateStanza(seed: seed).id
+        if memory.began(archiving), !memory.isUndone(archiving) { needed[seed.source] = "archive_command" }
+        if let made = try memory.created(by: creating).first, !memory.isUndone(creating) { needed[made.place] = "the stanza \(seed.playbook.copy.stanza)" }
+        return needed
     }
 }
 
@@ -80,6 +96,13 @@ struct WrittenConfiguration: Sendable, Codable {
         case nothing, remove
         case write([UInt8])
         case left(Problem)
+
+        var isChange: Bool {
+            switch self {
+            case .remove, .write: true
+            case .nothing, .left: false
+            }
+        }
     }
 
     /// All or nothing: half of them would describe a repository that nobody meant.

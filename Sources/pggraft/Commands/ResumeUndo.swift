@@ -12,7 +12,13 @@ struct Resume: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run() async throws {
-        try await with(name, connection) { operation, journal in
+        func check(_ run: RunSummary) throws {
+            guard !run.canResume else { return }
+            throw Problem(
+                "run \(run.header.run) is \(run.state.rawValue): it cannot be gone on with",
+                hint: run.state == .undone ? "Begin anew: pggraft run \(run.header.playbook)" : run.ways)
+        }
+        try await with(name, connection, check: check) { operation, journal in
             try await operation.procedure.takeLock(holder: Holder(run: try Memory(journal).header?.run))
             try journal.append(JournalEntry(.resumed))
             try await operation.perform(journal)
@@ -72,13 +78,14 @@ extension Operation {
 
 /// Opens the journal and the playbook of a run, under the cluster's lock.
 private func with(
-    _ name: String, _ connection: ConnectionOptions, purgeData: Bool = false, _ body: (Operation, Journal) async throws -> Void
+    _ name: String, _ connection: ConnectionOptions, purgeData: Bool = false, check: (RunSummary) throws -> Void = { _ in }, _ body: (Operation, Journal) async throws -> Void
 ) async throws {
     let terminal = Terminal(), store = RunStore()
-    let summary: RunStore.Summary
+    let summary: RunSummary
     let lock: RunLock
     do {
-        summary = try store.existing(name)
+        summary = try store.run(name)
+        try check(summary)
         lock = try RunLock(cluster: summary.header.cluster, in: store, holder: Holder(run: summary.header.run))
     } catch {
         throw finish(terminal, error)

@@ -20,8 +20,8 @@ struct RunCommand: AsyncParsableCommand {
                 defer { withExtendedLifetime(lock) {} }
                 if let unfinished = try store.unfinished(cluster: operation.cluster) {
                     throw Problem(
-                        "run \(unfinished.header.run) of cluster \(operation.cluster) is not finished: \(unfinished.outcome ?? "cut off") in step \(unfinished.lastStep ?? "one")",
-                        hint: "`pggraft resume \(unfinished.header.run)` goes on with it, `pggraft undo \(unfinished.header.run)` takes it back.")
+                        "run \(unfinished.header.run) of cluster \(operation.cluster) is not finished: \(unfinished.state.rawValue) in step \(unfinished.progress)",
+                        hint: unfinished.ways)
                 }
                 do {
                     try await operation.procedure.takeLock(holder: Holder())
@@ -43,7 +43,9 @@ struct RunCommand: AsyncParsableCommand {
                         throw Problem("nobody is there to say yes", hint: "run it in a terminal, or with --yes. Nothing was changed.")
                     }
                 }
-                let (header, journal) = try store.begin(cluster: operation.cluster, procedure: AddSpockNode.name, playbook: operation.playbookPath)
+                let (header, journal) = try store.begin(
+                    cluster: operation.cluster, procedure: AddSpockNode.name, playbook: operation.playbookPath,
+                    steps: operation.procedure.steps.map(\.id.name))
                 let holder = Holder(run: header.run)
                 try lock.describe(holder)
                 try await operation.procedure.takeLock(holder: holder)
@@ -65,8 +67,12 @@ extension Operation {
             try await Interruption.cancelling { try await runner(memory).perform(journal) }
         } catch let failure as RunFailure {
             terminal.print()
-            terminal.print(terminal.styled(failure.interrupted ? "Interrupted." : "It failed.", .bad)
-                + (failure.notOpened.isEmpty ? " Every node that was closed is open again." : ""))
+            let nodes = if !failure.notOpened.isEmpty {
+                failure.step == nil ? " \(failure.cause)." : ""
+            } else {
+                failure.opened.isEmpty ? " No node is read-only because of it." : " Every node that was closed is open again."
+            }
+            terminal.print(terminal.styled((failure.interrupted ? "Interrupted." : "It failed.") + nodes, .bad))
             for problem in failure.notOpened { terminal.print(terminal.styled("NOT OPEN: \(problem)", .bad)) }
             if let run = header?.run {
                 terminal.print("  pggraft resume \(run)   goes on from here")

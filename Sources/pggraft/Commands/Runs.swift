@@ -6,14 +6,11 @@ struct Runs: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "This machine's runs: when, what, how far, how it ended.")
 
     func run() async throws {
-        let terminal = Terminal()
-        let (runs, unreadable) = try RunStore().runs()
-        if runs.isEmpty { terminal.print("There are no runs in \(RunStore().directory).") }
-        for run in runs {
-            let started = run.startedAt.formatted(date: .abbreviated, time: .shortened)
-            terminal.print("\(run.header.run)  \(started)  \(run.header.procedure)  \(run.outcome ?? "cut off, or still going on")"
-                + (run.isFinished ? "" : "  in step \(run.lastStep ?? "none")"))
-        }
+        let terminal = Terminal(), store = RunStore()
+        let (runs, unreadable) = try store.runs()
+        if runs.isEmpty { terminal.print("There are no runs in \(store.directory).") }
+        let rows = runs.map { [$0.header.run, $0.startedAt.onTheOperatorsClock, $0.header.procedure, $0.state.rawValue, $0.progress] }
+        terminal.print(table: [["run", "begun", "procedure", "state", "step"]] + rows)
         for error in unreadable { terminal.print(terminal.styled("\(error)", .warn)) }
     }
 }
@@ -27,26 +24,31 @@ struct Show: AsyncParsableCommand {
     func run() async throws {
         let terminal = Terminal()
         do {
-            let summary = try RunStore().existing(name)
-            for entry in try Journal.read(at: summary.journal) {
-                let time = entry.at.formatted(date: .omitted, time: .standard)
-                let place = entry.step.map { " \($0)" } ?? ""
-                let created = entry.event == .creating ? try entry.value?.decoded(as: Created.self).description : nil
-                let text = created ?? entry.text ?? entry.key ?? ""
-                terminal.print("\(time)  \(entry.event.rawValue)\(place)" + (text.isEmpty ? "" : ": \(text)"))
+            let summary = try RunStore().run(name), header = summary.header
+            terminal.print("run \(header.run): \(header.procedure) on cluster \(header.cluster), by \(header.startedBy)")
+            terminal.print("playbook \(header.playbook)\njournal  \(summary.journal)\n")
+            for line in try Timeline(try Journal.read(at: summary.journal), isGoingOn: summary.state == .goingOn).lines {
+                let style: Terminal.Style = switch line.mark {
+                case .turn, .begun: .bold
+                case .seen: .dim
+                case .done, .undone: .good
+                case .failed: .bad
+                case .left, .window: .warn
+                }
+                terminal.print("\(line.at.onTheOperatorsClock)  " + terminal.styled("\(line.mark == .turn ? "" : line.mark.rawValue + " ")\(line.text)", style))
+                for detail in line.details { terminal.print(String(repeating: " ", count: 23) + detail) }
             }
+            terminal.print("\nIt is \(summary.state.rawValue).")
+            if summary.state != .finished, summary.state != .undone { terminal.print(summary.ways) }
         } catch {
             throw finish(terminal, error)
         }
     }
 }
 
-extension RunStore {
-    /// - Throws: ``Problem`` when there is no such run.
-    func existing(_ name: String) throws -> Summary {
-        guard let summary = try find(name) else {
-            throw Problem("there is no run \(name) on this machine", hint: "`pggraft runs` lists them.")
-        }
-        return summary
+extension Date {
+    /// `2026-11-21 07:12:03`, in this machine's time zone.
+    fileprivate var onTheOperatorsClock: String {
+        formatted(Date.ISO8601FormatStyle(timeZone: .current).year().month().day().dateTimeSeparator(.space).time(includingFractionalSeconds: false))
     }
 }
