@@ -59,7 +59,7 @@ let package = Package(
         tests("Instance", ["PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
         tests("Spock", ["PostgresClient", "EventLoop"]),
-        tests("Procedures", ["Playbook", "PgBackRest", "Run"]),
+        tests("Procedures", ["Playbook", "PgBackRest", "PostgresClient", "RemoteHost", "Run", "Spock"]),
 
         // What tests need from outside: several hosts on this machine, and an oracle for lost and doubled rows.
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),

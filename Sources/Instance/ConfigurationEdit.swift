@@ -63,11 +63,11 @@ public struct ConfigurationEdit: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// Takes passwords out of lines of configuration files before people see them.
-enum Redaction {
-    private static let keywords = ["password=", "passwd=", "secret=", "secrets=", "pass="]
+public enum Redaction {
+    private static let keywords = ["password=", "passwd=", "secret=", "secrets=", "pass=", "key=", "token="]
 
-    /// `line` with the value behind every `…password=`, `…secret=` and the like replaced.
-    static func redacted(_ line: String) -> String {
+    /// `line` with the value behind every `…password=`, `…secret=`, `…key=` and the like replaced.
+    public static func redacted(_ line: String) -> String {
         var bytes = Array(line.utf8), position = 0
         while position < bytes.count {
             guard let end = valueStart(in: bytes, at: position) else {

@@ -22,7 +22,7 @@ func takeBack(_ things: [Created], _ work: @escaping @Sendable (Created) async t
             do {
                 outcomes.append(try await work(thing))
             } catch {
-                outcomes.append(.left(Problem("\(thing) may still be there: \(error)", hint: "undo again when \(place) is well; what is undone already stays so")))
+                outcomes.append(.left(Problem("\(thing) may still be there", because: error, hint: "undo again when \(place) is well; what is undone already stays so")))
             }
         }
         return outcomes
@@ -36,7 +36,7 @@ func takeBack(_ things: [Created], _ work: @escaping @Sendable (Created) async t
                 case .left(let problem): left.append(problem)
                 }
             }
-        case .failure(let error): left.append(Problem("\(place): \(error)"))
+        case .failure(let error): left.append(Problem(place, because: error))
         }
     }
     return left.isEmpty ? .undone(undone) : .left(left, undone: undone)

@@ -22,6 +22,11 @@ public struct Memory: Sendable {
     /// Whether `step` began to change something in this run.
     public func began(_ step: StepID) -> Bool { entries().contains { $0.event == .intent && $0.step == step.name } }
 
+    /// Whether everything that `step` did was taken back, and it did not begin again since.
+    public func isUndone(_ step: StepID) -> Bool {
+        entries().last { $0.step == step.name && [.intent, .undone, .left].contains($0.event) }?.event == .undone
+    }
+
     public var header: RunHeader? {
         get throws { try entries().first { $0.event == .began }?.value?.decoded(as: RunHeader.self) }
     }

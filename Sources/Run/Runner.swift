@@ -81,6 +81,7 @@ public struct Runner: Sendable {
 
     /// Undoes the steps that this run began, last first. May be interrupted and called again.
     ///
+    /// A step that was wholly undone is not looked at again: what bears the name of its things by then is somebody else's.
     /// A step that cannot be undone, because a host is gone or for any other reason, is named; those before it are undone.
     /// - Returns: what was left alone, and why.
     public func undo(_ journal: Journal) async throws -> [Problem] {
@@ -90,6 +91,10 @@ public struct Runner: Sendable {
         var left: [Problem] = []
         for step in steps.reversed() where Memory(journal).began(step.id) {
             try Task.checkCancellation()
+            guard !Memory(journal).isUndone(step.id) else {
+                watch(.skipped(step.id, title: step.title, seen: "undone already"))
+                continue
+            }
             watch(.inspecting(step.id, title: step.title))
             switch try await outcome(of: step, StepRun(step: step.id, journal: journal, watch: watch)) {
             case .undone(let lines):

@@ -37,6 +37,8 @@ enum Canary {
         """
     }
 
+    static func isThere() -> SQL { "SELECT to_regnamespace('pggraft') IS NOT NULL AS there" }
+
     static func drop() -> [SQL] { ["DROP TABLE IF EXISTS pggraft.canary", "DROP SCHEMA IF EXISTS pggraft"] }
 }
 
@@ -65,6 +67,9 @@ extension SpockSession {
             return missing.isEmpty ? .found(()) : .notYet("nothing from \(missing.map(\.rawValue).joined(separator: ", "))")
         }
     }
+
+    /// Whether anything of the canary is on this node.
+    public func hasCanary(deadline: Deadline) async throws -> Bool { try await query(Canary.isThere(), deadline).one().get("there") }
 
     /// Removes the canary's table and schema from this node; what is not there is no error.
     public func dropCanary(deadline: Deadline) async throws {

@@ -14,6 +14,8 @@ import Testing
         ("password_encryption = scram-sha-256", "password_encryption = scram-sha-256"),
         ("-port = 5432", "-port = 5432"),
         ("password=", "password=‹redacted›"),
+        ("archive_command = 'AWS_SECRET_ACCESS_KEY=s3cret wal-push %p'", "archive_command = 'AWS_SECRET_ACCESS_KEY=‹redacted› wal-push %p'"),
+        ("archive_command = 'push --token=s3cret %p'", "archive_command = 'push --token=‹redacted› %p'"),
     ])
     func redact(line: String, expected: String) {
         #expect(Redaction.redacted(line) == expected)

@@ -99,6 +99,25 @@ struct RunnerTests {
         }
     }
 
+    @Test("undoes once what it did once: a step that was left, or was performed again, is undone again")
+    func undoesOnce() async throws {
+        let world = World()
+        let steps = ["a", "b"].map { Put(world: world, thing: $0) }
+        try await withJournal { journal, _ in
+            let runner = Runner(steps: steps)
+            try await runner.perform(journal)
+            try journal.append(JournalEntry(.undone, step: steps[1].id))
+            try journal.append(JournalEntry(.left, step: steps[0].id))
+            _ = try await runner.undo(journal)
+            #expect(world.calls == ["perform a", "perform b", "undo a"])
+            _ = try await runner.undo(journal)
+            #expect(world.calls == ["perform a", "perform b", "undo a"])
+            try await runner.perform(journal)
+            _ = try await runner.undo(journal)
+            #expect(world.calls == ["perform a", "perform b", "undo a", "perform a", "undo a"], "b is there, and was not performed again")
+        }
+    }
+
     @Test("opens a bracket on failure and on cancellation, and not when it has been closed in order", arguments: ["fails", "is cancelled", "succeeds"])
     func bracket(how: String) async throws {
         let world = World()

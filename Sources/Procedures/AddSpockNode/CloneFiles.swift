@@ -82,44 +82,74 @@ extension Seed {
     func apply(_ edits: [ConfigurationEdit], _ run: StepRun, deadline: Deadline) async throws {
         let clone = try await instance(newNode)
         for edit in edits {
-            if !edit.path.path.hasPrefix(clone.dataDirectory.path + "/") { try await keepOriginal(of: edit.path, clone, run, deadline: deadline) }
+            if !edit.path.path.hasPrefix(clone.dataDirectory.path + "/") {
+                try await keepOriginal(of: edit.path, clone, run, deadline: deadline)
+                // Before it is written, and beside the earlier ones: an undo may find either.
+                let marks: [String] = try run.memory.recall(Self.written(edit.path)) ?? []
+                if let after = edit.after { try run.remember(Self.written(edit.path), marks + [fingerprint(after)]) }
+            }
             try await edit.apply(on: clone.host, as: clone.user, deadline: deadline)
-            if let after = edit.after { try run.remember(Self.left(edit.path), fingerprint(after)) }
         }
     }
 
     private func keepOriginal(of path: HostPath, _ clone: Instance, _ run: StepRun, deadline: Deadline) async throws {
-        let kept = path.directory / (path.name + Self.keptSuffix)
-        guard try await clone.host.read(kept, as: clone.user, deadline: deadline) == nil,
-            let original = try await clone.host.read(path, as: clone.user, deadline: deadline)
-        else { return }
-        try run.creating(Created("original", on: newNode, kept.path))
+        let kept = path.directory / (path.name + Self.keptSuffix), thing = Created("original", on: newNode, kept.path)
+        let created = try run.memory.created()
+        guard try await clone.host.read(kept, as: clone.user, deadline: deadline) == nil else {
+            guard created.contains(thing) else {
+                throw Problem("\(newNode): \(kept) is there already, and this run did not make it", hint: "another run left it: compare it with \(path), and take it away; then resume")
+            }
+            return
+        }
+        guard let original = try await clone.host.read(path, as: clone.user, deadline: deadline) else {
+            return try run.creating(Created("configuration file", on: newNode, path.path))
+        }
+        guard !created.contains(Created("configuration file", on: newNode, path.path)) else { return }
+        try run.creating(thing)
         try await clone.host.write(original, to: kept, as: clone.user, mode: 0o600, deadline: deadline)
     }
 
     /// Puts the files outside of the data directory back, where they still are as this run left them.
     func restoreOriginals(_ run: StepRun) async throws -> UndoOutcome {
-        let clone = try await instance(newNode), deadline = Deadline.after(.seconds(60))
-        var undone: [String] = [], left: [Problem] = []
-        for thing in try run.memory.created().filter({ $0.kind == "original" }) {
-            guard let kept = HostPath(thing.name), let path = HostPath(String(thing.name.dropLast(Self.keptSuffix.count))),
-                let original = try await clone.host.read(kept, as: clone.user, deadline: deadline)
-            else { continue }
-            let now = try await clone.host.read(path, as: clone.user, deadline: deadline)
-            let mark: String? = try run.memory.recall(Self.left(path))
-            guard now == original || now.map(fingerprint) == mark else {
-                left.append(Problem("\(newNode): \(path) was changed since by someone else: left alone", hint: "the original is in \(kept)"))
-                continue
+        let files = try run.memory.created().filter { $0.place == newNode && ($0.kind == "original" || $0.kind == "configuration file") }
+        guard !files.isEmpty else { return .undone([]) }
+        let clone = try await newNodeInstance(run.memory), host = clone.host, deadline = Deadline.after(.seconds(60))
+        return await takeBack(files) { [newNode] thing in
+            let isOriginal = thing.kind == "original"
+            guard let kept = HostPath(thing.name),
+                let path = HostPath(isOriginal ? String(thing.name.dropLast(Self.keptSuffix.count)) : thing.name) else { return .absent }
+            let marks: [String] = try run.memory.recall(Self.written(path)) ?? []
+            let original = isOriginal ? try await host.read(kept, as: clone.user, deadline: deadline) : nil
+            let now = try await host.read(path, as: clone.user, deadline: deadline)
+            let isOurs = now.map { marks.contains(fingerprint($0)) } ?? false
+            switch (original, isOriginal) {
+            case (let original?, _):
+                guard now == original || isOurs else {
+                    return .left(Problem(
+                        "\(newNode): \(path) was changed since by someone else: left alone",
+                        hint: "what it was before the run is in \(kept): make \(path) what it should be, remove \(kept), and undo again"))
+                }
+                try await host.write(original, to: path, as: clone.user, deadline: deadline)
+                try await host.remove(kept, as: clone.user, deadline: deadline)
+                return .gone("\(newNode): \(path) is as it was")
+            case (nil, true):
+                guard isOurs else { return .absent }
+                return .left(Problem(
+                    "\(newNode): \(path) is as this run wrote it, and what it was before is gone (\(kept)): left alone",
+                    hint: "make \(path) what it should be, and undo again"))
+            case (nil, false):
+                guard now != nil else { return .absent }
+                guard isOurs else {
+                    return .left(Problem("\(newNode): \(path), which this run made, was changed since: left alone", hint: "remove it if nothing needs it, and undo again"))
+                }
+                try await host.remove(path, as: clone.user, deadline: deadline)
+                return .gone("\(newNode): \(path) is removed")
             }
-            try await clone.host.write(original, to: path, as: clone.user, deadline: deadline)
-            try await clone.host.remove(kept, as: clone.user, deadline: deadline)
-            undone.append("\(newNode): \(path) is as it was")
         }
-        return left.isEmpty ? .undone(undone) : .left(left, undone: undone)
     }
 
     private static let keptSuffix = ".before-pggraft"
-    private static func left(_ path: HostPath) -> String { "\(path) as left" }
+    private static func written(_ path: HostPath) -> String { "\(path) as written" }
 
     /// Puts the way to the archive into the standby's configuration, or takes it out.
     func setRestoreCommand(_ isThere: Bool, _ run: StepRun) async throws {
@@ -244,8 +274,10 @@ struct RestorePreload: Step {
 
 /// Part of step 14: open the new node to clients.
 struct OpenNewNode: Step {
+    static let id = StepID("14", "open-new-node")
+
     let seed: Seed
-    let id = StepID("14", "open-new-node")
+    var id: StepID { Self.id }
     var title: String { "Open \(seed.newNode) to clients, with the rules of \(seed.source)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -255,27 +287,40 @@ struct OpenNewNode: Step {
 
     func perform(_ run: StepRun) async throws -> String {
         let deadline = Deadline.after(.seconds(60))
+        try run.remember(Self.emptied, false)
         try await seed.apply(try await seed.opening(run.memory), run, deadline: deadline)
         let clone = try await seed.instance(seed.newNode), session = try await seed.spock(seed.newNode)
         let report = try await clone.reload(through: session.connection, deadline: deadline)
         return "reloaded and read back" + (report.pendingRestart.isEmpty ? "" : "; waits for a restart: \(report.pendingRestart.joined(separator: ", "))")
     }
 
-    // What clients have written there must reach the others before the subscriptions go.
+    // What clients have written there must reach the others before anything of it goes.
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        if try run.memory.recall(Self.emptied, as: Bool.self) == true { return .undone([]) }
+        guard try run.memory.holdsUnreadWrites else { return .undone([]) }
         let clone = try await seed.newNodeInstance(run.memory)
+        guard try await seed.holding(clone, run.memory) == .copy else {
+            // It was emptied by hand, or is another cluster by now: there is nothing left to be read.
+            try run.remember(Self.emptied, true)
+            return .undone([])
+        }
         guard try await clone.status(deadline: .after(.seconds(30))).isRunning else {
             return .left([Problem(
                 "\(seed.newNode) has been open to clients and is stopped: what they wrote there and the others have not read yet is nowhere else",
-                hint: "start it and undo again, so that it is read first")])
+                hint: "start it and undo again, so that it is read first; or, if nothing of it is needed, empty \(clone.dataDirectory) by hand and undo again")])
+        }
+        let made: [MadeSubscription] = try run.memory.recall(MadeSubscription.key) ?? []
+        let others = try await seed.spock(seed.newNode).slots(deadline: .after(.seconds(20))).map(\.name).filter { slot in !made.contains { $0.slot == slot } }
+        guard others.isEmpty else {
+            return .left([Problem(
+                "\(seed.newNode) is read by others than \(list(seed.members)), through \(list(others.map(\.rawValue))): left as it is",
+                hint: "drop those subscriptions, standbys or slots if nobody needs them, and undo again")])
         }
         try await seed.emptyNewNode(deadline: .after(.seconds(120)))
         try run.remember(Self.emptied, true)
         return .undone(["\(seed.newNode) takes no writes any more; \(list(seed.members)) have everything that was written there"])
     }
 
-    private static let emptied = "new node emptied"
+    static let emptied = "new node emptied"
 }
 
 extension Seed {
@@ -306,6 +351,11 @@ extension Seed {
             for subscription in try await subscriber.subscriptions(deadline: deadline) where subscription.provider.rawValue == newNode {
                 directions.append(Direction(provider: session, subscriber: subscriber, origin: subscription.origin))
             }
+        }
+        guard !directions.isEmpty else {
+            throw Problem(
+                "\(newNode) has been open to clients, and nobody reads it any more: what they wrote there may be nowhere else",
+                hint: "if nothing of it is needed: stop \(newNode), empty its data directory by hand, and undo again")
         }
         _ = try await drain(directions, deadline: deadline)
     }

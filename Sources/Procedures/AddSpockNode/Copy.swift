@@ -98,6 +98,12 @@ struct Restore: Step {
         let host = try await seed.host(.target), user = seed.playbook.cluster.osUser
         let programs = try await seed.instance(seed.newNode)
         try run.remember(NewNodePrograms.key, NewNodePrograms(version: programs.version, directory: programs.binaries.directory.path))
+        let system: String = try await seed.spock(seed.source).connection.query(
+            "SELECT system_identifier::text AS identifier FROM pg_control_system()", deadline: .after(.seconds(20))).one().get("identifier")
+        try run.remember(CopiedSystem.key, system)
+        if try await host.stat(layout.target.dataDirectory, as: user, deadline: .after(.seconds(20))) == nil {
+            try run.creating(Created("directory", on: seed.newNode, layout.target.dataDirectory.path))
+        }
         try run.creating(Created("data directory", on: seed.newNode, layout.target.dataDirectory.path))
         if !isPart { try await host.makeDirectory(layout.target.dataDirectory, mode: 0o700, as: user, deadline: .after(.seconds(20))) }
         // What an earlier connection left running would write into the same directory.

@@ -146,30 +146,6 @@ extension Seed {
     nonisolated var cloneConnector: @Sendable (Deadline) async throws -> PostgresConnection {
         { [self] deadline in try await access.connection(newNode, database: playbook.cluster.database, deadline: deadline) }
     }
-
-    /// Removes the data directory this run made, where the operator asked for that.
-    func purgeDataDirectory(_ run: StepRun) async throws -> UndoOutcome {
-        guard try run.memory.created(by: run.step).contains(where: { $0.kind == "data directory" }) else { return .undone([]) }
-        let clone = try await newNodeInstance(run.memory)
-        switch try await clone.dataDirectoryState(deadline: .after(.seconds(30))) {
-        case .absent, .empty: return .undone([])
-        case .foreign, .cluster: break
-        }
-        // What an earlier connection left running would write on into it.
-        let backRest = BackRest(stanza: try stanza(), user: clone.user)
-        try await backRest.endRunningProcesses(on: clone.host, deadline: .after(.seconds(60)))
-        guard try await !clone.status(deadline: .after(.seconds(30))).isRunning else {
-            return .left([Problem("\(newNode): the server in \(clone.dataDirectory) still runs: left alone", hint: "stop it, then undo again")])
-        }
-        guard purgeData else {
-            return .left([Problem(
-                "\(newNode): the data directory \(clone.dataDirectory) is left as it is, stopped",
-                hint: "pggraft undo --purge-data removes what is in it")])
-        }
-        let empty = #"cd -- "$1" && find . -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +"#
-        try await clone.host.require(.script(empty, clone.dataDirectory.path).as(clone.user), deadline: .after(.seconds(3600)))
-        return .undone(["\(newNode): \(clone.dataDirectory) is empty"])
-    }
 }
 
 /// The programs that the new node runs with, for an undo without the source.

@@ -77,7 +77,7 @@ extension Seed {
         for group in inOrder ? [peers + [newNode], [source]] : [members + [newNode]] {
             for (node, result) in await attemptOnEach(group.filter { before[$0] != nil }, { try await self.open($0, to: before[$0]) }) {
                 guard case .failure(let error) = result else { continue }
-                problems.append(Problem("\(node) may still be read-only", because: error, hint: stillReadOnlyHint))
+                problems.append(error as? Problem ?? Problem("\(node) may still be read-only", because: error, hint: stillReadOnlyHint))
             }
         }
         return problems
@@ -85,13 +85,14 @@ extension Seed {
 
     private func open(_ node: String, to before: ReadOnlyState?) async throws {
         guard let before else { return }
+        var left: Problem?
         do {
-            try await access.spock(node, deadline: .after(.seconds(5))).open(restoring: before, deadline: .after(.seconds(5)))
+            left = try await reopen(node, to: before, within: .seconds(5))
         } catch {
             // Once more on a new connection: the old one may be what failed.
             await access.forget(node)
             do {
-                try await access.spock(node, deadline: .after(.seconds(10))).open(restoring: before, deadline: .after(.seconds(10)))
+                left = try await reopen(node, to: before, within: .seconds(10))
             } catch {
                 // The server takes no connection, but its host may: the files and a signal do it too.
                 _ = try await access.host(node, deadline: .after(.seconds(10)))
@@ -100,6 +101,19 @@ extension Seed {
             }
         }
         try await endLease(node)
+        if let left { throw left }
+    }
+
+    /// - Returns: a mode that somebody else has set since, which is left alone.
+    private func reopen(_ node: String, to before: ReadOnlyState, within time: Duration) async throws -> Problem? {
+        let session = try await access.spock(node, deadline: .after(time))
+        switch Opening(node, now: try await session.readOnlyState(deadline: .after(time)), before: before) {
+        case .nothing: return nil
+        case .open:
+            try await session.open(restoring: before, deadline: .after(time))
+            return nil
+        case .left(let problem): return problem
+        }
     }
 
     private nonisolated var stillReadOnlyHint: String {

@@ -30,19 +30,33 @@ struct CreateSlots: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        await takeBack(try run.memory.created(by: id)) { [seed] thing in
+        let begins: [String: LSN] = try run.memory.recall(SlotPositions.key) ?? [:]
+        let directions: [Seed.NewDirection] = try run.memory.recall(SlotDirections.key) ?? []
+        let subscribed = run.memory.began(Subscribe(seed: seed).id), holdsUnread = try run.memory.holdsUnreadWrites
+        return await takeBack(try run.memory.created(by: id)) { [seed] thing in
             guard let slot = SlotName(rawValue: thing.name) else { return .absent }
-            let session = try await seed.spock(thing.place)
-            guard let found = try await session.slot(slot, deadline: .after(.seconds(20))) else { return .absent }
-            guard found.plugin == "spock_output" else {
-                return .left(Problem("\(thing) is not the one that this run made: left alone", hint: "find out whose it is"))
+            let session = try await seed.spock(thing.place), deadline = Deadline.after(.seconds(20))
+            guard let found = try await session.slot(slot, deadline: deadline) else { return .absent }
+            var reader: String?
+            if let pid = found.activePID {
+                reader = try await session.connection.query(
+                    "SELECT coalesce(application_name, '') AS name FROM pg_stat_activity WHERE pid = \(pid)", deadline: deadline).first?.get("name")
             }
+            let mine = MadeSlot(
+                database: seed.playbook.cluster.database, begin: begins[thing.place], mayHaveBeenRead: subscribed,
+                readers: Set(["pggraft", slot.rawValue] + directions.filter { $0.slot == slot }.map(\.subscription.rawValue)))
+            if let change = mine.change(in: found, reader: reader) {
+                return .left(Problem(
+                    "\(thing) is not the one that this run made (\(change)): left alone",
+                    hint: "find out whose it is; if nobody needs it, on \(thing.place): SELECT pg_drop_replication_slot('\(slot)'); then undo again"))
+            }
+            guard reader == nil || !holdsUnread else { return .left(seed.waitsForUnread("\(thing)")) }
             // A sender whose receiver has lost power ends with wal_sender_timeout, a minute unless it was changed. One that is
             // terminated before wants to say so to its receiver, and then waits a quarter of an hour for the network.
             do {
                 return try await session.dropSlot(slot, deadline: .after(.seconds(100))) ? .gone("\(thing) is dropped") : .absent
             } catch is DeadlineExceeded {
-                if let reader = try await session.slot(slot, deadline: .after(.seconds(20)))?.activePID {
+                if let reader = try await session.slot(slot, deadline: deadline)?.activePID {
                     try await session.connection.query("SELECT pg_terminate_backend(\(reader))", deadline: .after(.seconds(20)))
                 }
                 return try await session.dropSlot(slot, deadline: .after(.seconds(20))) ? .gone("\(thing) is dropped") : .absent
@@ -50,6 +64,34 @@ struct CreateSlots: Step {
         }
     }
 }
+
+/// What tells a slot of the new node from another one of its name. A slot has no number and no birthday.
+struct MadeSlot: Sendable {
+    var database: String
+    /// Where it began; `nil` when the run was cut off before it knew.
+    var begin: LSN?
+    /// Until the new node subscribes, nobody moves it.
+    var mayHaveBeenRead: Bool
+    /// The `application_name` of whoever may read it: the new node's worker, which Spock names for the slot and pglogical for
+    /// the subscription, or the session that makes it.
+    var readers: Set<String>
+
+    /// What shows that `found` is another one; `nil` where nothing does. `reader` is the `application_name` of who reads it.
+    func change(in found: ReplicationSlot, reader: String?) -> String? {
+        guard let plugin = found.plugin else { return "it is a physical slot" }
+        if plugin != "spock_output" { return "its plugin is \(plugin)" }
+        if let other = found.database, other != database { return "it is of database \(other)" }
+        if let begin, let now = found.confirmedFlushLSN {
+            if now < begin { return "it stands at \(now), before \(begin) where this run's began" }
+            if now > begin, !mayHaveBeenRead { return "it stands at \(now), and this run's was left at \(begin)" }
+        }
+        if let reader, !readers.contains(reader) { return "it is read by '\(reader)'" }
+        return nil
+    }
+}
+
+/// Which subscriptions of the new node read which slots.
+enum SlotDirections { static let key = "slots of subscriptions" }
 
 /// The LSN at which the new node's slot on each node begins.
 enum SlotPositions { static let key = "slot positions" }
@@ -73,6 +115,7 @@ extension Seed {
     /// through after all, only those that were there before it have everything.
     func createSlots(_ run: StepRun, deadline: Deadline) async throws -> [String: LSN] {
         let directions = try await inwardDirections()
+        try run.remember(SlotDirections.key, directions)
         let ours = Set(try run.memory.created(by: run.step))
         var kept: [String: LSN] = [:]
         for direction in directions {

@@ -136,9 +136,11 @@ struct RestartNewNode: Step {
 }
 
 extension Seed {
+    /// Stops the server of this run's copy. Another one in the same place is not looked for here: ``purgeDataDirectory(_:)`` names it.
     func stopNewNode(_ memory: Memory) async throws -> UndoOutcome {
+        guard try !memory.holdsUnreadWrites else { return .left([waitsForUnread("the server of \(newNode)")]) }
         let clone = try await newNodeInstance(memory)
-        guard try await clone.status(deadline: .after(.seconds(30))).isRunning else { return .undone([]) }
+        guard try await clone.status(deadline: .after(.seconds(30))).isRunning, try await holding(clone, memory) == .copy else { return .undone([]) }
         await access.forgetServer(newNode)
         try await clone.stop(mode: .fast, deadline: .after(.seconds(120)))
         return .undone(["\(newNode) is stopped"])

@@ -1,4 +1,5 @@
 import EventLoop
+import Instance
 import PgBackRest
 import Playbook
 import PostgresClient
@@ -38,27 +39,46 @@ struct ConfigureBackRest: Step {
     func undo(_ run: StepRun) async throws -> UndoOutcome {
         let written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
         let created = Set(try run.memory.created(by: id)), stanza = try seed.stanza()
+        let needed = try hostsThatNeedIt(run.memory)
         return await takeBack(written.map { Created("file", on: $0.host, $0.path) }) { [seed] thing in
             guard let edit = written.first(where: { $0.host == thing.place && $0.path == thing.name }) else { return .absent }
             let path = try seed.path(edit.path), host = try await seed.access.host(edit.host), deadline = Deadline.after(.seconds(20))
-            guard let old = try await host.read(path, as: edit.user, deadline: deadline) else { return .absent }
-            let new = BackRestConfiguration(try IniFile(old, path: path)).removing(edit.added.compactMap(BackRestOption.init), from: stanza).file.bytes
-            guard created.contains(thing) else {
-                guard new != old else { return .absent }
-                try await host.write(new, to: path, as: edit.user, deadline: deadline)
-                return .gone("\(edit.host): \(path) is as it was")
-            }
-            let hasOnlyHeads = String(decoding: new, as: UTF8.self).split(separator: "\n").allSatisfy { $0.hasPrefix("[") || $0.allSatisfy(\.isWhitespace) }
-            guard hasOnlyHeads else {
-                return .left(Problem("\(edit.host): \(path) holds more than this run wrote: left alone", hint: "remove it if nothing needs it"))
-            }
-            try await host.remove(path, as: edit.user, deadline: deadline)
-            if created.contains(Created("directory", on: edit.host, path.directory.path)) {
+            func removeDirectory() async throws {
+                guard created.contains(Created("directory", on: edit.host, path.directory.path)) else { return }
                 // Somebody's file may be in it by now; then it stays.
                 _ = try await host.run(Command("rmdir", path.directory.path).as(edit.user), deadline: deadline)
             }
-            return .gone("\(edit.host): \(path) is removed")
+            guard let now = try await host.read(path, as: edit.user, deadline: deadline) else {
+                try await removeDirectory()
+                return .absent
+            }
+            let takingBack = try edit.takingBack(from: IniFile(now, path: path), of: stanza, isOwnFile: created.contains(thing))
+            if let user = needed[edit.host], takingBack.isChange {
+                return .left(Problem("\(edit.host): \(path) stays as long as \(user), which is not taken back yet", hint: "see what stands above; then undo again"))
+            }
+            switch takingBack {
+            case .nothing: return .absent
+            case .left(let problem): return .left(problem)
+            case .write(let bytes):
+                try await host.write(bytes, to: path, as: edit.user, deadline: deadline)
+                return .gone("\(edit.host): \(path) is as it was")
+            case .remove:
+                try await host.remove(path, as: edit.user, deadline: deadline)
+                try await removeDirectory()
+                return .gone("\(edit.host): \(path) is removed")
+            }
         }
+    }
+}
+
+extension ConfigureBackRest {
+    /// What is not taken back yet, by host: it still needs the host's file, and so does taking it back.
+    private func hostsThatNeedIt(_ memory: Memory) throws -> [String: String] {
+        var needed: [String: String] = [:]
+        let archiving = ArchiveSource(seed: seed).id, creating = CreateStanza(seed: seed).id
+        if memory.began(archiving), !memory.isUndone(archiving) { needed[seed.source] = "archive_command" }
+        if let made = try memory.created(by: creating).first, !memory.isUndone(creating) { needed[made.place] = "the stanza \(seed.playbook.copy.stanza)" }
+        return needed
     }
 }
 
@@ -70,6 +90,51 @@ struct WrittenConfiguration: Sendable, Codable {
     var path: String
     /// The options that were added, as `key=value`.
     var added: [String]
+
+    /// What takes them back.
+    enum TakingBack: Equatable {
+        case nothing, remove
+        case write([UInt8])
+        case left(Problem)
+
+        var isChange: Bool {
+            switch self {
+            case .remove, .write: true
+            case .nothing, .left: false
+            }
+        }
+    }
+
+    /// All or nothing: half of them would describe a repository that nobody meant.
+    func takingBack(from file: IniFile, of stanza: StanzaName, isOwnFile: Bool) -> TakingBack {
+        let options = added.compactMap(BackRestOption.init)
+        let changed = file.settings.filter { setting in
+            setting.section == stanza.name && options.contains { $0.key == setting.key && $0.value != setting.value }
+        }
+        guard changed.isEmpty else {
+            let lines = changed.map { "line \($0.line), \($0.key)" }.joined(separator: "; ")
+            return .left(Problem(
+                "\(host): \(path) says something else in [\(stanza)] than this run wrote (\(lines)): left alone",
+                hint: "put that back, or take out of [\(stanza)] what this run wrote (\(list(options.map(\.key)))); then undo again"))
+        }
+        let rest = BackRestConfiguration(file).removing(options, from: stanza).file
+        guard isOwnFile else { return rest.bytes == file.bytes ? .nothing : .write(rest.bytes) }
+        let more = String(decoding: rest.bytes, as: UTF8.self).split(separator: "\n").contains { !$0.hasPrefix("[") && !$0.allSatisfy(\.isWhitespace) }
+        guard !more else {
+            return .left(Problem(
+                "\(host): \(path), which this run made, holds more than this run wrote: left alone",
+                hint: "move what is needed to another file, or take it out; then undo again"))
+        }
+        return .remove
+    }
+}
+
+extension IniFile {
+    /// Whether one of `options`, as `key=value`, does not stand in the section of `stanza` as it is.
+    fileprivate func lacks(_ options: [String], of stanza: StanzaName) -> Bool {
+        let there = Set(settings.filter { $0.section == stanza.name }.map { "\($0.key)=\($0.value)" })
+        return !there.isSuperset(of: options)
+    }
 }
 
 extension BackRestOption {
@@ -165,6 +230,22 @@ struct ArchiveCommand: Sendable, Codable {
     static let key = "archive_command"
     var ours: String
     var before: String?
+
+    enum TakingBack: Equatable {
+        case restore, reload
+        case left(Problem)
+    }
+
+    /// What takes this run's archive_command back where `postgresql.auto.conf` says `now`.
+    func takingBack(from now: String?, on node: String) -> TakingBack {
+        if now == ours { return .restore }
+        if now == before { return .reload }
+        func said(_ command: String?) -> String { command.map { "'\(Redaction.redacted($0))'" } ?? "not set" }
+        let undoing = before.map { "SET archive_command = '\($0)'" } ?? "RESET archive_command"
+        return .left(Problem(
+            "\(node): archive_command in postgresql.auto.conf is \(said(now)), which this run did not set: left alone (it was \(said(before)) before)",
+            hint: "keep it if it is meant; ALTER SYSTEM \(undoing); SELECT pg_reload_conf(); is what it was. Then undo again"))
+    }
 }
 
 extension Seed {
@@ -188,9 +269,17 @@ extension Seed {
     /// Puts archive_command back, where it still is this run's.
     func restoreArchiveCommand(_ run: StepRun) async throws -> UndoOutcome {
         guard let command: ArchiveCommand = try run.memory.recall(ArchiveCommand.key) else { return .undone([]) }
-        guard try await alteredArchiveCommand() == command.ours else { return .undone([]) }
-        try await setArchiveCommand(command.before)
-        return .undone(["\(source): archive_command is what it was"])
+        let now = try await alteredArchiveCommand()
+        switch command.takingBack(from: now, on: source) {
+        case .restore:
+            try await setArchiveCommand(command.before)
+            return .undone(["\(source): archive_command is what it was"])
+        case .reload:
+            // An undo that was cut off may have put the setting back without the server having read it.
+            try await loadArchiveCommand(command.before)
+            return .undone([])
+        case .left(let problem): return .left([problem])
+        }
     }
 
     /// What `postgresql.auto.conf` says for archive_command; `nil` where it says nothing.
@@ -208,6 +297,12 @@ extension Seed {
         } else {
             try await connection.query("ALTER SYSTEM RESET archive_command", deadline: deadline)
         }
+        try await loadArchiveCommand(command)
+    }
+
+    /// Waits until the server runs with what its files say: `command`, or what they say without it.
+    private func loadArchiveCommand(_ command: String?) async throws {
+        let connection = try await spock(source).connection, deadline = Deadline.after(.seconds(20))
         try await connection.query("SELECT pg_reload_conf()", deadline: deadline)
         try await wait(for: "archive_command to be in force on \(source)", until: deadline) {
             let row = try await connection.query(
@@ -255,24 +350,46 @@ struct CreateStanza: Step {
         guard let thing = try run.memory.created(by: id).first else { return .undone([]) }
         // While the source archives into it, WAL would pile up there without a stanza; and it may be all that is left of a source that is gone.
         let archiving = try await seed.restoreArchiveCommand(run)
-        let host = try await seed.access.host(thing.place)
+        guard case .undone(let lines) = archiving else {
+            // What is wrong with archive_command is named where it was set.
+            return try await seed.archiveState().state == .ready ? .left([stays("\(seed.source) archives into it, by a command that this run did not set")]) : try await delete(thing, run)
+        }
+        switch try await delete(thing, run) {
+        case .undone(let deleted): return .undone(lines + deleted)
+        case .left(let problems, let deleted): return .left(problems, undone: lines + deleted)
+        }
+    }
+
+    private func delete(_ thing: Created, _ run: StepRun) async throws -> UndoOutcome {
+        let host = try await seed.access.host(thing.place), stanza = try seed.stanza()
         let user = thing.place == seed.repositoryHost ? seed.repositoryUser : seed.playbook.cluster.osUser
         let configuration = try run.memory.recall(StanzaConfiguration.key, as: String.self).flatMap { HostPath($0) }
-        let backRest = BackRest(stanza: try seed.stanza(), user: user, configuration: configuration)
-        if let configuration, try await host.read(configuration, as: user, deadline: .after(.seconds(20))) == nil { return archiving }
+        let backRest = BackRest(stanza: stanza, user: user, configuration: configuration)
+        // With another configuration it would be looked for in another place.
+        let written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
+        let mine = written.first { $0.host == thing.place }
+        if let file = try mine.map({ try seed.path($0.path) }) ?? configuration {
+            guard let now = try await host.read(file, as: user, deadline: .after(.seconds(20))) else {
+                return .left([stays("\(thing.place): \(file), which says where it is, is gone")])
+            }
+            guard try !IniFile(now, path: file).lacks(mine?.added ?? [], of: stanza) else {
+                return .left([stays("\(thing.place): \(file), which says where it is, is not as this run wrote it")])
+            }
+        }
         try await backRest.endOwnBackup(run, on: host)
         let info = try await backRest.info(on: host, deadline: .after(.seconds(60)))
-        guard info.systemIdentifier != nil else { return archiving }
-        let mine = try run.memory.ownBackups(among: info.backups)
-        let others = info.backups.map(\.label).filter { !mine.contains($0) }
-        guard others.isEmpty else {
-            return .left([Problem(
-                "the stanza \(backRest.stanza) holds backups that this run did not take (\(others.joined(separator: ", "))): left alone",
-                hint: "if nobody needs them: pgbackrest stop, stanza-delete --force")])
-        }
+        guard info.systemIdentifier != nil else { return .undone([]) }
+        let own = try run.memory.ownBackups(among: info.backups)
+        let others = info.backups.map(\.label).filter { !own.contains($0) }
+        guard others.isEmpty else { return .left([stays("it holds backups that this run did not take (\(others.joined(separator: ", ")))")]) }
         try await backRest.deleteStanza(on: host, deadline: .after(.seconds(300)))
-        guard case .undone(let lines) = archiving else { return archiving }
-        return .undone(lines + ["\(thing) is deleted"])
+        return .undone(["\(thing) is deleted"])
+    }
+
+    private func stays(_ why: String) -> Problem {
+        Problem(
+            "the stanza \(seed.playbook.copy.stanza) is left alone: \(why)",
+            hint: "put that right and undo again; or, if nobody needs the stanza: pgbackrest stop, stanza-delete --force")
     }
 
     private static let proven = "stanza proven"

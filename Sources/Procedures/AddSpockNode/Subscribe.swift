@@ -44,6 +44,9 @@ struct Subscribe: Step {
         }
         // The slots on the new node come first: from then on nothing it writes can be missed.
         let outward = try await seed.createOutwardSlots(run, deadline: deadline)
+        try run.remember(MadeSubscription.key, outward.sorted { $0.key < $1.key }.map { member, made in
+            MadeSubscription(subscriber: member, name: made.0.subscription, provider: seed.newNode, slot: made.0.slot, settings: settings)
+        })
         try await clone.createSubscriptions(arriving, deadline: deadline)
         _ = try await onEach(seed.members) { member in
             guard let (direction, lsn) = outward[member] else { return }
@@ -63,18 +66,55 @@ struct Subscribe: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        await takeBack(try run.memory.created(by: id).filter { $0.kind == "subscription" }) { [seed] thing in
-            guard let name = SubscriptionName(rawValue: thing.name) else { return .absent }
-            let session = try await seed.spock(thing.place)
-            guard let subscription = try await session.subscriptions(deadline: .after(.seconds(20))).first(where: { $0.name == name }) else { return .absent }
-            guard subscription.provider.rawValue == seed.newNode else {
-                return .left(Problem("\(thing) reads \(subscription.provider) now: left alone", hint: "find out who changed it"))
+        let made: [MadeSubscription] = try run.memory.recall(MadeSubscription.key) ?? []
+        let holdsUnread = try run.memory.holdsUnreadWrites
+        return await takeBack(try run.memory.created(by: id).filter { $0.kind == "subscription" }) { [seed] thing in
+            guard let mine = made.first(where: { $0.subscriber == thing.place && $0.name.rawValue == thing.name }) else { return .absent }
+            let session = try await seed.spock(thing.place), deadline = Deadline.after(.seconds(20))
+            let there = try await session.subscriptions(deadline: deadline), found = there.first { $0.name == mine.name }
+            if let found {
+                if let change = mine.change(in: found) {
+                    return .left(Problem(
+                        "\(thing) was changed since (\(change)): left alone",
+                        hint: "put that back, or drop it on \(thing.place) if nobody needs it: SELECT spock.sub_drop('\(mine.name)'); then undo again"))
+                }
+                guard !holdsUnread else { return .left(seed.waitsForUnread("\(thing)")) }
+                // It connects to the new node; where that answers nothing, the system gives up after about two minutes.
+                try await session.dropSubscription(mine.name, deadline: .after(.seconds(180)))
             }
-            // It connects to the new node; where that answers nothing, the system gives up after about two minutes.
-            try await session.dropSubscription(name, deadline: .after(.seconds(180)))
-            try await session.dropOrigins([subscription.origin], deadline: .after(.seconds(20)))
-            return .gone("\(thing) is dropped")
+            // It has gone with the subscription, unless that was cut off; another one may have taken it over.
+            let isShared = there.contains { $0.name != mine.name && $0.slot == mine.slot }
+            let origins = isShared ? [] : try await session.dropOrigins([OriginName(mine.slot)], deadline: deadline)
+            return found == nil && origins.isEmpty ? .absent : .gone("\(thing) is dropped")
         }
+    }
+}
+
+/// A subscription to the new node, as this run made it on `subscriber`.
+struct MadeSubscription: Sendable, Codable {
+    static let key = "subscriptions made"
+    var subscriber: String
+    var name: SubscriptionName
+    var provider: String
+    var slot: SlotName
+    var settings: Subscription.Settings
+
+    /// What of `found` somebody has changed; `nil` where it is as it was made. A disabled one is: Spock itself disables them.
+    func change(in found: Subscription) -> String? {
+        var changes: [String] = []
+        func compare<Value: Equatable>(_ what: String, _ now: Value, _ before: Value, _ text: (Value) -> String) {
+            if now != before { changes.append("\(what) \(text(now)), not \(text(before))") }
+        }
+        func words(_ list: [String]) -> String { "{\(list.joined(separator: ","))}" }
+        let now = found.settings
+        compare("it reads", found.provider.rawValue, provider) { $0 }
+        compare("slot", found.slot, slot) { $0.rawValue }
+        compare("replication sets", now.replicationSets.map(\.rawValue).sorted(), settings.replicationSets.map(\.rawValue).sorted(), words)
+        compare("forwarded origins", now.forwardOrigins, settings.forwardOrigins, words)
+        compare("apply delay", now.applyDelay, settings.applyDelay, \.inSeconds)
+        compare("skipped schemas", now.skipSchema, settings.skipSchema, words)
+        compare("text transfer", now.forceTextTransfer, settings.forceTextTransfer) { $0 ? "forced" : "as needed" }
+        return changes.isEmpty ? nil : changes.joined(separator: "; ")
     }
 }
 

@@ -29,6 +29,7 @@ struct Verify: Step {
         }
         let table = try await seed.nodeTable(nodes, deadline: deadline)
         try await seed.checkExceptions(run.memory, nodes, deadline: deadline)
+        for node in nodes { try run.creating(Created("table", on: node, "pggraft.canary")) }
         try await seed.canary(nodes, run: try run.memory.header?.run ?? "", deadline: deadline)
         if await seed.snapshots.isEmpty {
             run.note("the drained point of the handover is gone: all nodes are read-only for a moment to make another")
@@ -44,15 +45,20 @@ struct Verify: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        let before: [String: ReadOnlyState] = try run.memory.recall(ReadOnlyBefore.key) ?? [:]
-        return await takeBack(seed.members.map { Created("table", on: $0, "pggraft.canary") }) { [seed] thing in
+        // That of the new node goes with its data.
+        let canaries = try run.memory.created(by: id).filter { $0.place != seed.newNode }
+        // Killed while it made a drained point of its own, the run has left the nodes closed, and nothing can be dropped there.
+        let problems = await seed.openAll(run.memory)
+        let outcome = await takeBack(canaries) { [seed] thing in
             let session = try await seed.spock(thing.place), deadline = Deadline.after(.seconds(20))
-            // Killed while it made a drained point of its own, the run has left them closed.
-            if let state = before[thing.place], try await session.readOnlyState(deadline: deadline).inForce != state.inForce {
-                try await session.open(restoring: state, deadline: deadline)
-            }
+            guard try await session.hasCanary(deadline: deadline) else { return .absent }
             try await session.dropCanary(deadline: deadline)
-            return .absent
+            return .gone("\(thing) is dropped")
+        }
+        guard !problems.isEmpty else { return outcome }
+        switch outcome {
+        case .undone(let lines): return .left(problems, undone: lines)
+        case .left(let others, let lines): return .left(problems + others, undone: lines)
         }
     }
 }
