@@ -14,7 +14,7 @@ struct FaultMatrix {
 
     /// A run for each step, killed as it begins, three times inside of it, and before the next.
     static func resumes() throws -> [[KillPoint]] {
-        guard !isWhole else { return try KillPoint.steps().map { KillPoint.all(in: $0, withBegin: true) } }
+        guard !isWhole else { return try KillPoint.steps().asked { $0 }.map { KillPoint.all(in: $0, withBegin: true) } }
         return [[
             KillPoint(step: "restore", moment: .inside(0.5)), KillPoint(step: "drain", moment: .done),
             KillPoint(step: "promote", moment: .done), KillPoint(step: "subscriptions", moment: .inside(0.5)),
@@ -37,7 +37,7 @@ struct FaultMatrix {
 
     /// A cluster for each step, on which a run is killed and undone four times, one after the other.
     static func undos() throws -> [[KillPoint]] {
-        guard !isWhole else { return try KillPoint.steps().map { KillPoint.all(in: $0, withBegin: false) } }
+        guard !isWhole else { return try KillPoint.steps().asked { $0 }.map { KillPoint.all(in: $0, withBegin: false) } }
         return [[KillPoint(step: "restore", moment: .inside(0.5)), KillPoint(step: "verify", moment: .inside(0.5))]]
     }
 
@@ -58,7 +58,7 @@ struct FaultMatrix {
     // MARK: Faults
 
     static func faults() -> [FaultCase] {
-        isWhole ? FaultCase.all() : [FaultCase(fault: .peerFrozen, step: "drain"), FaultCase(fault: .newNodeOff, step: "subscriptions")]
+        isWhole ? FaultCase.all().asked(\.testDescription) : [FaultCase(fault: .peerFrozen, step: "drain"), FaultCase(fault: .newNodeOff, step: "subscriptions")]
     }
 
     @Test("a fault ends it with an error and open nodes, and it is resumed when the fault is mended", arguments: faults())
@@ -96,7 +96,7 @@ struct FaultMatrix {
     }
 
     /// With a host gone for good, everything else is undone, and the rest when it is back.
-    @Test("with a host gone, it is undone in part, and wholly later", arguments: isWhole ? [Fault.newNodeOff, .sourceOff, .newNodeCut, .newNodeFrozen, .peerCut] : [])
+    @Test("with a host gone, it is undone in part, and wholly later", arguments: isWhole ? [Fault.newNodeOff, .sourceOff, .newNodeCut, .newNodeFrozen, .peerCut].asked(\.testDescription) : [])
     func faultAndUndo(_ fault: Fault) async throws {
         try await withLoad("\(fault.testDescription) after subscriptions, and undo, and undo again") { bed, writers, run in
             let before = try await Snapshot(of: bed)
@@ -135,7 +135,7 @@ struct FaultMatrix {
         }
     }
 
-    @Test("the read-only mode ends by itself", arguments: isWhole ? Silence.allCases : [.killed, .restart])
+    @Test("the read-only mode ends by itself", arguments: isWhole ? Silence.allCases.asked(\.testDescription) : [.killed, .restart])
     func lease(_ silence: Silence) async throws {
         let lease = isWhole ? 30.0 : 10.0
         try await withLoad("\(silence.testDescription) in the window", playbook: ["# lease: 30s": "lease: \(Int(lease))s"]) { bed, writers, run in

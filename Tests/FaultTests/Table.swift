@@ -3,8 +3,16 @@ import Foundation
 import Synchronization
 import Testing
 
-/// Whether the whole matrix runs (`make test-faults`), or the cases that stand for it.
-let isWhole = environment("PGGRAFT_FAULTS") == "all"
+/// Whether the whole matrix runs (`make test-faults`), or what of it is asked for, and not the cases that stand for it.
+let isWhole = environment("PGGRAFT_FAULTS") != nil
+
+extension Sequence {
+    /// The cases that PGGRAFT_FAULTS asks for: all, or those whose name holds its words.
+    func asked(_ name: (Element) -> String) -> [Element] {
+        guard let words = environment("PGGRAFT_FAULTS"), words != "all" else { return Array(self) }
+        return filter { name($0).contains(words) }
+    }
+}
 
 private func environment(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
 
