@@ -71,7 +71,7 @@ enum Lease {
 }
 
 extension Seed {
-    /// Starts a lease on each of `nodes` and keeps it renewed until ``endLeases()``.
+    /// Starts a lease on each of `nodes` and keeps them renewed until ``stopRenewing()``.
     func startLeases(_ nodes: [String], restoring before: [String: ReadOnlyState]) async throws {
         let time = playbook.handover.lease
         leaseKeeper?.cancel()
