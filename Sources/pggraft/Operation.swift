@@ -17,7 +17,7 @@ struct Operation: Sendable {
     /// Loads the playbook, runs `body`, and ends every connection on the way out.
     /// - Parameter sessionName: what servers call its sessions.
     static func with(
-        _ options: PlaybookOptions, purgeData: Bool = false, sessionName: String = ClusterAccess.applicationName, _ body: (Operation) async throws -> Void
+        _ options: PlaybookOptions, undo: UndoOptions = UndoOptions(), sessionName: String = ClusterAccess.applicationName, _ body: (Operation) async throws -> Void
     ) async throws {
         let terminal = Terminal()
         let playbook: Playbook
@@ -32,7 +32,7 @@ struct Operation: Sendable {
             let access = access(to: add, options.connection, sessionName, terminal)
             let operation = Operation(
                 terminal: terminal, playbookPath: absolute(options.playbook), cluster: add.cluster.name,
-                procedure: AddSpockNode(add, access: access, purgeData: purgeData))
+                procedure: AddSpockNode(add, access: access, undo: undo))
             do {
                 try await body(operation)
                 await operation.procedure.close()

@@ -112,9 +112,34 @@ struct FaultMatrix {
             }
             try await fault.mend(bed)
             try await awaitMesh(bed)
+            _ = try await fault.repair(bed)
             try await expectUndone(by: run, in: bed, to: before)
             try await expectClean(writers, bed)
             return "the others undone at once, catalogs and files as before in the end"
+        }
+    }
+
+    @Test("with the new node gone for good, what clients wrote there is given up only when told so", .enabled(if: isWhole))
+    func goneForGood() async throws {
+        try await withLoad("n4 is gone for good after the run, and undo") { bed, writers, run in
+            let before = try await Snapshot(of: bed)
+            try await run.succeeds(run.begin)
+            try await Fault.newNodeOff.strike(bed)
+            for (options, left) in [([], "1"), (["--give-up-writes"], "0")] {
+                let output = try await run.someone.start(["undo", "--purge-data"] + options + [try run.name]).wait(within: .seconds(600))
+                #expect(output.status == 1, "\(output.standardOutput)\(output.standardError)")
+                #expect(output.standardOutput.contains("pggraft undo --give-up-writes") == options.isEmpty, "\(output.standardOutput)")
+                for node in Bed.meshNodes {
+                    let rest = try await bed.psql(node, """
+                        SELECT (SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE '%n4'), (SELECT count(*) FROM spock.subscription WHERE sub_name = 'sub_n4_\(node)')
+                        """)
+                    #expect(rest == "\(left)|\(left)", "slots and subscriptions on \(node)\n\(output.standardOutput)")
+                }
+            }
+            try await Fault.newNodeOff.mend(bed)
+            try await expectUndone(by: run, in: bed, to: before)
+            try await expectClean(writers, bed)
+            return "left as it is, then given up when told so; files as before when it was back"
         }
     }
 

@@ -9,8 +9,8 @@ public import Run
 public struct AddSpockNode: Sendable {
     let seed: Seed
 
-    public init(_ playbook: Playbook.AddSpockNode, access: ClusterAccess, purgeData: Bool = false) {
-        seed = Seed(playbook: playbook, access: access, purgeData: purgeData)
+    public init(_ playbook: Playbook.AddSpockNode, access: ClusterAccess, undo: UndoOptions = UndoOptions()) {
+        seed = Seed(playbook: playbook, access: access, undo: undo)
     }
 
     public static let name = "add-spock-node"
@@ -71,6 +71,18 @@ public struct AddSpockNode: Sendable {
         await seed.unlock()
         await seed.dropSnapshots()
         await seed.access.close()
+    }
+}
+
+/// What an undo may do beyond taking back what is whole elsewhere.
+public struct UndoOptions: Sendable {
+    /// Empty the data directory that the run restored into.
+    public var purgesData: Bool
+    /// Give up what clients wrote on the new node and no other node has read.
+    public var givesUpWrites: Bool
+
+    public init(purgesData: Bool = false, givesUpWrites: Bool = false) {
+        (self.purgesData, self.givesUpWrites) = (purgesData, givesUpWrites)
     }
 }
 

@@ -71,7 +71,7 @@ extension Seed {
                 await access.forgetServer(newNode)
                 try await clone.stop(mode: .fast, deadline: .after(.seconds(120)))
             }
-            guard purgeData else {
+            guard undo.purgesData else {
                 return .left([Problem(
                     "\(newNode): the data directory \(directory) is left as it is, stopped",
                     hint: "pggraft undo --purge-data removes what is in it")])

@@ -18,8 +18,8 @@ actor Seed {
     private(set) var snapshots: [String: SpockSession] = [:]
     private(set) var windowSummary: String?
 
-    /// Whether undo may empty the new node's data directory.
-    nonisolated let purgeData: Bool
+    /// What an undo may do.
+    nonisolated let undo: UndoOptions
 
     private var lock: ClusterLock?
 
@@ -60,8 +60,8 @@ actor Seed {
     var instances: [String: Instance] = [:]
     var knownLayout: BackRestLayout?
 
-    init(playbook: Playbook.AddSpockNode, access: ClusterAccess, purgeData: Bool) {
-        (self.playbook, self.access, self.purgeData) = (playbook, access, purgeData)
+    init(playbook: Playbook.AddSpockNode, access: ClusterAccess, undo: UndoOptions) {
+        (self.playbook, self.access, self.undo) = (playbook, access, undo)
     }
 
     nonisolated var source: String { playbook.source.name }

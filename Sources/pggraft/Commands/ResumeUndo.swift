@@ -35,10 +35,13 @@ struct Undo: AsyncParsableCommand {
     @Flag(name: .customLong("purge-data"), help: "Also empty the data directory that the run restored into.")
     var purgeData = false
 
+    @Flag(name: .customLong("give-up-writes"), help: "Also where clients wrote on the new node and no other node has read it: for a new node that is gone for good.")
+    var giveUpWrites = false
+
     @OptionGroup var connection: ConnectionOptions
 
     func run() async throws {
-        try await with(name, connection, purgeData: purgeData) { operation, journal in
+        try await with(name, connection, undo: UndoOptions(purgesData: purgeData, givesUpWrites: giveUpWrites)) { operation, journal in
             let terminal = operation.terminal
             do {
                 try await operation.procedure.takeOver(holder: Holder(run: try Memory(journal).header?.run))
@@ -78,7 +81,7 @@ extension Operation {
 
 /// Opens the journal and the playbook of a run, under the cluster's lock.
 private func with(
-    _ name: String, _ connection: ConnectionOptions, purgeData: Bool = false, check: (RunSummary) throws -> Void = { _ in }, _ body: (Operation, Journal) async throws -> Void
+    _ name: String, _ connection: ConnectionOptions, undo: UndoOptions = UndoOptions(), check: (RunSummary) throws -> Void = { _ in }, _ body: (Operation, Journal) async throws -> Void
 ) async throws {
     let terminal = Terminal(), store = RunStore()
     let summary: RunSummary
@@ -94,7 +97,7 @@ private func with(
     var options = PlaybookOptions()
     options.playbook = summary.header.playbook
     options.connection = connection
-    try await Operation.with(options, purgeData: purgeData) { operation in
+    try await Operation.with(options, undo: undo) { operation in
         do {
             try await body(operation, try Journal.open(at: summary.journal))
         } catch {

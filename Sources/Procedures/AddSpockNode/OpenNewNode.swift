@@ -1,0 +1,109 @@
+import EventLoop
+import Instance
+import PgBackRest
+import Playbook
+import PostgresClient
+import PostgresConfig
+import RemoteHost
+import Run
+import Spock
+
+/// Part of step 14: open the new node to clients.
+struct OpenNewNode: Step {
+    static let id = StepID("14", "open-new-node")
+
+    let seed: Seed
+    var id: StepID { Self.id }
+    var title: String { "Open \(seed.newNode) to clients, with the rules of \(seed.source)" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        if try await seed.cloneState(memory) == .subscribed, try await seed.opening(memory).isEmpty { return .done("its rules are those of \(seed.source)") }
+        return .needed([Change("\(seed.newNode): pg_hba.conf of \(seed.source), with a rule for each node; reload, read back")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let deadline = Deadline.after(.seconds(60))
+        try run.remember(Self.emptied, false)
+        try await seed.apply(try await seed.opening(run.memory), run, deadline: deadline)
+        let clone = try await seed.instance(seed.newNode), session = try await seed.spock(seed.newNode)
+        let report = try await clone.reload(through: session.connection, deadline: deadline)
+        return "reloaded and read back" + (report.pendingRestart.isEmpty ? "" : "; waits for a restart: \(report.pendingRestart.joined(separator: ", "))")
+    }
+
+    // What clients have written there must reach the others before anything of it goes.
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        guard try run.memory.holdsUnreadWrites else { return .undone([]) }
+        let outcome: UndoOutcome
+        do {
+            outcome = try await readAll(run)
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            outcome = .left([Problem("\(seed.newNode) has been open to clients, and what they wrote there cannot be read by the others now", because: error, hint: giveUpHint)])
+        }
+        if case .left = outcome {
+            guard seed.undo.givesUpWrites else { return outcome }
+            try run.remember(Self.emptied, true)
+            return .undone(["what clients wrote on \(seed.newNode) and no other node has read is given up"])
+        }
+        try run.remember(Self.emptied, true)
+        return outcome
+    }
+
+    /// Takes no more writes, and waits until every other node has read those that there are.
+    private func readAll(_ run: StepRun) async throws -> UndoOutcome {
+        let clone = try await seed.newNodeInstance(run.memory)
+        // It was emptied by hand, or is another cluster by now: there is nothing left to be read.
+        guard try await seed.holding(clone, run.memory) == .copy else { return .undone([]) }
+        guard try await clone.status(deadline: .after(.seconds(30))).isRunning else {
+            return .left([Problem(
+                "\(seed.newNode) has been open to clients and is stopped: what they wrote there and the others have not read yet is nowhere else",
+                hint: "start it and undo again, so that it is read first; or \(giveUpHint)")])
+        }
+        let made: [MadeSubscription] = try run.memory.recall(MadeSubscription.key) ?? []
+        let others = try await seed.spock(seed.newNode).slots(deadline: .after(.seconds(20))).map(\.name).filter { slot in !made.contains { $0.slot == slot } }
+        guard others.isEmpty else {
+            return .left([Problem(
+                "\(seed.newNode) is read by others than \(list(seed.members)), through \(list(others.map(\.rawValue))): left as it is",
+                hint: "drop those subscriptions, standbys or slots if nobody needs them, and undo again")])
+        }
+        try await seed.emptyNewNode(deadline: .after(.seconds(120)))
+        return .undone(["\(seed.newNode) takes no writes any more; \(list(seed.members)) have everything that was written there"])
+    }
+
+    private var giveUpHint: String { "if nothing of it is needed: pggraft undo --give-up-writes" }
+
+    static let emptied = "new node emptied"
+}
+
+extension Seed {
+    /// Makes the new node read-only and waits until every other node has applied what was written there.
+    func emptyNewNode(deadline: Deadline) async throws {
+        let session = try await spock(newNode)
+        let flip = try await close([newNode], deadline: deadline)
+        if let moment = flip[newNode] {
+            _ = try await session.endClientTransactions(begunBefore: moment, grace: playbook.handover.transactionGrace, deadline: deadline)
+        }
+        var directions: [Direction] = []
+        for member in members {
+            let subscriber = try await spock(member)
+            for subscription in try await subscriber.subscriptions(deadline: deadline) where subscription.provider.rawValue == newNode {
+                directions.append(Direction(provider: session, subscriber: subscriber, origin: subscription.origin))
+            }
+        }
+        guard !directions.isEmpty else {
+            throw Problem(
+                "\(newNode) has been open to clients, and nobody reads it any more: what they wrote there may be nowhere else",
+                hint: "if nothing of it is needed: pggraft undo --give-up-writes")
+        }
+        _ = try await drain(directions, deadline: deadline)
+    }
+
+    /// What opens the new node.
+    func opening(_ memory: Memory) async throws -> [ConfigurationEdit] {
+        let configuration = try await cloneConfiguration(memory)
+        let (hba, ident) = try await sourceHBA()
+        return configuration.opening(
+            sourceHBA: hba, sourceIdent: ident, ensuring: meshRules(after: HBAFile(hba)), current: configuration.target.content)
+    }
+}
