@@ -38,12 +38,16 @@ enum Lease {
     /// The line that `postgresql.auto.conf` had; empty where it had none.
     private static func line(_ before: ReadOnlyState) -> String { before.altered.map { "spock.readonly = '\($0.rawValue)'" } ?? "" }
 
-    // $1 the lease's file, $2 its seconds, $3 the data directory, $4 the line to put back
+    // $1 the lease's file, $2 its seconds, $3 the data directory, $4 the line to put back. A line that somebody else has
+    // written is left: pggraft writes user or local.
     private static let opening = #"""
         lease=$1 limit=$2 data=$3 line=$4 conf=$3/postgresql.auto.conf
+        ours="^[[:space:]]*spock\.readonly[[:space:]]*=[[:space:]]*'(user|local)'"
         open() {
-            until { sed '/^[[:space:]]*spock\.readonly[[:space:]]*=/d' "$conf" && { [ -z "$line" ] || printf '%s\n' "$line"; }; } >"$conf.pggraft" &&
-                chmod --reference="$conf" "$conf.pggraft" && sync "$conf.pggraft" && mv -f "$conf.pggraft" "$conf"; do sleep 1; done
+            while grep -Eq "$ours" "$conf" && ! {
+                { sed -E "/$ours/d" "$conf" && { [ -z "$line" ] || printf '%s\n' "$line"; }; } >"$conf.pggraft" &&
+                    chmod --reference="$conf" "$conf.pggraft" && sync "$conf.pggraft" && mv -f "$conf.pggraft" "$conf"
+            }; do sleep 1; done
             rm -f "$lease"
             # More than once: a postmaster that is just starting may have read the file before it says who it is.
             for again in 1 2 3 4 5; do
