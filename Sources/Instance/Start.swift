@@ -122,11 +122,13 @@ enum StartScript {
         directory=$(dirname -- "$log")
         [ -d "$directory" ] || mkdir -m 0700 -p -- "$directory" || exit 125
         size=0; [ -r "$log" ] && size=$(wc -c <"$log")
-        out=$(mktemp) || exit 125
-        trap 'rm -f "$out"' EXIT
-        "$@" >"$out" 2>&1 </dev/null
+        # A file, because a server that goes on would keep a pipe open; without a name, so that none is left when this is killed.
+        trap '' HUP TERM
+        out=$(mktemp) && exec 3>"$out" 4<"$out" && rm -f "$out" || exit 125
+        trap - HUP TERM
+        "$@" >&3 2>&1 </dev/null 3>&- 4<&-
         code=$?
-        cat "$out"
+        cat <&4
         if [ "$code" -ne 0 ]; then
           echo '---- log ----'
           [ -r "$log" ] && tail -c "+$((size + 1))" -- "$log" | tail -n 25

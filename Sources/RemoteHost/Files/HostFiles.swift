@@ -102,10 +102,11 @@ extension Command {
             target=${target%?x}
             directory=${target%/*}
             if [ -e "$target" ] && [ ! -f "$target" ]; then echo "$1: not a regular file" >&2; exit 1; fi
-            temporary=$(mktemp -- "${directory:-}/.pggraft.XXXXXXXX" && echo x)
-            temporary=${temporary%?x}
+            temporary=
             trap 'rm -f -- "$temporary"' EXIT
             trap 'exit 1' HUP INT TERM
+            temporary=$(mktemp -- "${directory:-}/.pggraft.XXXXXXXX" && echo x)
+            temporary=${temporary%?x}
             cat > "$temporary"
             [ "$(wc -c < "$temporary")" -eq "$3" ] || { echo "$1: the content did not come through whole" >&2; exit 1; }
             if [ -e "$target" ]; then
