@@ -16,6 +16,8 @@ struct ClusterLock: Sendable {
         let connection = try await connect(name(of: holder))
         let deadline = Deadline.after(.seconds(20)), key: SQL = "hashtextextended(\("pggraft " + cluster), 0)"
         do {
+            // It waits for hours without a word. Before 14 there is no such limit.
+            try await connection.query("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'", deadline: deadline)
             try await wait(for: "the lock of cluster \(cluster) on \(connection.node)", until: deadline) { () -> Look<Void> in
                 if try await connection.query("SELECT pg_try_advisory_lock(\(key)) AS taken", deadline: deadline).one().get("taken") { return .found(()) }
                 let other = try await connection.query(
@@ -48,6 +50,18 @@ struct ClusterLock: Sendable {
     /// What fits into an application_name: the run comes first.
     private static func name(of holder: Holder) -> String {
         String("pggraft\(holder.run.map { " run \($0)" } ?? ""), pid \(holder.pid), \(holder.name)".prefix(63))
+    }
+
+    /// Whether it is held still: the server may have been restarted, or the connection lost.
+    var isHeld: Bool {
+        get async {
+            do {
+                try await connection.query("SELECT", deadline: .after(.seconds(5)))
+                return true
+            } catch {
+                return false
+            }
+        }
     }
 
     func release() async { await connection.close() }

@@ -57,18 +57,31 @@ public final class Journal: Sendable {
         var line = try Journal.encoder().encode(entry)
         line.append(UInt8(ascii: "\n"))
         try state.withLock { state in
-            try line.withUnsafeBytes { bytes in
-                var written = 0
-                while written < bytes.count {
-                    let count = Glibc.write(state.descriptor, bytes.baseAddress.map { $0 + written }, bytes.count - written)
-                    if count < 0, errno == EINTR { continue }
-                    guard count > 0 else { throw JournalError.io(path: path, doing: "write", errno) }
-                    written += count
-                }
+            let length = lseek(state.descriptor, 0, SEEK_END)
+            guard length >= 0 else { throw JournalError.io(path: path, doing: "write", errno) }
+            do {
+                try write(line, to: state.descriptor)
+            } catch {
+                // Half a line would spoil the next one. What cannot be cut off is found out when the journal is opened again.
+                _ = ftruncate(state.descriptor, length)
+                throw error
             }
-            guard fdatasync(state.descriptor) == 0 else { throw JournalError.io(path: path, doing: "flush", errno) }
             state.entries.append(entry)
         }
+    }
+
+    /// Writes `line` and waits until it is on disk.
+    private func write(_ line: Data, to descriptor: Int32) throws {
+        try line.withUnsafeBytes { bytes in
+            var written = 0
+            while written < bytes.count {
+                let count = Glibc.write(descriptor, bytes.baseAddress.map { $0 + written }, bytes.count - written)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { throw JournalError.io(path: path, doing: "write", errno) }
+                written += count
+            }
+        }
+        guard fdatasync(descriptor) == 0 else { throw JournalError.io(path: path, doing: "flush", errno) }
     }
 
     public var entries: [JournalEntry] { state.withLock { $0.entries } }
@@ -90,18 +103,22 @@ public final class Journal: Sendable {
         }
         while let end = data[start...].firstIndex(of: UInt8(ascii: "\n")) {
             number += 1
+            // A newer form may have what this one cannot read.
+            if let form = try? decoder.decode(Form.self, from: data[start..<end]), form.v > JournalEntry.version {
+                throw JournalError.newer(path: path, version: form.v)
+            }
             do {
                 entries.append(try decoder.decode(JournalEntry.self, from: data[start..<end]))
             } catch {
-                // Only the last line can be torn; a bad one before it means the file was changed.
-                guard end + 1 == data.endIndex else { throw JournalError.damaged(path: path, line: number) }
-                break
+                // Only a line without an end can be torn; another bad one means that the file was changed.
+                throw JournalError.damaged(path: path, line: number)
             }
-            if let version = entries.last?.v, version > JournalEntry.version { throw JournalError.newer(path: path, version: version) }
             start = end + 1
         }
         return (entries, start - data.startIndex)
     }
+
+    private struct Form: Decodable { let v: Int }
 
     private static let timestamps = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
 

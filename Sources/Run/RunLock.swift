@@ -14,7 +14,7 @@ public final class RunLock: Sendable {
         path = Self.path(cluster: cluster, in: store)
         descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw Problem("cannot open the lock file \(path): \(String(cString: strerror(errno)))") }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        guard Self.lock(descriptor) else {
             let holder = FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
             _ = Glibc.close(descriptor)
             throw Problem(
@@ -34,12 +34,21 @@ public final class RunLock: Sendable {
 
     deinit { _ = Glibc.close(descriptor) }
 
+    /// Somebody who only looks (``isHeld(cluster:in:)``) has it for a moment, too.
+    private static func lock(_ descriptor: Int32) -> Bool {
+        for _ in 0..<20 {
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+            usleep(10_000)
+        }
+        return false
+    }
+
     /// Whether a pggraft of this machine has the lock for `cluster` now.
     static func isHeld(cluster: String, in store: RunStore) -> Bool {
         let descriptor = Glibc.open(Self.path(cluster: cluster, in: store), O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else { return false }
         defer { _ = Glibc.close(descriptor) }
-        return flock(descriptor, LOCK_EX | LOCK_NB) != 0
+        return flock(descriptor, LOCK_SH | LOCK_NB) != 0
     }
 
     private static func path(cluster: String, in store: RunStore) -> String { store.directory + "/\(cluster).lock" }

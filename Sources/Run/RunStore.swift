@@ -28,25 +28,30 @@ public struct RunStore: Sendable {
     }
 
     /// This machine's runs, newest first. Journals that cannot be read are returned as errors beside them.
-    public func runs() throws -> (runs: [RunSummary], unreadable: [any Error]) {
+    public func runs() throws -> (runs: [RunSummary], unreadable: [(file: String, error: any Error)]) {
+        try runs(isAtWork: { RunLock.isHeld(cluster: $0, in: self) })
+    }
+
+    private func runs(isAtWork: (_ cluster: String) -> Bool) throws -> (runs: [RunSummary], unreadable: [(file: String, error: any Error)]) {
         guard FileManager.default.fileExists(atPath: directory) else { return ([], []) }
-        var runs: [RunSummary] = [], unreadable: [any Error] = []
+        var runs: [RunSummary] = [], unreadable: [(file: String, error: any Error)] = []
         for file in try FileManager.default.contentsOfDirectory(atPath: directory) where file.hasSuffix(".jsonl") {
             do {
                 let path = directory + "/" + file
-                if let summary = try RunSummary(of: path, isAtWork: { RunLock.isHeld(cluster: $0, in: self) }) { runs.append(summary) }
+                if let summary = try RunSummary(of: path, isAtWork: isAtWork) { runs.append(summary) }
             } catch {
-                unreadable.append(error)
+                unreadable.append((file, error))
             }
         }
         return (runs.sorted { ($0.startedAt, $0.header.run) > ($1.startedAt, $1.header.run) }, unreadable)
     }
 
     /// The run named `name`, or the one whose name begins so.
-    /// - Throws: ``Problem`` when there is none, or more than one.
+    /// - Throws: ``Problem`` when there is none, or more than one; ``JournalError`` where its journal cannot be read.
     public func run(_ name: String) throws -> RunSummary {
-        let runs = try runs().runs
+        let (runs, unreadable) = try runs()
         if let run = runs.first(where: { $0.header.run == name }) { return run }
+        if let (_, error) = unreadable.first(where: { $0.file.hasPrefix(name) }) { throw error }
         let similar = runs.filter { $0.header.run.hasPrefix(name) }
         guard let run = similar.first else {
             throw Problem("there is no run \(name) on this machine", hint: "`pggraft runs` lists them.")
@@ -57,8 +62,11 @@ public struct RunStore: Sendable {
         return run
     }
 
-    /// The newest run of `cluster` that is neither finished nor undone.
+    /// The newest run of `cluster` that is neither finished nor undone, for the holder of its lock.
+    /// - Throws: ``JournalError`` where a journal cannot be read, which may be the one.
     public func unfinished(cluster: String) throws -> RunSummary? {
-        try runs().runs.first { $0.header.cluster == cluster && $0.state != .finished && $0.state != .undone }
+        let (runs, unreadable) = try runs(isAtWork: { _ in false })
+        if let (_, error) = unreadable.first(where: { $0.file.contains("-\(cluster)") }) { throw error }
+        return runs.first { $0.header.cluster == cluster && $0.state != .finished && $0.state != .undone }
     }
 }

@@ -38,7 +38,7 @@ public struct Runner: Sendable {
         var current: (any Step)?
         do {
             let leftOver = try await releaseLeftOver(journal)
-            guard leftOver.isEmpty else { throw NotReleased(problems: leftOver) }
+            guard leftOver.isEmpty else { throw NotOpened(leftOver) }
             for step in steps {
                 current = step
                 try Task.checkCancellation()
@@ -63,7 +63,7 @@ public struct Runner: Sendable {
             }
             try journal.append(JournalEntry(.ended, text: "finished"))
         } catch {
-            let notOpened = if let error = error as? NotReleased { error.problems } else { await release(open, journal) }
+            let notOpened = ((error as? NotOpened)?.problems ?? []) + (await release(open, journal))
             let interrupted = error is CancellationError || Task.isCancelled
             let failure = RunFailure(step: current?.id, title: current?.title ?? "", cause: error, interrupted: interrupted, opened: open.map(\.name), notOpened: notOpened)
             let reason = interrupted ? "by the operator" : "\(error)"
@@ -173,10 +173,18 @@ public struct Blocked: Error, Sendable, CustomStringConvertible {
     public var description: String { problems.map(\.description).joined(separator: "\n") }
 }
 
-/// What an earlier turn of the run had closed is still not open everywhere: nothing else is done before.
-private struct NotReleased: Error, CustomStringConvertible {
-    let problems: [Problem]
-    var description: String { "what an earlier turn had closed is not open yet, and nothing else was tried" }
+/// What was closed could not be opened again everywhere, and is named in the run's failure.
+public struct NotOpened: Error, Sendable, CustomStringConvertible {
+    public let problems: [Problem]
+    private let cause: String?
+
+    /// - Parameter cause: what had gone wrong before.
+    public init(_ problems: [Problem], after cause: (any Error)? = nil) {
+        self.problems = problems
+        self.cause = cause.map { "\($0)" }
+    }
+
+    public var description: String { cause ?? "what was closed is not open everywhere, and nothing else was tried" }
 }
 
 /// A run that ended before its last step.

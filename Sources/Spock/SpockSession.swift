@@ -37,6 +37,7 @@ public struct SpockSession: Sendable {
             SELECT pg_catalog.set_config(name, 'off', false) FROM pg_catalog.pg_settings \
             WHERE name IN ('spock.enable_ddl_replication', 'spock.include_ddl_repset')
             """,
+            "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'",
         ]
     }
 

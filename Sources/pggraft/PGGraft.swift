@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import PostgresClient
 
 @main
@@ -12,6 +13,8 @@ struct PGGraft: AsyncParsableCommand {
     static func main() async {
         // Before anything else: what the operator's shell says about PostgreSQL is not what the playbook means.
         LibpqEnvironment.clear()
+        // Whoever reads the output may go away in the middle of the window.
+        signal(SIGPIPE, SIG_IGN)
         await main(nil)
     }
 }

@@ -238,6 +238,8 @@ struct JournalTests {
             let text = try String(contentsOfFile: path, encoding: .utf8)
             try ("garbage\n" + text).write(toFile: path, atomically: true, encoding: .utf8)
             #expect(throws: JournalError.self) { try Journal.read(at: path) }
+            try (text + "garbage\n").write(toFile: path, atomically: true, encoding: .utf8)
+            #expect(throws: JournalError.self) { try Journal.read(at: path) }
             try text.replacingOccurrences(of: #""v":1"#, with: #""v":2"#).write(toFile: path, atomically: true, encoding: .utf8)
             #expect(throws: JournalError.self) { try Journal.read(at: path) }
         }

@@ -113,6 +113,8 @@ extension Seed {
     func restoreOriginals(_ run: StepRun) async throws -> UndoOutcome {
         let files = try run.memory.created().filter { $0.place == newNode && ($0.kind == "original" || $0.kind == "configuration file") }
         guard !files.isEmpty else { return .undone([]) }
+        // Without its rules nobody could read what is still to be read.
+        guard try !run.memory.holdsUnreadWrites else { return .left([waitsForUnread("\(newNode): \(list(files.map(\.name)))")]) }
         let clone = try await newNodeInstance(run.memory), host = clone.host, deadline = Deadline.after(.seconds(60))
         return await takeBack(files) { [newNode] thing in
             let isOriginal = thing.kind == "original"

@@ -56,16 +56,17 @@ extension Seed {
             try await startLeases(nodes, restoring: before)
             try await watched(by: { try await self.watchWindow() }) { try await self.reachDrainedPoint(nodes, deadline: deadline) }
         } catch {
-            // Cancelled or not, what was closed is opened.
-            let memory = run.memory
-            let problems = await Task.detached { await self.openAll(memory) }.value
-            guard problems.isEmpty else { throw Blocked(problems: [Problem("\(error)")] + problems) }
+            let problems = await openDetached(run.memory)
+            guard problems.isEmpty else { throw NotOpened(problems, after: error) }
             throw error
         }
-        let problems = await openAll(run.memory)
-        guard problems.isEmpty else { throw Blocked(problems: problems) }
+        let problems = await openDetached(run.memory)
+        guard problems.isEmpty else { throw NotOpened(problems) }
         return began.duration(to: .now).inSeconds
     }
+    /// Opens every node, cancelled or not.
+    func openDetached(_ memory: Memory) async -> [Problem] { await Task.detached { await self.openAll(memory) }.value }
+
     private func reachDrainedPoint(_ nodes: [String], deadline: Deadline) async throws {
         let flips = try await close(nodes, deadline: deadline), grace = playbook.handover.transactionGrace
         _ = try await onEach(nodes) { node in

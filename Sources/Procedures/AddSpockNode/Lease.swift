@@ -17,7 +17,7 @@ enum Lease {
     /// watchdog's pid.
     static func start(on instance: Instance, time: Duration, restoring before: ReadOnlyState) -> Command {
         Command.script(
-            #"printf '0\n' >"$2" && { setsid sh -c "$1" sh "$2" "$3" "$4" "$5" </dev/null >/dev/null 2>&1 & printf '0 %s\n' "$!" >"$2"; }"#,
+            #"printf '0\n' >"$2" && { trap '' HUP; setsid sh -c "$1" sh "$2" "$3" "$4" "$5" </dev/null >/dev/null 2>&1 & printf '0 %s\n' "$!" >"$2"; }"#,
             opening + watching, file(of: instance).path, "\(max(1, Int(time.seconds.rounded(.up))))", instance.dataDirectory.path, line(before)
         ).as(instance.user)
     }
@@ -43,14 +43,19 @@ enum Lease {
     private static let opening = #"""
         lease=$1 limit=$2 data=$3 line=$4 conf=$3/postgresql.auto.conf
         ours="^[[:space:]]*spock\.readonly[[:space:]]*=[[:space:]]*'(user|local)'"
-        open() {
+        lift() {
             while grep -Eq "$ours" "$conf" && ! {
                 { sed -E "/$ours/d" "$conf" && { [ -z "$line" ] || printf '%s\n' "$line"; }; } >"$conf.pggraft" &&
                     chmod --reference="$conf" "$conf.pggraft" && sync "$conf.pggraft" && mv -f "$conf.pggraft" "$conf"
             }; do sleep 1; done
+        }
+        open() {
+            lift
             rm -f "$lease"
-            # More than once: a postmaster that is just starting may have read the file before it says who it is.
-            for again in 1 2 3 4 5; do
+            # More than once: a postmaster that is just starting may have read the file before it says who it is, and a
+            # statement that waited on a frozen host may write the line again.
+            for again in 1 2 3 4 5 6 7 8 9 10; do
+                [ "$again" = 1 ] || [ -n "$line" ] || lift
                 pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) && kill -HUP "$pid" 2>/dev/null
                 [ "$limit" = 0 ] && [ -n "$pid" ] && return 0
                 sleep 1

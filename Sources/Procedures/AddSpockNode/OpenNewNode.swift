@@ -39,7 +39,9 @@ struct OpenNewNode: Step {
         } catch is CancellationError {
             throw CancellationError()
         } catch {
-            outcome = .left([Problem("\(seed.newNode) has been open to clients, and what they wrote there cannot be read by the others now", because: error, hint: giveUpHint)])
+            outcome = .left([Problem(
+                "\(seed.newNode) has been open to clients (it takes none any more: spock.readonly, and a connection limit of 0 on its database), and what they wrote there cannot be read by the others now", because: error,
+                hint: "undo again when that is mended; or \(giveUpHint)")])
         }
         if case .left = outcome {
             guard seed.undo.givesUpWrites else { return outcome }
@@ -77,24 +79,32 @@ struct OpenNewNode: Step {
 }
 
 extension Seed {
-    /// Makes the new node read-only and waits until every other node has applied what was written there.
+    /// Closes the new node to clients, and waits until every other node has applied what was written there.
+    ///
+    /// The read-only mode alone does not keep every write out: no client may be connected any more.
     func emptyNewNode(deadline: Deadline) async throws {
-        let session = try await spock(newNode)
+        let session = try await spock(newNode), users = [playbook.cluster.user, playbook.cluster.osUser]
+        // Superusers are let in all the same, among them the mesh's own role.
+        let limit = try await session.connection.query("SELECT datconnlimit AS connections FROM pg_database WHERE datname = current_database()", deadline: deadline)
+        if try limit.one().get("connections", as: Int.self) != 0 {
+            try await session.connection.query("ALTER DATABASE \(identifier: playbook.cluster.database) CONNECTION LIMIT 0", deadline: deadline)
+        }
         let flip = try await close([newNode], deadline: deadline)
+        try await session.connection.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> ALL (\(users))", deadline: deadline)
         if let moment = flip[newNode] {
             _ = try await session.endClientTransactions(begunBefore: moment, grace: playbook.handover.transactionGrace, deadline: deadline)
         }
         var directions: [Direction] = []
         for member in members {
             let subscriber = try await spock(member)
-            for subscription in try await subscriber.subscriptions(deadline: deadline) where subscription.provider.rawValue == newNode {
-                directions.append(Direction(provider: session, subscriber: subscriber, origin: subscription.origin))
+            let reading = try await subscriber.subscriptions(deadline: deadline).first { $0.provider.rawValue == newNode && $0.subscriber.rawValue == member }
+            guard let reading else {
+                throw Problem(
+                    "\(newNode) has been open to clients, and \(member) does not read it any more: what they wrote there may never have come to \(member)",
+                    hint: "compare \(member) with \(newNode) first; if nothing of it is needed: pggraft undo --give-up-writes")
             }
-        }
-        guard !directions.isEmpty else {
-            throw Problem(
-                "\(newNode) has been open to clients, and nobody reads it any more: what they wrote there may be nowhere else",
-                hint: "if nothing of it is needed: pggraft undo --give-up-writes")
+            directions.append(Direction(provider: session, subscriber: subscriber, origin: reading.origin))
         }
         _ = try await drain(directions, deadline: deadline)
     }

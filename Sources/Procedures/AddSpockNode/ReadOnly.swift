@@ -21,6 +21,7 @@ struct MakeReadOnly: Step {
 
     func perform(_ run: StepRun) async throws -> String {
         let limit = seed.playbook.handover.windowLimit
+        try await seed.keepLock()
         if try run.memory.recall(ReadOnlyBefore.key, as: [String: ReadOnlyState].self) == nil {
             try run.remember(ReadOnlyBefore.key, try await onEach(seed.members) { node in
                 try await seed.spock(node).readOnlyState(deadline: .after(.seconds(10)))
@@ -50,11 +51,14 @@ enum ExceptionsBefore { static let key = "exceptions before" }
 extension Seed {
     func flipped(_ flips: [String: ServerMoment]) { window?.flips = flips }
 
+    private func asking(_ node: String) { asked.insert(node) }
+
     /// Makes `nodes` read-only, all at once.
     /// - Returns: the moment on each node after which new statements are refused.
     func close(_ nodes: [String], deadline: Deadline) async throws -> [String: ServerMoment] {
         try await onEach(nodes) { node in
             let session = try await self.spock(node)
+            await self.asking(node)
             guard let version = try await session.extensionVersion(deadline: deadline) else {
                 throw Problem("\(node): the extension spock is gone", hint: "nothing was made read-only there")
             }
@@ -72,15 +76,36 @@ extension Seed {
         } catch {
             return [Problem("what spock.readonly was before cannot be read from the journal", because: error, hint: stillReadOnlyHint)]
         }
-        stopRenewing()
-        var problems: [Problem] = []
-        for group in inOrder ? [peers + [newNode], [source]] : [members + [newNode]] {
-            for (node, result) in await attemptOnEach(group.filter { before[$0] != nil }, { try await self.open($0, to: before[$0]) }) {
-                guard case .failure(let error) = result else { continue }
-                problems.append(error as? Problem ?? Problem("\(node) may still be read-only", because: error, hint: stillReadOnlyHint))
-            }
+        // Once it was emptied, nobody may write there any more.
+        let nodes: [String]
+        do {
+            let all = members + (try memory.recall(OpenNewNode.emptied, as: Bool.self) == true ? [] : [newNode])
+            nodes = all.filter { before[$0] != nil }
+        } catch {
+            return [Problem("whether \(newNode) may be opened cannot be read from the journal", because: error, hint: stillReadOnlyHint)]
         }
-        return problems
+        stopRenewing()
+        (reopened, reopening) = ([], Set(nodes))
+        let results = await attemptOnEach(nodes) { node in
+            if inOrder, node == self.source { await self.letPeersGoFirst() }
+            try await self.open(node, to: before[node])
+        }
+        return results.compactMap { node, result in
+            guard case .failure(let error) = result else { return nil }
+            return error as? Problem ?? Problem("\(node) may still be read-only", because: error, hint: stillReadOnlyHint)
+        }
+    }
+
+    /// Waits until the peers are open, but not long for one that does not answer.
+    private func letPeersGoFirst() async {
+        let first = reopening.subtracting([source])
+        do {
+            try await wait(for: "the peers of \(source) to be open", until: .after(.seconds(2)), every: .milliseconds(10)) {
+                reopened.isSuperset(of: first) ? .found(()) : .notYet("")
+            }
+        } catch {
+            // Whoever is missing is named by its own attempt.
+        }
     }
 
     private func open(_ node: String, to before: ReadOnlyState?) async throws {
@@ -100,6 +125,7 @@ extension Seed {
                 try await instance.host.require(Lease.openNow(on: instance, restoring: before), deadline: .after(.seconds(15)))
             }
         }
+        reopened.insert(node)
         try await endLease(node)
         if let left { throw left }
     }
@@ -108,8 +134,9 @@ extension Seed {
     private func reopen(_ node: String, to before: ReadOnlyState, within time: Duration) async throws -> Problem? {
         let session = try await access.spock(node, deadline: .after(time))
         switch Opening(node, now: try await session.readOnlyState(deadline: .after(time)), before: before) {
-        case .nothing: return nil
-        case .open:
+        // What this process has asked for may still be on its way: the answer to it was not waited for to the end.
+        case .nothing where !asked.contains(node): return nil
+        case .nothing, .open:
             try await session.open(restoring: before, deadline: .after(time))
             return nil
         case .left(let problem): return problem
@@ -117,7 +144,7 @@ extension Seed {
     }
 
     private nonisolated var stillReadOnlyHint: String {
-        "Its watchdog opens it by itself within \(playbook.handover.lease.inSeconds), unless the host itself was restarted. By hand, as a superuser: "
+        "Its watchdog opens it by itself within \(playbook.handover.lease.inSeconds), unless the host itself was restarted; resume and undo open it too. By hand, as a superuser: "
             + "ALTER SYSTEM RESET spock.readonly; SELECT pg_reload_conf();"
     }
 }

@@ -15,6 +15,7 @@ extension Seed {
         let isUnderWay = memory.began(Restore(seed: self).id)
         let (hosts, hostFindings) = await reachHosts()
         var findings = hostFindings
+        for name in members where hosts.contains(name) { findings += await attempt("read-only lease", on: name) { try await self.leaseFindings(name) } }
         let (states, serverFindings) = await reachServers(hosts)
         findings += serverFindings
         findings += await meshFindings(states, isUnderWay: isUnderWay || memory.began(MakeReadOnly(seed: self).id))
@@ -67,6 +68,26 @@ extension Seed {
         }
         return (reached, findings)
     }
+
+    /// The watchdog of the lease must outlive the session that started it, which systemd's logind may not let it.
+    private func leaseFindings(_ node: String) async throws -> [Finding] {
+        let host = try await access.host(node)
+        let lines = try await host.require(.script(Self.logindSettings), deadline: .after(.seconds(20))).text
+        guard let isKilled = LogindSettings(lines).kills(host.loginUser) else { return [] }
+        return [isKilled
+            ? Finding("read-only lease", on: node, "logind ends what outlives a session of \(host.loginUser) (KillUserProcesses)", .notMet(
+                hint: "say KillUserProcesses=no, or KillExcludeUsers=\(host.loginUser), in /etc/systemd/logind.conf and restart systemd-logind"))
+            : Finding("read-only lease", on: node, "its watchdog outlives a session of \(host.loginUser)")]
+    }
+
+    // In the order in which logind reads them: the last one counts.
+    private static let logindSettings = #"""
+        [ -d /run/systemd/system ] || exit 0
+        echo systemd
+        cat /etc/systemd/logind.conf /usr/lib/systemd/logind.conf.d/*.conf /run/systemd/logind.conf.d/*.conf /etc/systemd/logind.conf.d/*.conf 2>/dev/null |
+            grep -E '^[[:space:]]*Kill[A-Za-z]*[[:space:]]*='
+        exit 0
+        """#
 
     nonisolated var repositoryUser: String {
         if case .host(let host) = playbook.copy.repository { host.user } else { playbook.cluster.osUser }

@@ -22,13 +22,24 @@ actor Seed {
     nonisolated let undo: UndoOptions
 
     private var lock: ClusterLock?
+    private var holder: Holder?
 
     /// Takes the cluster's lock on the source, until ``unlock()``; says who has it where this process has it already.
     func takeLock(holder: Holder) async throws {
+        self.holder = holder
         if let lock { return try await lock.describe(holder) }
         lock = try await ClusterLock.take(cluster: playbook.cluster.name, holder: holder) { [self] name in
             try await access.connection(source, database: playbook.cluster.database, applicationName: name, deadline: .after(.seconds(20)))
         }
+    }
+
+    /// Takes the lock again where it was lost with its connection.
+    /// - Throws: ``Problem`` when somebody else has it by now.
+    func keepLock() async throws {
+        guard let holder, let lock, await !lock.isHeld else { return }
+        await lock.release()
+        self.lock = nil
+        try await takeLock(holder: holder)
     }
 
     /// Ends what an earlier process of the run has left on the servers: sessions whose machine is gone and that nobody has told
@@ -41,7 +52,7 @@ actor Seed {
             _ = try await connection.query(
                 """
                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = \(ClusterAccess.applicationName) \
-                AND usename = current_user AND backend_start < (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+                AND usename = current_user AND datname = current_database() AND backend_start < (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
                 """, deadline: deadline)
             await connection.close()
         }
@@ -56,6 +67,11 @@ actor Seed {
     var leaseKeeper: Task<Void, Never>?
     /// Why the window cannot be kept any longer.
     var lostWindow: Problem?
+
+    /// The nodes that this process has asked to become read-only.
+    var asked: Set<String> = []
+    /// The nodes that are being opened, and those of them that are open.
+    var reopening: Set<String> = [], reopened: Set<String> = []
 
     var instances: [String: Instance] = [:]
     var knownLayout: BackRestLayout?

@@ -50,7 +50,7 @@ struct CreateSlots: Step {
                     "\(thing) is not the one that this run made (\(change)): left alone",
                     hint: "find out whose it is; if nobody needs it, on \(thing.place): SELECT pg_drop_replication_slot('\(slot)'); then undo again"))
             }
-            guard reader == nil || !holdsUnread else { return .left(seed.waitsForUnread("\(thing)")) }
+            guard !holdsUnread else { return .left(seed.waitsForUnread("\(thing)")) }
             // A sender whose receiver has lost power ends with wal_sender_timeout, a minute unless it was changed. One that is
             // terminated before wants to say so to its receiver, and then waits a quarter of an hour for the network.
             do {

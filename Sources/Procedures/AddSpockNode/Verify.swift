@@ -1,4 +1,5 @@
 import EventLoop
+import Foundation
 import Playbook
 import PostgresClient
 import Run
@@ -24,13 +25,13 @@ struct Verify: Step {
         let deadline = Deadline.after(.seconds(60))
         // Killed while it made a drained point of its own, an earlier attempt has left them closed.
         if await seed.window == nil, try await !seed.stillClosed(run.memory).isEmpty {
-            let problems = await seed.openAll(run.memory)
-            guard problems.isEmpty else { throw Blocked(problems: problems) }
+            let problems = await seed.openDetached(run.memory)
+            guard problems.isEmpty else { throw NotOpened(problems) }
         }
         let table = try await seed.nodeTable(nodes, deadline: deadline)
         try await seed.checkExceptions(run.memory, nodes, deadline: deadline)
         for node in nodes { try run.creating(Created("table", on: node, "pggraft.canary")) }
-        try await seed.canary(nodes, run: try run.memory.header?.run ?? "", deadline: deadline)
+        try await seed.canary(nodes, token: UUID().uuidString, deadline: deadline)
         if await seed.snapshots.isEmpty {
             run.note("the drained point of the handover is gone: all nodes are read-only for a moment to make another")
             run.note("they were read-only for \(try await seed.makeDrainedPoint(run))")
@@ -98,13 +99,14 @@ extension Seed {
             guard now <= before[node] ?? 0 else {
                 throw Problem(
                     "\(node): spock.exception_log has grown from \(before[node] ?? 0) to \(now) rows: changes were discarded there",
-                    hint: "read them (error_message, remote_new_tup) and apply what is missing by hand; the nodes differ until then")
+                    hint: "read them (error_message, remote_new_tup) and apply what is missing by hand, delete them, and resume; the nodes differ until then")
             }
         }
     }
 
     /// Sends a row from every node to every other one, and removes the table again.
-    func canary(_ nodes: [String], run: String, deadline: Deadline) async throws {
+    /// - Parameter token: of this attempt; what an earlier one has left somewhere is not heard.
+    func canary(_ nodes: [String], token: String, deadline: Deadline) async throws {
         func everywhere(_ work: @escaping @Sendable (SpockSession, NodeName) async throws -> Void) async throws {
             _ = try await onEach(nodes) { try await work(try await self.spock($0), try self.name($0)) }
         }
@@ -113,8 +115,8 @@ extension Seed {
             throw Problem("the subscriptions do not name the set default", hint: "the canary row needs a set that every subscription names")
         }
         try await everywhere { session, _ in try await session.createCanary(in: set, deadline: deadline) }
-        try await everywhere { session, node in try await session.singCanary(node: node, run: run, deadline: deadline) }
-        try await everywhere { session, _ in try await session.hearCanary(from: names, run: run, deadline: deadline) }
+        try await everywhere { session, node in try await session.singCanary(node: node, run: token, deadline: deadline) }
+        try await everywhere { session, _ in try await session.hearCanary(from: names, run: token, deadline: deadline) }
         try await everywhere { session, _ in try await session.dropCanary(deadline: deadline) }
     }
 

@@ -11,7 +11,7 @@ struct Runs: AsyncParsableCommand {
         if runs.isEmpty { terminal.print("There are no runs in \(store.directory).") }
         let rows = runs.map { [$0.header.run, $0.startedAt.onTheOperatorsClock, $0.header.procedure, $0.state.rawValue, $0.progress] }
         terminal.print(table: [["run", "begun", "procedure", "state", "step"]] + rows)
-        for error in unreadable { terminal.print(terminal.styled("\(error)", .warn)) }
+        for (_, error) in unreadable { terminal.print(terminal.styled("\(error)", .warn)) }
     }
 }
 

@@ -1,0 +1,25 @@
+/// What systemd's logind does with what outlives a session; logind.conf(5).
+struct LogindSettings: Sendable {
+    private let isThere: Bool
+    private var settings: [Substring: Substring] = [:]
+
+    /// - Parameter text: `systemd` on the first line where it is there, then the lines `Kill…=…` in the order in which they are read.
+    init(_ text: String) {
+        let lines = text.split(separator: "\n")
+        isThere = lines.first == "systemd"
+        for line in lines.dropFirst() {
+            let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts.count == 2 { settings[parts[0].trimmed] = parts[1].trimmed }
+        }
+    }
+
+    /// Whether what `user` leaves behind is killed; `nil` without logind.
+    func kills(_ user: String) -> Bool? {
+        guard isThere else { return nil }
+        func words(_ name: Substring) -> [Substring] { (settings[name] ?? "").split(separator: " ") }
+        let only = words("KillOnlyUsers")
+        let excluded = settings["KillExcludeUsers"] == nil ? ["root"] : words("KillExcludeUsers")
+        let isOn = ["yes", "true", "on", "1", "y", "t"].contains((settings["KillUserProcesses"] ?? "no").lowercased())
+        return isOn && !excluded.contains(Substring(user)) && (only.isEmpty || only.contains(Substring(user)))
+    }
+}
