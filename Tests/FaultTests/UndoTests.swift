@@ -128,7 +128,7 @@ struct UndoTests {
 
     @Test func `undo is killed over and over, and leaves nothing in the end`() async throws {
         try await Bed.exclusively { bed in
-            try await bed.mesh()
+            try await bed.mesh(layout: Bed.hasDebianPostgres ? ["n4": .debian] : [:])
             let run = WatchedRun(someone: try Operator(of: bed)), before = try await Snapshot(of: bed)
             try await run.succeeds(["run", "--yes", run.someone.playbook])
             try await bed.psql("n4", "INSERT INTO app.ledger (node, writer, seq) VALUES ('client of n4', 0, 1)")
