@@ -52,6 +52,9 @@ public enum PostgresError: Error, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Whether the connection was there and is not any more.
+    public var isLostConnection: Bool { if case .connectionLost = self { true } else { false } }
+
     public var description: String {
         switch self {
         case .server(let node, let error):

@@ -41,7 +41,7 @@ public actor ClusterAccess {
     public typealias PasswordPrompt = @Sendable (_ user: String) -> String?
 
     /// The name under which servers list the sessions of a run.
-    public static let applicationName = "pggraft"
+    public static let applicationName = ClientTransaction.ownApplicationName
 
     public init(
         nodes: [Node], database: String, user: String, applicationName: String = ClusterAccess.applicationName,

@@ -3,7 +3,7 @@ import Testing
 
 /// Something that breaks around a run, and how it is mended.
 enum Fault: String, Sendable, CaseIterable, CustomTestStringConvertible {
-    case newNodeCut, peerCut, newNodeOff, sourceOff, peerFrozen, newNodeFrozen, newNodeFull, peerStopped, sessionsKilled
+    case newNodeCut, peerCut, newNodeOff, sourceOff, peerFrozen, newNodeFrozen, newNodeFull, newNodeCrashed, peerStopped, sessionsKilled
 
     var testDescription: String {
         switch self {
@@ -14,6 +14,7 @@ enum Fault: String, Sendable, CaseIterable, CustomTestStringConvertible {
         case .peerFrozen: "the peer n3 freezes"
         case .newNodeFrozen: "n4 freezes"
         case .newNodeFull: "the disk of n4 is full"
+        case .newNodeCrashed: "PostgreSQL on n4 crashes"
         case .peerStopped: "PostgreSQL on the peer n2 stops"
         case .sessionsKilled: "every SSH session ends"
         }
@@ -22,7 +23,7 @@ enum Fault: String, Sendable, CaseIterable, CustomTestStringConvertible {
     /// The host that is not well; none where all of them are.
     var host: String? {
         switch self {
-        case .newNodeCut, .newNodeOff, .newNodeFrozen, .newNodeFull: "n4"
+        case .newNodeCut, .newNodeOff, .newNodeFrozen, .newNodeFull, .newNodeCrashed: "n4"
         case .peerCut, .peerStopped: "n2"
         case .peerFrozen: "n3"
         case .sourceOff: "n1"
@@ -36,6 +37,9 @@ enum Fault: String, Sendable, CaseIterable, CustomTestStringConvertible {
         case .newNodeOff, .sourceOff: try await bed.host(host ?? "").powerOff()
         case .peerFrozen, .newNodeFrozen: try await bed.host(host ?? "").freeze()
         case .newNodeFull: try await bed.host("n4").fillDisk()
+        case .newNodeCrashed:
+            // As a worker that breaks down: the postmaster ends all the others and starts again. Before the restore there is none.
+            _ = try await bed.host("n4").execute("pkill -SEGV -f '^postgres: (checkpointer|15/main: checkpointer)' ; :")
         case .peerStopped: try await bed.host("n2").stopPostgres(mode: "immediate")
         case .sessionsKilled:
             for name in Bed.meshNodes + ["n4", "repo"] {
@@ -58,7 +62,7 @@ enum Fault: String, Sendable, CaseIterable, CustomTestStringConvertible {
         case .peerFrozen, .newNodeFrozen: try await bed.host(host ?? "").thaw()
         case .newNodeFull: try await bed.host("n4").freeDisk()
         case .peerStopped: try await bed.host("n2").startPostgres()
-        case .sessionsKilled: break
+        case .newNodeCrashed, .sessionsKilled: break
         }
     }
     /// What an operator does before going on with a node that has crashed: Spock 5.0 applies a few transactions there again

@@ -90,7 +90,8 @@ struct FaultMatrix {
                 try await run.succeeds(["resume", try run.name])
             }
             try await expectMesh(of: bed, writers)
-            return "pggraft \(output.status == 0 ? "went through" : "gave up") \(ended) s after; longest gaps of the writers \(ledger.gaps(on: well)); "
+            let lines = text.split(separator: "\n"), reason = lines.firstIndex { $0.hasPrefix("✗") }.map { lines[$0 + 1].trimmingPrefix(while: \.isWhitespace).prefix(120) }
+            return "pggraft \(reason.map { "gave up (\($0))" } ?? "went through") \(ended) s after; longest gaps of the writers \(ledger.gaps(on: well)); "
                 + (doubled == 0 ? "" : "\(doubled) rows that Spock doubled after the crash removed by hand; ") + (output.status == 0 ? "proven" : "resumed and proven")
         }
     }

@@ -80,6 +80,19 @@ extension Seed {
         return try await isSubscribed(state, deadline: deadline) ? .subscribed : .node
     }
 
+    /// Waits until the new node, whose server has broken down, takes connections again.
+    func awaitNewNode(deadline: Deadline) async throws {
+        await access.forgetServer(newNode)
+        try await wait(for: "\(newNode) to take connections again", until: deadline, every: .milliseconds(100)) { () -> Look<Void> in
+            do {
+                _ = try await spock(newNode)
+                return .found(())
+            } catch let error as PostgresError {
+                return .notYet("\(error)")
+            }
+        }
+    }
+
     /// A session on the new node; `nil` when it does not run. One that is starting or stopping is waited for.
     private func sessionOfClone(_ clone: Instance) async throws -> SpockSession? {
         let deadline = Deadline.after(.seconds(300))

@@ -44,7 +44,7 @@ struct CreateSlots: Step {
             }
             let mine = MadeSlot(
                 database: seed.playbook.cluster.database, begin: begins[thing.place], mayHaveBeenRead: subscribed,
-                readers: Set(["pggraft", slot.rawValue] + directions.filter { $0.slot == slot }.map(\.subscription.rawValue)))
+                readers: Set([ClusterAccess.applicationName, slot.rawValue] + directions.filter { $0.slot == slot }.map(\.subscription.rawValue)))
             if let change = mine.change(in: found, reader: reader) {
                 return .left(Problem(
                     "\(thing) is not the one that this run made (\(change)): left alone",
