@@ -52,8 +52,8 @@ public enum PostgresError: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Whether the connection was there and is not any more.
-    public var isLostConnection: Bool { if case .connectionLost = self { true } else { false } }
+    /// Whether the server went away, or is just starting or stopping: it may be back in a moment.
+    public var isServerAway: Bool { if case .connectionLost = self { true } else { code == "57P03" } }
 
     public var description: String {
         switch self {

@@ -29,7 +29,7 @@ struct Subscribe: Step {
         for _ in 0..<2 {
             do {
                 return try await subscribe(run, deadline: deadline)
-            } catch let error as PostgresError where error.node == seed.newNode && error.isLostConnection {
+            } catch let error as PostgresError where error.node == seed.newNode && error.isServerAway {
                 run.note("\(error); its server starts again by itself, and the step goes on")
                 try await seed.awaitNewNode(deadline: deadline)
             }
