@@ -7,7 +7,7 @@ private let everyNode = Bed.meshNodes + ["n4"]
 func expectMesh(of four: Bed, _ writers: Writers, sourceLocation: SourceLocation = #_sourceLocation) async throws {
     // What is written on the new node arrives as well.
     let newcomers = try await Writers.start(on: ["n4"], of: four, perNode: 1)
-    try await Task.sleep(for: .milliseconds(500))
+    try await eventually("ten transactions of clients on n4", within: .seconds(60)) { try newcomers.ledger().acknowledged >= 10 }
     let ledgers = [try await writers.stop(), try await newcomers.stop()]
     try await four.drain(everyNode)
     for ledger in ledgers {

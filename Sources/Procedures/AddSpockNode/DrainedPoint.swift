@@ -68,11 +68,8 @@ extension Seed {
     func openDetached(_ memory: Memory) async -> [Problem] { await Task.detached { await self.openAll(memory) }.value }
 
     private func reachDrainedPoint(_ nodes: [String], deadline: Deadline) async throws {
-        let flips = try await close(nodes, deadline: deadline), grace = playbook.handover.transactionGrace
-        _ = try await onEach(nodes) { node in
-            guard let flip = flips[node] else { throw UnknownNode(name: node) }
-            return try await self.spock(node).endClientTransactions(begunBefore: flip, grace: grace, deadline: deadline)
-        }
+        let flips = try await close(nodes, deadline: deadline)
+        _ = try await endClientTransactions(on: nodes, begunBefore: flips, deadline: deadline)
         _ = try await drainMesh(nodes, deadline: deadline)
         try await takeSnapshots(deadline: deadline)
     }

@@ -20,11 +20,7 @@ struct EndTransactions: Step {
 
     func perform(_ run: StepRun) async throws -> String {
         let window = try await seed.currentWindow()
-        let grace = seed.playbook.handover.transactionGrace
-        let ended = try await onEach(seed.members) { node in
-            guard let flip = window.flips[node] else { throw Problem("\(node): the moment it became read-only is not known") }
-            return try await seed.spock(node).endClientTransactions(begunBefore: flip, grace: grace, deadline: window.deadline)
-        }
+        let ended = try await seed.endClientTransactions(on: seed.members, begunBefore: window.flips, deadline: window.deadline)
         await seed.book("client transactions")
         for (node, transactions) in ended.sorted(by: { $0.key < $1.key }) {
             for transaction in transactions { run.note("\(node): terminated \(transaction)") }
@@ -57,6 +53,18 @@ struct DrainMesh: Step {
 }
 
 extension Seed {
+    /// Ends what clients had begun on each of `nodes` before it became read-only, after the playbook's grace.
+    /// - Returns: what had to be terminated, by node.
+    func endClientTransactions(
+        on nodes: [String], begunBefore flips: [String: ServerMoment], deadline: Deadline
+    ) async throws -> [String: [ClientTransaction]] {
+        let grace = playbook.handover.transactionGrace
+        return try await onEach(nodes) { node in
+            guard let flip = flips[node] else { throw Problem("\(node): the moment it became read-only is not known") }
+            return try await self.spock(node).endClientTransactions(begunBefore: flip, grace: grace, deadline: deadline)
+        }
+    }
+
     /// Waits until every one of `nodes` has applied what every other one has written so far.
     func drainMesh(_ nodes: [String], deadline: Deadline) async throws -> [Drained] {
         var directions: [Direction] = []

@@ -1,6 +1,5 @@
 import EventLoop
 import Instance
-import PgBackRest
 import Playbook
 import PostgresClient
 import PostgresConfig
@@ -92,9 +91,7 @@ extension Seed {
         let flip = try await close([newNode], deadline: deadline)
         try await session.connection.query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> ALL (\(users))", deadline: deadline)
-        if let moment = flip[newNode] {
-            _ = try await session.endClientTransactions(begunBefore: moment, grace: playbook.handover.transactionGrace, deadline: deadline)
-        }
+        _ = try await endClientTransactions(on: [newNode], begunBefore: flip, deadline: deadline)
         var directions: [Direction] = []
         for member in members {
             let subscriber = try await spock(member)

@@ -1,12 +1,9 @@
 import EventLoop
 import Instance
-import PgBackRest
-import Playbook
 import PostgresClient
 import PostgresConfig
 import RemoteHost
 import Run
-import Spock
 
 /// Step 7: take Spock out of the preload list of the copy, before it is started for the first time.
 struct RemovePreload: Step {

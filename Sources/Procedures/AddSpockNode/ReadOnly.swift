@@ -85,9 +85,9 @@ extension Seed {
             return [Problem("whether \(newNode) may be opened cannot be read from the journal", because: error, hint: stillReadOnlyHint)]
         }
         stopRenewing()
-        (reopened, reopening) = ([], Set(nodes))
+        reopened = []
         let results = await attemptOnEach(nodes) { node in
-            if inOrder, node == self.source { await self.letPeersGoFirst() }
+            if inOrder, node == self.source { await self.letGoFirst(nodes.filter { $0 != self.source }) }
             try await self.open(node, to: before[node])
         }
         return results.compactMap { node, result in
@@ -96,9 +96,8 @@ extension Seed {
         }
     }
 
-    /// Waits until the peers are open, but not long for one that does not answer.
-    private func letPeersGoFirst() async {
-        let first = reopening.subtracting([source])
+    /// Waits until `first` are open, but not long for one that does not answer.
+    private func letGoFirst(_ first: [String]) async {
         do {
             try await wait(for: "the peers of \(source) to be open", until: .after(.seconds(2)), every: .milliseconds(10)) {
                 reopened.isSuperset(of: first) ? .found(()) : .notYet("")

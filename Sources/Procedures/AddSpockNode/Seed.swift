@@ -70,8 +70,8 @@ actor Seed {
 
     /// The nodes that this process has asked to become read-only.
     var asked: Set<String> = []
-    /// The nodes that are being opened, and those of them that are open.
-    var reopening: Set<String> = [], reopened: Set<String> = []
+    /// Those that were opened again since the last ``openAll(_:inOrder:)`` began.
+    var reopened: Set<String> = []
 
     var instances: [String: Instance] = [:]
     var knownLayout: BackRestLayout?
