@@ -1,4 +1,3 @@
-// swift-tools-version:6.1
 // swift-tools-version: 6.1
 import PackageDescription
 

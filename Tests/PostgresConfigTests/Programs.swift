@@ -1,9 +1,16 @@
 import Foundation
+import PostgresConfig
 import Testing
 
 /// Runs the real programs that the parsers are compared with.
 enum Programs {
     static let postgresBin = ProcessInfo.processInfo.environment["PGGRAFT_PG_BINDIR"] ?? "/usr/lib/postgresql/15/bin"
+
+    /// The directories of programs of each major version that the parsers are compared with; fixtures/postgres-programs brings the later ones.
+    static let judges: [(version: MajorVersion, bin: String)] = [
+        (.postgres(15), postgresBin), (.postgres(16), "/usr/local/lib/pggraft/postgresql/16/bin"),
+        (.postgres(18), "/usr/local/lib/pggraft/postgresql/18/bin"),
+    ]
 
     struct Failed: Error, CustomStringConvertible { let description: String }
 
@@ -38,20 +45,22 @@ enum Programs {
 /// It runs in the foreground: `Process` waits for every descendant that holds its descriptors, a daemon among them.
 final class ScratchServer {
     let directory: String
+    private let bin: String
     private let server: Process
     var data: String { directory + "/data" }
 
-    init(settings: String) throws {
+    init(settings: String, bin: String = Programs.postgresBin) throws {
+        self.bin = bin
         directory = try Programs.run(["mktemp", "-d", "/tmp/pggraft-config.XXXXXX"], asPostgres: true).trimmingCharacters(in: .whitespacesAndNewlines)
         let data = directory + "/data"
-        try Programs.run(["\(Programs.postgresBin)/initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"], asPostgres: true)
+        try Programs.run(["\(bin)/initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"], asPostgres: true)
         let own = "listen_addresses = ''\nunix_socket_directories = '\(directory)'\nfsync = off\nlogging_collector = on\n"
         try Data((settings + own).utf8).write(to: URL(fileURLWithPath: data + "/postgresql.conf"))
         try Programs.run(["chmod", "644", data + "/postgresql.conf"])
-        server = try Programs.start(["\(Programs.postgresBin)/postgres", "-D", data])
+        server = try Programs.start(["\(bin)/postgres", "-D", data])
         let limit = ContinuousClock.now + .seconds(120)
         while true {
-            let answer = try Programs.run(["\(Programs.postgresBin)/pg_isready", "-h", directory], accepting: [0, 1, 2])
+            let answer = try Programs.run(["\(bin)/pg_isready", "-h", directory], accepting: [0, 1, 2])
             if answer.contains("accepting connections") { break }
             guard server.isRunning, ContinuousClock.now < limit else { throw Programs.Failed(description: "the server did not start: \(answer)") }
         }
@@ -65,13 +74,13 @@ final class ScratchServer {
     /// The one value that `query` answers with, decoded from JSON.
     func json<Value: Decodable>(_ query: String, as type: Value.Type = Value.self) throws -> Value {
         let text = try Programs.run(
-            ["\(Programs.postgresBin)/psql", "-XAtqh", directory, "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", query],
+            ["\(bin)/psql", "-XAtqh", directory, "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", query],
             asPostgres: true)
         return try JSONDecoder().decode(type, from: Data(text.utf8))
     }
 
     func stop() throws {
-        try Programs.run(["\(Programs.postgresBin)/pg_ctl", "stop", "-w", "-m", "immediate", "-D", data], asPostgres: true)
+        try Programs.run(["\(bin)/pg_ctl", "stop", "-w", "-m", "immediate", "-D", data], asPostgres: true)
         server.waitUntilExit()
         try FileManager.default.removeItem(atPath: directory)
     }
