@@ -44,4 +44,45 @@ public struct ServerFeatures: Sendable, Hashable {
 
     /// The directory of the write-ahead log in a data directory.
     public var walDirectory: String { walNaming == .wal ? "pg_wal" : "pg_xlog" }
+
+    // MARK: Functions
+
+    /// A function of the server whose name holds the write-ahead log's.
+    public enum WALFunction: Sendable, Hashable, CaseIterable {
+        case current, currentInsert, lastReceive, lastReplay, switchFile, pauseReplay, resumeReplay, isReplayPaused
+    }
+
+    public func functionName(_ function: WALFunction) -> String {
+        let isWAL = walNaming == .wal
+        return switch function {
+        case .current: isWAL ? "pg_current_wal_lsn" : "pg_current_xlog_location"
+        case .currentInsert: isWAL ? "pg_current_wal_insert_lsn" : "pg_current_xlog_insert_location"
+        case .lastReceive: isWAL ? "pg_last_wal_receive_lsn" : "pg_last_xlog_receive_location"
+        case .lastReplay: isWAL ? "pg_last_wal_replay_lsn" : "pg_last_xlog_replay_location"
+        case .switchFile: isWAL ? "pg_switch_wal" : "pg_switch_xlog"
+        case .pauseReplay: isWAL ? "pg_wal_replay_pause" : "pg_xlog_replay_pause"
+        case .resumeReplay: isWAL ? "pg_wal_replay_resume" : "pg_xlog_replay_resume"
+        case .isReplayPaused: isWAL ? "pg_is_wal_replay_paused" : "pg_is_xlog_replay_paused"
+        }
+    }
+
+    /// Whether a standby can be promoted by `pg_promote()` (from 12).
+    public var hasPromoteFunction: Bool { version >= .postgres(12) }
+
+    // MARK: Options of programs
+
+    /// What has `pg_basebackup` bring the log that the copy needs.
+    public var baseBackupWALOptions: [String] {
+        switch version.number {
+        case ..<902: ["-x"]
+        case ..<1000: ["--xlog-method=stream"]
+        default: ["--wal-method=stream"]
+        }
+    }
+
+    /// What has `pg_basebackup` stream through a slot; `nil` where it cannot (before 9.6).
+    public func baseBackupSlotOptions(_ slot: String) -> [String]? { version.number >= 906 ? ["--slot=\(slot)"] : nil }
+
+    /// Whether `pg_ctl promote` can wait until the server takes writes (from 10); before, poll.
+    public var promoteCanWait: Bool { version >= .postgres(10) }
 }

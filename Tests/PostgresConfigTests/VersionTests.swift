@@ -38,3 +38,64 @@ import Testing
         #expect(!ServerFeatures(.postgres(11)).hotStandbyMinima.contains("max_wal_senders"))
     }
 }
+
+@Suite("The table of settings") struct SettingHistoryTests {
+    @Test("eras follow each other, and every version in it is one")
+    func isSound() {
+        for history in SettingHistory.all {
+            #expect(!history.eras.isEmpty)
+            #expect(history.eras.allSatisfy { $0.since >= MajorVersion.postgres(18) || $0.since.number >= 901 }, "\(history)")
+            #expect(zip(history.eras, history.eras.dropFirst()).allSatisfy { $0.since < $1.since }, "\(history)")
+            if let gone = history.goneSince, let last = history.eras.last { #expect(gone > last.since) }
+        }
+        let names = SettingHistory.all.flatMap { Set($0.eras.map(\.name)) }
+        #expect(Set(names).count == names.count)
+    }
+
+    @Test("names", arguments: [
+        ("wal_keep_size", "12", "wal_keep_segments"), ("wal_keep_segments", "13", "wal_keep_size"), ("trigger_file", "12", "promote_trigger_file"),
+        ("trigger_file", "16", nil), ("unix_socket_directories", "9.2", "unix_socket_directory"), ("wal_sender_timeout", "9.1", "replication_timeout"),
+        ("primary_slot_name", "9.3", nil), ("max_active_replication_origins", "17", nil), ("work_mem", "9.1", "work_mem"), ("standby_mode", "12", nil),
+    ])
+    func names(name: String, version: String, expected: String?) throws {
+        #expect(ServerFeatures(try #require(MajorVersion(version))).settingName(name) == expected)
+    }
+
+    @Test("what a reload is enough for", arguments: [
+        ("restore_command", "13", false), ("restore_command", "14", true), ("primary_conninfo", "12", false), ("primary_conninfo", "13", true),
+        ("archive_cleanup_command", "11", false), ("wal_level", "18", false), ("wal_keep_segments", "9.1", true),
+    ])
+    func reach(name: String, version: String, expected: Bool) throws {
+        #expect(ServerFeatures(try #require(MajorVersion(version))).isReloadable(name) == expected)
+    }
+
+    @Test("is what the servers say of themselves", arguments: Programs.judges.map(\.bin))
+    func judged(bin: String) throws {
+        let version = try #require(MajorVersion(try Programs.run(["\(bin)/postgres", "--version"]).split(separator: " ")[2]))
+        let running = try ScratchServer(settings: "", bin: bin)
+        defer { #expect(throws: Never.self) { try running.stop() } }
+        struct Row: Decodable { var name: String, context: String, boot_val: String? }
+        let rows: [Row] = try running.json("SELECT json_agg(json_build_object('name', name, 'context', context, 'boot_val', boot_val)) FROM pg_settings")
+        let server = Dictionary(rows.map { ($0.name, $0) }) { first, _ in first }
+        for history in SettingHistory.all {
+            let era = history.era(in: version)
+            for name in Set(history.eras.map(\.name)) where name != era?.name { #expect(server[name] == nil, "\(name) in \(version)") }
+            guard let era else { continue }
+            let row = try #require(server[era.name], "\(era.name) in \(version)")
+            #expect((row.context == "postmaster") == (era.reach == .restart), "\(row)")
+            if let expected = era.defaultValue { #expect(row.boot_val == expected, "\(row)") }
+        }
+        // Options and functions.
+        let help = try Programs.run(["\(bin)/pg_basebackup", "--help"])
+        let features = ServerFeatures(version)
+        for option in features.baseBackupWALOptions + (features.baseBackupSlotOptions("s") ?? []) {
+            #expect(help.contains(option.prefix { $0 != "=" }), "\(option)")
+        }
+        let names = ServerFeatures.WALFunction.allCases.map(features.functionName) + (features.hasPromoteFunction ? ["pg_promote"] : [])
+        let found: [String] = try running.json("SELECT coalesce(json_agg(DISTINCT proname), '[]') FROM pg_proc WHERE proname IN ('\(names.joined(separator: "','"))')")
+        #expect(Set(found) == Set(names))
+        let minima: Int = try running.json(
+            "SELECT count(*) FROM pg_settings WHERE context = 'postmaster' AND name IN ('\(features.hotStandbyMinima.joined(separator: "','"))')")
+        #expect(minima == features.hotStandbyMinima.count)
+    }
+}

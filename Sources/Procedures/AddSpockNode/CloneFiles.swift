@@ -156,8 +156,8 @@ extension Seed {
     /// Puts the way to the archive into the standby's configuration, or takes it out.
     func setRestoreCommand(_ isThere: Bool, _ run: StepRun) async throws {
         let clone = try await instance(newNode), deadline = Deadline.after(.seconds(60))
-        // Before 14 the server reads it only at its start: it stays.
-        guard isThere || clone.version >= .postgres(14) else { return }
+        // Where the server reads it only at its start, it stays.
+        guard isThere || clone.features.isReloadable("restore_command") == true else { return }
         let path = clone.dataDirectory / "postgresql.auto.conf"
         let current = try await clone.host.read(path, as: clone.user, deadline: deadline)
         var file = SettingsFile(current ?? [])
