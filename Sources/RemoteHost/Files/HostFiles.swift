@@ -20,6 +20,11 @@ extension Host {
         _ = try await succeed(.writeFile(content, path, mode).as(user), "write", path, deadline)
     }
 
+    /// Makes `copy` a copy of the file at `path`, with its owner, mode and times, whole or not at all. Nothing may be there yet.
+    public func copy(_ path: HostPath, to copy: HostPath, as user: String? = nil, deadline: Deadline) async throws {
+        _ = try await succeed(.copyFile(path, copy).as(user), "copy to \(copy)", path, deadline)
+    }
+
     /// What stands at `path`; `nil` when nothing does.
     /// - Parameter followingLinks: `false` tells about a symbolic link itself.
     public func stat(
@@ -120,6 +125,24 @@ extension Command {
             trap - EXIT
             sync -- "${directory:-/}"
             """#, path.path, mode?.description ?? "", String(content.count)).reading(content)
+    }
+
+    static func copyFile(_ path: HostPath, _ copy: HostPath) -> Command {
+        Command.script(#"""
+            set -eu
+            if [ -e "$2" ] || [ -L "$2" ]; then echo "$2: it is there already" >&2; exit 1; fi
+            directory=${2%/*}
+            temporary=
+            trap 'rm -f -- "$temporary"' EXIT
+            trap 'exit 1' HUP INT TERM
+            temporary=$(mktemp -- "${directory:-}/.pggraft.XXXXXXXX" && echo x)
+            temporary=${temporary%?x}
+            cp --preserve=all -- "$1" "$temporary"
+            sync -- "$temporary"
+            mv -fT -- "$temporary" "$2"
+            trap - EXIT
+            sync -- "${directory:-/}"
+            """#, path.path, copy.path)
     }
 
     static func statFile(_ path: HostPath, _ followingLinks: Bool) -> Command {
