@@ -66,6 +66,21 @@ extension Host {
             .output.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }.sorted()
     }
 
+    /// The names in a directory with what is behind each, through links; `nil` for a name behind which nothing is, and for
+    /// the whole where there is no such directory.
+    public func directoryEntries(_ path: HostPath, as user: String? = nil, deadline: Deadline) async throws -> [String: FileStatus.Kind?]? {
+        guard let result = try await ifPresent(.directoryEntries(path).as(user), "list", path, deadline) else { return nil }
+        return result.output.split(separator: 0).reduce(into: [:]) { entries, item in
+            let kind: FileStatus.Kind? = switch item.first {
+            case UInt8(ascii: "f"): .file
+            case UInt8(ascii: "d"): .directory
+            case UInt8(ascii: "N"), UInt8(ascii: "L"), UInt8(ascii: "?"): nil
+            default: .other
+            }
+            entries.updateValue(kind, forKey: String(decoding: item.dropFirst(), as: UTF8.self))
+        }
+    }
+
     // MARK: The programs' answers
 
     private func succeed(_ command: Command, _ operation: String, _ path: HostPath, _ deadline: Deadline) async throws -> CommandResult {
@@ -164,7 +179,10 @@ extension Command {
             #"p=$1; while [ ! -e "$p" ]; do p=${p%/*}; p=${p:-/}; done; exec df -B1 --output=avail -- "$p""#, path.path)
     }
 
-    static func listDirectory(_ path: HostPath) -> Command {
-        Command("find", "-H", path.path == "/" ? "/" : path.path + "/", "-mindepth", "1", "-maxdepth", "1", "-printf", #"%f\0"#)
+    static func listDirectory(_ path: HostPath) -> Command { list(path, #"%f\0"#) }
+    static func directoryEntries(_ path: HostPath) -> Command { list(path, #"%Y%f\0"#) }
+
+    private static func list(_ path: HostPath, _ format: String) -> Command {
+        Command("find", "-H", path.path == "/" ? "/" : path.path + "/", "-mindepth", "1", "-maxdepth", "1", "-printf", format)
     }
 }
