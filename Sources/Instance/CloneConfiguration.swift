@@ -85,7 +85,7 @@ public struct CloneConfiguration: Sendable {
     public func opening(
         sourceHBA: [UInt8], sourceIdent: [UInt8]?, ensuring rules: [HBARule] = [], current: [HostPath: [UInt8]]
     ) -> [ConfigurationEdit] {
-        var file = HBAFile(sourceHBA)
+        var file = HBAFile(sourceHBA, for: HBAServer(features.version))
         for rule in rules { file.ensure(rule) }
         let (hba, ident) = (target.files.hbaFile, target.files.identFile)
         return [

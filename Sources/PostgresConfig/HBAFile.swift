@@ -1,7 +1,9 @@
-/// `pg_hba.conf`: rules of which the first that matches decides. What is not changed keeps every byte.
+/// A `pg_hba.conf`, or a file that one includes: lines of which the first that matches decides. What is not changed keeps every byte.
+///
+/// This is one file as it is written, for changing it. What a server makes of it with the files it refers to is ``HBARules``.
 ///
 /// ```swift
-/// var file = HBAFile(bytes)
+/// var file = HBAFile(bytes, for: HBAServer(.postgres(16)))
 /// file.ensure(rule)   // before the first line that would decide over the same connections
 /// ```
 public struct HBAFile: Sendable, Hashable {
@@ -11,44 +13,49 @@ public struct HBAFile: Sendable, Hashable {
         public let rule: HBARule
     }
 
-    private enum Content: Sendable, Hashable {
+    enum Content: Sendable, Hashable {
         case nothing
         case rule(HBARule)
         /// `include file`, `include_if_exists file`, `include_dir directory` (from 16).
         case include(String)
-        case invalid(String)
+        /// - Parameter type: what the line begins with, when it takes words from a file (`@file`) and may be a rule with them.
+        case invalid(String?, open: OpenType?)
     }
 
-    private struct Line: Sendable, Hashable {
+    /// The connection type of a line that cannot be judged without another file.
+    struct OpenType: Sendable, Hashable {
+        /// `nil` when it comes from the file, too.
+        var type: HBARule.ConnectionType?
+    }
+
+    struct Line: Sendable, Hashable {
         /// With the line end, and with the lines that continue it.
         var bytes: [UInt8]
         var content: Content
+        /// Behind the sign, without the blanks around it; of a rule only.
+        var comment: String?
+        /// How many lines of the file it is.
+        var count = 1
     }
 
-    private var lines: [Line] = []
+    /// Whoever reads the file.
+    public let server: HBAServer
+    var lines: [Line] = []
 
-    public init(_ bytes: some Sequence<UInt8>) {
-        var logical: [UInt8] = [], raw: [UInt8] = []
-        for physical in splitLines(Array(bytes)) {
-            raw += physical
-            var end = physical.endIndex
-            while end > 0, physical[end - 1] == 0x0A || physical[end - 1] == 0x0D { end -= 1 }
-            // From 14 a backslash at the end continues the line; before, no line that works ends in one.
-            let continues = end > 0 && physical[end - 1] == UInt8(ascii: "\\")
-            logical += physical[..<(continues ? end - 1 : end)]
-            if !continues {
-                lines.append(Line(bytes: raw, content: HBAFile.content(of: logical)))
-                (logical, raw) = ([], [])
+    public init(_ bytes: some Sequence<UInt8>, for server: HBAServer) {
+        self.server = server
+        Array(bytes).withUnsafeBufferPointer { bytes in
+            HBAScanner.forEachLine(of: bytes, continued: server.continuesLines) { line, text in
+                lines.append(HBAFile.line(Array(bytes[line.range]), text, for: server))
             }
         }
-        if !raw.isEmpty { lines.append(Line(bytes: raw, content: HBAFile.content(of: logical))) }
     }
 
-    public init(_ text: String = "") { self.init(text.utf8) }
+    public init(_ text: String = "", for server: HBAServer) { self.init(text.utf8, for: server) }
 
     /// A file of these rules and no other: every connection they do not match is refused.
-    public init(only rules: [HBARule], comment: String) {
-        self.init("# \(comment)\n" + rules.map { "\($0)\n" }.joined())
+    public init(only rules: [HBARule], comment: String, for server: HBAServer) {
+        self.init("# \(comment)\n" + rules.map { "\($0)\n" }.joined(), for: server)
     }
 
     /// The file's content; what was not changed is byte for byte what was read.
@@ -58,6 +65,7 @@ public struct HBAFile: Sendable, Hashable {
 
     // MARK: Reading
 
+    /// The rules that stand in this file itself. Their `@file` words are left as they are.
     public var entries: [Entry] {
         numbered.compactMap { number, line in
             if case .rule(let rule) = line.content { Entry(line: number, rule: rule) } else { nil }
@@ -67,9 +75,9 @@ public struct HBAFile: Sendable, Hashable {
     public var rules: [HBARule] { entries.map(\.rule) }
 
     /// Lines that are no rule, and what is wrong with them. The server refuses the whole file for one of them.
-    public var invalidLines: [(line: Int, problem: String)] {
+    public var invalidLines: [(line: Int, problem: String?)] {
         numbered.compactMap { number, line in
-            if case .invalid(let problem) = line.content { (number, problem) } else { nil }
+            if case .invalid(let problem, _) = line.content { (number, problem) } else { nil }
         }
     }
 
@@ -79,112 +87,63 @@ public struct HBAFile: Sendable, Hashable {
             switch line.content {
             case .include(let path): return [path]
             case .rule(let rule):
-                let words = rule.databases.map { if case .indirect(let text) = $0 { text } else { "" } }
-                    + rule.users.map { if case .indirect(let text) = $0 { text } else { "" } }
-                return words.filter { $0.hasPrefix("@") }.map { String($0.dropFirst()) }
+                return rule.databases.compactMap { if case .file(let path) = $0 { path } else { nil } }
+                    + rule.users.compactMap { if case .file(let path) = $0 { path } else { nil } }
             case .nothing, .invalid: return []
             }
         }
     }
 
-    private var numbered: [(Int, Line)] {
+    var numbered: [(Int, Line)] {
         var number = 1
         return lines.map { line in
-            defer { number += max(1, line.bytes.count { $0 == 0x0A }) }
+            defer { number += line.count }
             return (number, line)
         }
     }
 
-    // MARK: Changing
-
-    /// Sees to it that `rule` decides over the connections it matches.
-    ///
-    /// Nothing changes where the first line that touches these connections covers them all with the same method.
-    /// Otherwise the rule goes before the first line that could match any of them: behind it, it would do nothing.
-    /// - Returns: whether the file changed.
-    @discardableResult
-    public mutating func ensure(_ rule: HBARule) -> Bool {
-        for index in lines.indices {
-            switch lines[index].content {
-            case .rule(let existing) where existing.mayMatchSome(of: rule):
-                if existing.matchesAll(of: rule), existing.method == rule.method, existing.options == rule.options { return false }
-                insert(rule, at: index)
-                return true
-            case .include:
-                insert(rule, at: index)
-                return true
-            case .rule, .nothing, .invalid: continue
-            }
-        }
-        insert(rule, at: lines.endIndex)
-        return true
-    }
-
-    /// Takes out every line that says exactly what `rule` says.
-    /// - Returns: whether the file changed.
-    @discardableResult
-    public mutating func remove(_ rule: HBARule) -> Bool {
-        let count = lines.count
-        lines.removeAll { $0.content == .rule(rule) }
-        return lines.count != count
-    }
-
-    private mutating func insert(_ rule: HBARule, at index: Int) {
-        if index > 0, lines[index - 1].bytes.last != 0x0A { lines[index - 1].bytes.append(0x0A) }
-        let bytes = Array("\(rule)\n".utf8)
-        lines.insert(Line(bytes: bytes, content: HBAFile.content(of: bytes.dropLast())), at: index)
-    }
+    /// The number of the line at `index`.
+    func number(at index: Int) -> Int { lines[..<index].reduce(1) { $0 + $1.count } }
 
     // MARK: Parsing
 
-    private static func content(of line: some Sequence<UInt8>) -> Content {
-        var fields = HBAToken.fields(of: Array(line))[...]
-        guard let first = fields.popFirst() else { return .nothing }
-        guard first.count == 1 else { return .invalid("multiple values specified for connection type") }
-        if ["include", "include_if_exists", "include_dir"].contains(first[0].text), let path = fields.first?.first {
-            return .include(path.text)
+    static func line(_ bytes: [UInt8], _ text: UnsafeBufferPointer<UInt8>, for server: HBAServer) -> Line {
+        let scanned = HBAScanner.fields(of: text, limit: server.tokenLimit)
+        var line = Line(bytes: bytes, content: content(of: scanned, for: server))
+        if case .rule = line.content, let comment = scanned.comment {
+            line.comment = trimmed(text[(comment + 1)...])
         }
-        guard let type = HBARule.ConnectionType(rawValue: first[0].text) else {
-            return .invalid("invalid connection type \"\(first[0].text)\"")
-        }
-        guard let databases = fields.popFirst() else { return .invalid("end-of-line before database specification") }
-        guard let users = fields.popFirst() else { return .invalid("end-of-line before role specification") }
-        var address: HBARule.Address = .all
-        if type != .local {
-            guard let field = fields.popFirst() else { return .invalid("end-of-line before IP address specification") }
-            guard field.count == 1 else { return .invalid("multiple values specified for host address") }
-            switch (field[0].isQuoted, field[0].text) {
-            case (false, "all"): address = .all
-            case (false, "samehost"): address = .sameHost
-            case (false, "samenet"): address = .sameNet
-            case (_, let text):
-                if let network = IPNetwork(text), text.contains("/") {
-                    address = .network(network)
-                } else if IPNetwork(text) != nil {
-                    guard let mask = fields.popFirst() else { return .invalid("end-of-line before netmask specification") }
-                    guard mask.count == 1 else { return .invalid("multiple values specified for netmask") }
-                    guard let network = IPNetwork(address: text, mask: mask[0].text) else {
-                        return .invalid("invalid IP mask \"\(mask[0].text)\"")
-                    }
-                    address = .network(network)
-                } else if text.contains("/") {
-                    return .invalid("invalid CIDR mask in address \"\(text)\"")
-                } else {
-                    address = .hostName(text)
-                }
-            }
-        }
-        guard let method = fields.popFirst() else { return .invalid("end-of-line before authentication method") }
-        guard method.count == 1 else { return .invalid("multiple values specified for authentication type") }
-        var options: [HBARule.Option] = []
-        for token in fields.joined() {
-            let parts = token.text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2 else { return .invalid("authentication option not in name=value format: \(token.text)") }
-            options.append(HBARule.Option(String(parts[0]), String(parts[1])))
-        }
-        return .rule(HBARule(type, databases: databases.map(HBARule.Database.init), users: users.map(HBARule.User.init),
-                             from: address, method: method[0].text, options: options))
+        if line.bytes.count > text.count + 2 { line.count = max(1, bytes.count { $0 == 0x0A }) }
+        return line
     }
+
+    private static func trimmed(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> String {
+        var bytes = bytes.drop(while: isHBABlank)
+        while let last = bytes.last, isHBABlank(last) { bytes.removeLast() }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func content(of scanned: HBAScanner.Fields, for server: HBAServer) -> Content {
+        if let problem = scanned.problem { return .invalid(problem, open: nil) }
+        let fields = scanned.fields
+        guard let first = fields.first else { return .nothing }
+        if server.knowsRegexAndIncludes, fields.count == 2, HBADirective(rawValue: first[0].text) != nil {
+            return .include(fields[1][0].text)
+        }
+        switch HBALineParser.reading(of: fields, for: server) {
+        case .rule(let rule, _): return .rule(rule)
+        case .refused(let problem):
+            let isOpen = fields.contains { $0.contains { $0.referencedFile != nil } }
+            return .invalid(problem, open: isOpen ? OpenType(type: HBARule.ConnectionType(rawValue: first[0].text)) : nil)
+        }
+    }
+}
+
+/// What takes other files in as lines (from 16).
+enum HBADirective: String {
+    case include
+    case includeIfExists = "include_if_exists"
+    case includeDirectory = "include_dir"
 }
 
 extension HBAFile {
@@ -198,13 +157,13 @@ extension HBAFile {
             rule.users = users.filter { user in
                 rule.users.contains { listed in
                     switch listed {
-                    case .all, .memberOf, .indirect: true
-                    case .named(let name): name == user
+                    case .all, .memberOf, .regex, .file: true
+                    case .named(let name): isSameName(name, user)
                     }
                 }
             }.map(HBARule.User.named)
             return rule.databases.isEmpty || rule.users.isEmpty ? nil : rule
         }
-        return HBAFile(only: admitted, comment: comment)
+        return HBAFile(only: admitted, comment: comment, for: server)
     }
 }

@@ -23,6 +23,8 @@ extension HBARule {
 
     private func surelyMatches(_ mine: Address?, _ other: Address?) -> Bool {
         switch (mine, other) {
+        // Of a local rule's connections, all come from the same place.
+        case (_, nil): true
         case (.all, _): true
         case (.network(let mine), .network(let other)): mine.contains(other)
         default: mine == other
@@ -44,9 +46,10 @@ extension HBARule.ConnectionType {
 extension HBARule.Database {
     func mayMatch(_ other: Self) -> Bool {
         switch (self, other) {
-        case (.named(let mine), .named(let name)): mine == name
+        case (.named(let mine), .named(let name)): isSameName(mine, name)
+        case (.file, _), (_, .file): true
         // Only the keyword matches physical replication, `all` does not.
-        case (.replication, .replication), (.indirect, _), (_, .indirect): true
+        case (.replication, .replication): true
         case (.replication, _), (_, .replication): false
         default: true
         }
@@ -54,8 +57,10 @@ extension HBARule.Database {
 
     func surelyMatches(_ other: Self) -> Bool {
         switch (self, other) {
-        case (.all, .replication), (.all, .indirect): false
+        case (.all, .replication), (.all, .file): false
         case (.all, _): true
+        case (.named(let mine), .named(let name)): isSameName(mine, name)
+        case (.file, _): false
         default: self == other
         }
     }
@@ -63,8 +68,15 @@ extension HBARule.Database {
 
 extension HBARule.User {
     func mayMatch(_ other: Self) -> Bool {
-        if case .named(let mine) = self, case .named(let name) = other { mine == name } else { true }
+        if case .named(let mine) = self, case .named(let name) = other { isSameName(mine, name) } else { true }
     }
 
-    func surelyMatches(_ other: Self) -> Bool { self == .all || self == other }
+    func surelyMatches(_ other: Self) -> Bool {
+        switch (self, other) {
+        case (.all, _): true
+        case (.named(let mine), .named(let name)): isSameName(mine, name)
+        case (.file, _): false
+        default: self == other
+        }
+    }
 }

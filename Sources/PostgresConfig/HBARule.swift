@@ -13,16 +13,21 @@ public struct HBARule: Sendable, Hashable, CustomStringConvertible {
     public enum Database: Sendable, Hashable {
         case all, replication, sameUser, sameRole
         case named(String)
-        /// `@file` or `/regex`: what it stands for cannot be seen from the file.
-        case indirect(String)
+        /// `/regex` (from 16), without the slash.
+        case regex(String)
+        /// `@file`, without the sign: the words that stand in another file.
+        case file(String)
     }
 
     public enum User: Sendable, Hashable {
         case all
         case named(String)
+        /// `+role`: whoever belongs to it, directly or not.
         case memberOf(String)
-        /// `@file` or `/regex`: what it stands for cannot be seen from the file.
-        case indirect(String)
+        /// `/regex` (from 16), without the slash.
+        case regex(String)
+        /// `@file`, without the sign: the words that stand in another file.
+        case file(String)
     }
 
     public enum Address: Sendable, Hashable {
@@ -47,6 +52,7 @@ public struct HBARule: Sendable, Hashable, CustomStringConvertible {
     public var users: [User]
     /// `nil` for ``ConnectionType/local``.
     public var address: Address?
+    /// As the server names it: `ident` in a ``ConnectionType/local`` line is `peer`.
     public var method: String
     public var options: [Option]
 
@@ -78,14 +84,20 @@ public struct HBARule: Sendable, Hashable, CustomStringConvertible {
 extension HBARule.Database {
     static let keywords = ["all", "replication", "sameuser", "samerole", "samegroup"]
 
-    init(_ token: HBAToken) {
-        switch (token.isQuoted, token.text) {
-        case (false, "all"): self = .all
-        case (false, "replication"): self = .replication
-        case (false, "sameuser"): self = .sameUser
-        case (false, "samerole"), (false, "samegroup"): self = .sameRole
-        case (false, let text) where text.hasPrefix("@") || text.hasPrefix("/"): self = .indirect(text)
-        case (_, let text): self = .named(text)
+    init(_ token: HBAToken, for server: HBAServer) {
+        if let file = token.referencedFile {
+            self = .file(file)
+        } else if token.text.utf8.first == UInt8(ascii: "/"), server.knowsRegexAndIncludes {
+            // Quoted or not.
+            self = .regex(String(token.text.dropFirstByte))
+        } else {
+            switch (token.isQuoted, token.text) {
+            case (false, "all"): self = .all
+            case (false, "replication"): self = .replication
+            case (false, "sameuser"): self = .sameUser
+            case (false, "samerole"), (false, "samegroup"): self = .sameRole
+            case (_, let text): self = .named(text)
+            }
         }
     }
 
@@ -96,18 +108,23 @@ extension HBARule.Database {
         case .sameUser: "sameuser"
         case .sameRole: "samerole"
         case .named(let name): HBAToken.quoted(name, keywords: Self.keywords)
-        case .indirect(let text): HBAToken.indirect(text)
+        // Quotes do not take its meaning from the slash, but from the sign they would.
+        case .regex(let pattern): HBAToken.quoted("/" + pattern, keywords: [])
+        case .file(let path): "@" + HBAToken.quoted(path, keywords: [])
         }
     }
 }
 
 extension HBARule.User {
-    init(_ token: HBAToken) {
-        switch (token.isQuoted, token.text) {
-        case (false, "all"): self = .all
-        case (false, let text) where text.hasPrefix("+"): self = .memberOf(String(text.dropFirst()))
-        case (false, let text) where text.hasPrefix("@") || text.hasPrefix("/"): self = .indirect(text)
-        case (_, let text): self = .named(text)
+    init(_ token: HBAToken, for server: HBAServer) {
+        if let file = token.referencedFile {
+            self = .file(file)
+        } else if !token.isQuoted, token.text.utf8.first == UInt8(ascii: "+") {
+            self = .memberOf(String(token.text.dropFirstByte))
+        } else if token.text.utf8.first == UInt8(ascii: "/"), server.knowsRegexAndIncludes {
+            self = .regex(String(token.text.dropFirstByte))
+        } else {
+            self = token.isKeyword("all") ? .all : .named(token.text)
         }
     }
 
@@ -117,7 +134,8 @@ extension HBARule.User {
         case .named(let name): HBAToken.quoted(name, keywords: ["all"])
         // The sign must stand outside the quotes: in them it would be part of the name.
         case .memberOf(let role): "+" + HBAToken.quoted(role, keywords: [])
-        case .indirect(let text): HBAToken.indirect(text)
+        case .regex(let pattern): HBAToken.quoted("/" + pattern, keywords: [])
+        case .file(let path): "@" + HBAToken.quoted(path, keywords: [])
         }
     }
 }

@@ -31,7 +31,7 @@ import Testing
         .init(name: "work_mem", value: "65536", source: "session"),
     ]
 
-    static let hba = HBAFile(only: [HBARule(localTo: [.all], users: [.named("postgres")], method: "peer")], comment: "closed until joined")
+    static let hba = HBAFile(only: [HBARule(localTo: [.all], users: [.named("postgres")], method: "peer")], comment: "closed until joined", for: HBAServer(.postgres(15)))
     static let hbaText = "# closed until joined\nlocal   all             postgres                                peer\n"
 
     static func debianLines() -> [Line] {

@@ -8,7 +8,7 @@ import Testing
 @Suite("A copy of a real server", .serialized) struct CopyTests {
     static let open = HBAFile(only: [
         HBARule(.host, databases: [.all, .replication], users: [.named("postgres")], from: .sameHost, method: "trust"),
-    ], comment: "for the test")
+    ], comment: "for the test", for: HBAServer(.postgres(15)))
 
     /// Reads what the copy holds and does the edits that make a standby of it.
     static func configure(_ target: Instance, as copyOf: Instance, _ area: ScratchArea) async throws -> CloneConfiguration {

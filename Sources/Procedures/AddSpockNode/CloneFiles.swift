@@ -58,9 +58,14 @@ extension Seed {
         return (hba, try await original.host.read(files.identFile, as: original.user, deadline: deadline))
     }
 
+    /// The source's `pg_hba.conf`, as its server reads it.
+    func sourceHBAFile() async throws -> HBAFile {
+        HBAFile(try await sourceHBA().hba, for: HBAServer(try await instance(source).version))
+    }
+
     /// The rules under which the new node runs until it has joined: the source's, for the mesh's own role only.
     func closedHBA() async throws -> HBAFile {
-        var closed = HBAFile(try await sourceHBA().hba).admittingOnly(
+        var closed = try await sourceHBAFile().admittingOnly(
             [playbook.cluster.osUser, playbook.cluster.user],
             comment: "Closed by pggraft until this node has joined: only the nodes of the cluster may connect.")
         for rule in meshRules(after: closed) { closed.ensure(rule) }

@@ -111,6 +111,6 @@ extension Seed {
         let configuration = try await cloneConfiguration(memory)
         let (hba, ident) = try await sourceHBA()
         return configuration.opening(
-            sourceHBA: hba, sourceIdent: ident, ensuring: meshRules(after: HBAFile(hba)), current: configuration.target.content)
+            sourceHBA: hba, sourceIdent: ident, ensuring: meshRules(after: try await sourceHBAFile()), current: configuration.target.content)
     }
 }
