@@ -67,7 +67,9 @@ let package = Package(
         .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
         .testTarget(
             name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Playbook", "Run"], swiftSettings: settings),
-        .testTarget(name: "EndToEndTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Run"], swiftSettings: settings),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run"], swiftSettings: settings),
         .executableTarget(
             name: "pggraft-bed", dependencies: ["Bed", "Run", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "fixtures/BedCommand", swiftSettings: settings),

@@ -168,8 +168,13 @@ extension Instance {
         let result = try await host.run(
             program("postgres", ["-C", "config_file", "-D", dataDirectory.path, "-c", "config_file=\(files.configFile)"]), deadline: deadline)
         guard !result.succeeded else { return }
-        throw InstanceError.configurationRefused(node: node, problems: result.errorText.split(separator: "\n").map {
-            ConfigurationProblem(file: files.configFile.path, line: nil, error: String($0), name: nil)
+        let words = lines(of: result.errorText).compactMap { line -> String? in
+            // Without the time and the process in front; that the file has errors is known.
+            let message = line.firstRange(of: ":  ").map { String(line[$0.upperBound...]) } ?? line
+            return message.isEmpty || message.hasSuffix("contains errors") ? nil : message
+        }
+        throw InstanceError.configurationRefused(node: node, problems: words.map {
+            ConfigurationProblem(file: "postgres", line: nil, error: $0, name: nil)
         })
     }
 }

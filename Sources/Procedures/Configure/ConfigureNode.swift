@@ -91,21 +91,22 @@ struct WriteConfiguration: Step {
             try await instance.checkFiles(deadline: deadline)
             return "the server does not run; its programs accept the files"
         }
-        var pending: [String]
+        var pending: [String], judge = "read back"
         if let connection = try await node.connection(deadline: deadline), instance.features.hasHBARulesView {
             pending = try await instance.reload(expecting: plan.expecting, through: connection, deadline: deadline).pendingRestart
             try await readBack(plan, instance)
         } else {
             pending = try await instance.reloadByLog(expecting: plan.expecting, deadline: deadline).pendingRestart
+            judge = "accepted, as the server's log says"
         }
         pending = pending.filter { name in plan.names.contains { isSameSetting($0, name) } }
-        guard !pending.isEmpty else { return "reloaded and read back" }
-        guard request.restarts else { return "written and read back; waits for a restart: \(list(pending))" }
+        guard !pending.isEmpty else { return "reloaded and \(judge)" }
+        guard request.restarts else { return "written and \(judge); waits for a restart: \(list(pending))" }
         run.progress("restarting the server")
         await node.forgetConnection()
         try await instance.restart(deadline: .after(.seconds(600)))
         try await readBack(plan, instance)
-        return "restarted and read back"
+        return "restarted and \(judge)"
     }
 
     /// What `pg_settings` and `pg_hba_file_rules` must say by now.
