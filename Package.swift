@@ -55,12 +55,16 @@ let package = Package(
         tests("PostgresConfig"),
         tests("Run"),
         tests("Playbook"),
-        tests("Instance", ["PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
+        tests("Instance", ["Scratch", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
         tests("Spock", ["PostgresClient", "EventLoop"]),
-        tests("Procedures", ["Playbook", "PgBackRest", "PostgresClient", "RemoteHost", "Run", "Spock"]),
+        tests("Procedures", [
+            "Scratch", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Spock",
+        ]),
 
-        // What tests need from outside: several hosts on this machine, and an oracle for lost and doubled rows.
+        // What tests need from outside: servers of their own in a directory; several hosts on this machine, and an oracle for lost and doubled rows.
+        .target(
+            name: "Scratch", dependencies: ["Instance", "RemoteHost", "PostgresClient", "EventLoop"], path: "fixtures/Scratch", swiftSettings: settings),
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
         .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),

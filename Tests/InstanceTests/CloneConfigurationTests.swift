@@ -2,6 +2,7 @@
 import PostgresClient
 import PostgresConfig
 import RemoteHost
+import Scratch
 import Testing
 
 @Suite("The configuration of a copy") struct CloneConfigurationTests {

@@ -3,6 +3,7 @@ import EventLoop
 import PostgresClient
 import PostgresConfig
 import RemoteHost
+import Scratch
 import Testing
 
 @Suite("A copy of a real server", .serialized) struct CopyTests {

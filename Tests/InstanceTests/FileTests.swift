@@ -1,6 +1,7 @@
 import Instance
 import PostgresConfig
 import RemoteHost
+import Scratch
 import Testing
 
 @Suite("Files on a host") struct FileTests {

@@ -4,6 +4,7 @@ import Foundation
 import PostgresClient
 import PostgresConfig
 import RemoteHost
+import Scratch
 import Testing
 
 @Suite("A real server", .serialized) struct ServerTests {
