@@ -77,8 +77,10 @@ struct HBAGenerator {
         let end = random.oneIn(5) ? "\r\n" : "\n"
         for _ in 0..<Int.random(in: 1...30, using: &random) {
             let line = line()
-            bytes += random.oneIn(6) && !line.contains("radiusservers") ? mutated(Array(line.utf8)) : Array(line.utf8)
-            bytes += (random.oneIn(20) ? "\\" + end : random.oneIn(40) ? "\r\r\n" : end).utf8
+            // Names of hosts and of interfaces are known to the machine, not to the file: they stay as they are.
+            let isSolid = line.contains("radiusservers") || line.contains("%")
+            bytes += random.oneIn(6) && !isSolid ? mutated(Array(line.utf8)) : Array(line.utf8)
+            bytes += (isSolid ? end : random.oneIn(20) ? "\\" + end : random.oneIn(40) ? "\r\r\n" : end).utf8
         }
         if random.oneIn(4) { bytes.removeLast() }
         return bytes
