@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test("a line that cannot be judged alone stands behind", arguments: [
-        "host all @users 10.0.0.0/8 md5", "host @empty replication all all md5", "@type all all all md5", "include_dir conf.d", "host replication /^repl all md5",
+        "host replication @users 10.0.0.0/8 md5", "host @empty replication all all md5", "@type all all all md5", "include_dir conf.d", "host replication /^repl all md5",
     ])
     func doubt(line: String) throws {
         var file = HBAFile(line + "\n", for: HBAServer(.postgres(16)))

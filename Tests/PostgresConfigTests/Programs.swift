@@ -55,7 +55,7 @@ final class ScratchServer {
         let data = directory + "/data"
         try Programs.run(["\(bin)/initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"], asPostgres: true)
         let own = "listen_addresses = ''\nunix_socket_directories = '\(directory)'\nfsync = off\nlogging_collector = on\n"
-        try Data((settings + own).utf8).write(to: URL(fileURLWithPath: data + "/postgresql.conf"))
+        try Data((own + settings).utf8).write(to: URL(fileURLWithPath: data + "/postgresql.conf"))
         try Programs.run(["chmod", "644", data + "/postgresql.conf"])
         server = try Programs.start(["\(bin)/postgres", "-D", data])
         let limit = ContinuousClock.now + .seconds(120)
