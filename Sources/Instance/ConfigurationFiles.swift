@@ -18,11 +18,11 @@ public struct ConfigurationFiles: Sendable, Hashable {
         (self.hbaFile, self.identFile) = (hbaFile, identFile)
     }
 
-    /// The files of a stopped server: as `configFile` says, or beside it.
-    init(dataDirectory: HostPath, configFile: HostPath, settings: SettingsFile) {
+    /// The files as a server reads them that nobody can ask: where its command line or its settings say, or beside `configFile`.
+    init(dataDirectory: HostPath, configFile: HostPath, arguments: ServerArguments?, settings: SettingsTree) {
         // A relative path starts at the data directory, a default lies beside postgresql.conf.
         func file(_ setting: String, _ name: String) -> HostPath {
-            guard let value = settings.value(of: setting), !value.isEmpty else { return configFile.directory / name }
+            guard let value = arguments?.value(of: setting) ?? settings.deciding(setting)?.value, !value.isEmpty else { return configFile.directory / name }
             return HostPath(value) ?? dataDirectory / value
         }
         self.init(
@@ -46,14 +46,30 @@ extension Instance {
             identFile: try path("ident_file"))
     }
 
-    /// Where the files of a stopped server are: in the Debian cluster's directory, or in the data directory, or where
-    /// `postgresql.conf` says.
+    /// Where the files are of a server that nobody asks, because it does not run or lets nobody in: `postgresql.conf` where the
+    /// process was told, or where the last one was (`postmaster.opts`), or in the Debian cluster's directory, or in the data
+    /// directory; the others where it says, or beside it.
     ///
     /// Where there is no `postgresql.conf` yet, the places it will have.
     public func configurationFiles(deadline: Deadline) async throws -> ConfigurationFiles {
-        let configFile = (debianCluster?.configDirectory ?? dataDirectory) / "postgresql.conf"
-        let content = try await host.read(configFile, as: user, deadline: deadline)
-        return ConfigurationFiles(dataDirectory: dataDirectory, configFile: configFile, settings: SettingsFile(content ?? []))
+        var arguments = try await arguments(deadline: deadline)
+        if arguments == nil, let opts = try await host.read(dataDirectory / "postmaster.opts", as: user, deadline: deadline) {
+            arguments = ServerArguments(optsFile: String(decoding: opts, as: UTF8.self))
+        }
+        let usual = (debianCluster?.configDirectory ?? dataDirectory) / "postgresql.conf"
+        var configFile = usual
+        if let told = arguments?.value(of: "config_file") {
+            configFile = HostPath(told) ?? dataDirectory / told
+        } else if let directory = (arguments?.value(of: "data_directory")).flatMap({ HostPath($0) }), directory != dataDirectory,
+            try await host.stat(directory / "postgresql.conf", as: user, deadline: deadline) != nil {
+            // `-D` may name the directory of the configuration.
+            configFile = directory / "postgresql.conf"
+        }
+        if configFile != usual, try await host.stat(configFile, as: user, deadline: deadline) == nil { configFile = usual }
+        let whole = try await parse(deadline: deadline) { snapshot in
+            SettingsTree(configFile: configFile.path, dataDirectory: dataDirectory.path, snapshot: snapshot, version: version)
+        } missing: { $0.missing }
+        return ConfigurationFiles(dataDirectory: dataDirectory, configFile: configFile, arguments: arguments, settings: whole)
     }
 }
 

@@ -14,6 +14,8 @@ public enum InstanceError: Error, Sendable, CustomStringConvertible {
     case cannotStop(node: String, host: String, output: String)
     case cannotReload(node: String, host: String, output: String)
     case cannotPromote(node: String, host: String, output: String)
+    case noLog(node: String, host: String)
+    case noWordInLog(node: String, host: String, log: HostPath)
     case configurationRefused(node: String, problems: [ConfigurationProblem])
     case notInForce(node: String, settings: [SettingNotInForce])
     case directoryInUse(host: String, path: HostPath, entries: [String])
@@ -48,9 +50,15 @@ public enum InstanceError: Error, Sendable, CustomStringConvertible {
                 + "HINT: the old settings are still in force; the server's log says why"
         case .cannotPromote(let node, let host, let output):
             "\(node): the standby on \(host) was not promoted: \(lastLine(of: output))\nHINT: it goes on as it was; the server's log says why"
+        case .noLog(let node, let host):
+            "\(node): the server on \(host) writes its messages to no file, so they cannot be judged by\n"
+                + "HINT: give a role that can connect, or turn logging_collector on"
+        case .noWordInLog(let node, let host, let log):
+            "\(node): the server on \(host) was told to reload its configuration and has said nothing of it in \(log)\n"
+                + "HINT: what it runs with now is not known; look into its log, and give a role that can connect"
         case .configurationRefused(let node, let problems):
-            "\(node): the configuration files have errors, nothing was reloaded"
-                + problems.map { "\n  \($0)" }.joined() + "\nHINT: correct these lines; until then the old settings stay in force"
+            "\(node): the server refuses the configuration files"
+                + problems.map { "\n  \($0)" }.joined() + "\nHINT: correct these lines; until then what was in force stays so"
         case .notInForce(let node, let settings):
             "\(node): settings did not come into force" + settings.map { "\n  \($0)" }.joined()
                 + "\nHINT: remove what overrides them, or set them there"

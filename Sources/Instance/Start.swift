@@ -95,7 +95,7 @@ extension Instance {
     }
 
     /// The file the postmaster's messages go to; `nil` where they go elsewhere.
-    private func currentLog(of postmaster: PostmasterPID, deadline: Deadline) async throws -> HostPath? {
+    func currentLog(of postmaster: PostmasterPID, deadline: Deadline) async throws -> HostPath? {
         let target = try await host.run(
             .script("[ -f \"/proc/$1/fd/2\" ] && exec readlink \"/proc/$1/fd/2\"", "\(postmaster.pid)").as(user), deadline: deadline)
         guard target.succeeded, !target.text.hasSuffix(" (deleted)") else { return nil }

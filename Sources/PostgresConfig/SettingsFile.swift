@@ -11,15 +11,24 @@
 public struct SettingsFile: Sendable, Hashable {
     /// `name = value`, as one line says it.
     public struct Setting: Sendable, Hashable {
+        /// As written; the server folds ASCII letters.
         public let name: String
         public let value: String
+        /// What `value` is the text of; the server does not ask for UTF-8.
+        public let valueBytes: [UInt8]
         /// Counted from 1, as the server counts.
         public let line: Int
+        let nameBytes: [UInt8]
+
+        init(name: [UInt8], value: [UInt8], line: Int) {
+            (self.name, self.value) = (String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self))
+            (nameBytes, valueBytes, self.line) = (name, value, line)
+        }
     }
 
     /// `include`, `include_if_exists` or `include_dir`.
     public struct Include: Sendable, Hashable {
-        public enum Kind: String, Sendable, Hashable {
+        public enum Kind: String, Sendable, Hashable, CaseIterable {
             case file = "include"
             case fileIfExists = "include_if_exists"
             case directory = "include_dir"
@@ -36,6 +45,8 @@ public struct SettingsFile: Sendable, Hashable {
     public struct SyntaxError: Error, Sendable, Hashable, CustomStringConvertible {
         /// Counted from 1.
         public let line: Int
+        /// The line the server names: the one before, where the file ends within this one and something is missing in it.
+        public let reportedLine: Int
         public let text: String
         public var description: String { "syntax error in line \(line): \(text)" }
     }
@@ -43,13 +54,18 @@ public struct SettingsFile: Sendable, Hashable {
     struct Line: Sendable, Hashable {
         /// With the line end, where there is one.
         var bytes: [UInt8]
-        var content: SettingsScanner.Content
+        let content: SettingsScanner.Content
+
+        init(bytes: [UInt8]) {
+            self.bytes = bytes
+            content = SettingsScanner.content(of: bytes)
+        }
     }
 
     private var lines: [Line]
 
     public init(_ bytes: some Sequence<UInt8>) {
-        lines = splitLines(Array(bytes)).map { Line(bytes: $0, content: SettingsScanner.content(of: $0)) }
+        lines = splitLines(Array(bytes)).map(Line.init)
     }
 
     public init(_ text: String = "") { self.init(text.utf8) }
@@ -63,46 +79,66 @@ public struct SettingsFile: Sendable, Hashable {
 
     /// All settings in the order of the file, overridden ones too.
     public var settings: [Setting] {
-        lines.enumerated().compactMap { index, line in
-            guard case .setting(let name, let value, _) = line.content else { return nil }
-            return Setting(name: name, value: value, line: index + 1)
-        }
+        statements.compactMap { if case .setting(let setting) = $0 { setting } else { nil } }
     }
 
     public var includes: [Include] {
-        lines.enumerated().compactMap { index, line in
-            guard case .include(let kind, let path) = line.content else { return nil }
-            return Include(kind: kind, path: path, line: index + 1)
-        }
+        statements.compactMap { if case .include(let include) = $0 { include } else { nil } }
     }
 
     public var syntaxErrors: [SyntaxError] {
-        lines.enumerated().compactMap { index, line in
-            guard case .invalid = line.content else { return nil }
-            let text = String(decoding: line.bytes.filter { $0 != 0x0A && $0 != 0x0D }, as: UTF8.self)
-            return SyntaxError(line: index + 1, text: text)
+        statements.compactMap { if case .syntaxError(let error) = $0 { error } else { nil } }
+    }
+
+    /// What stands in a line that has a meaning.
+    enum Statement: Sendable, Hashable {
+        case setting(Setting), include(Include), syntaxError(SyntaxError)
+    }
+
+    /// All that has a meaning or should have one, in the order of the file.
+    var statements: [Statement] {
+        lines.indices.compactMap { index in
+            switch lines[index].content {
+            case .nothing: nil
+            case .setting(let name, let value, _): .setting(Setting(name: name, value: value, line: index + 1))
+            case .include(let kind, let path): .include(Include(kind: kind, path: String(decoding: path, as: UTF8.self), line: index + 1))
+            case .invalid: syntaxError(index).map(Statement.syntaxError)
+            }
         }
+    }
+
+    private func syntaxError(_ index: Int) -> SyntaxError? {
+        guard case .invalid(let isCutOff) = lines[index].content else { return nil }
+        let text = String(decoding: lines[index].bytes.filter { $0 != 0x0A && $0 != 0x0D }, as: UTF8.self)
+        let isAtEnd = isCutOff && lines[index].bytes.last != 0x0A
+        return SyntaxError(line: index + 1, reportedLine: isAtEnd ? index : index + 1, text: text)
     }
 
     /// The value this file gives to `name`: the last one wins. Included files are not looked into.
     public func value(of name: String) -> String? {
-        lastIndex(of: name).flatMap { lines[$0].content.value }
+        lastIndex(of: name).flatMap { lines[$0].content.value }.map { String(decoding: $0, as: UTF8.self) }
     }
 
     // MARK: Changing
 
-    /// Gives `name` the value, in place of the line that decided so far, or at the end.
+    /// Gives `name` the value, in place of the line that decided so far, or before its commented-out default, or at the end.
     ///
-    /// The rest of the line stays as it is, its comment too. A file included further down can still override it.
+    /// The rest of the line stays as it is, its comment too, and all of it where it says so already. A file included
+    /// further down can still override it: ``SettingsTree/setting(_:to:)`` sees to that.
+    ///
+    /// - Parameter value: one without a zero byte, which no file can say.
     public mutating func set(_ name: String, to value: String) {
-        guard let index = lastIndex(of: name), case .setting(_, _, let range) = lines[index].content else {
-            return append(Array("\(name) = \(quoteSetting(value))\n".utf8))
-        }
-        var bytes = lines[index].bytes
+        guard let index = lastIndex(of: name) else { return add(name, Array(value.utf8)) }
+        set(line: index + 1, to: Array(value.utf8))
+    }
+
+    /// Gives the setting in a line another value. Lines without one stay.
+    mutating func set(line number: Int, to value: [UInt8]) {
+        guard case .setting(_, let old, let range) = lines[number - 1].content, old != value else { return }
+        var bytes = lines[number - 1].bytes
         let wasPlain = bytes[range.lowerBound] != UInt8(ascii: "'")
-        let written = wasPlain && SettingsScanner.isPlainValue(value) ? value : quoteSetting(value)
-        bytes.replaceSubrange(range, with: Array(written.utf8))
-        lines[index] = Line(bytes: bytes, content: SettingsScanner.content(of: bytes))
+        bytes.replaceSubrange(range, with: wasPlain && SettingsScanner.isPlainValue(value) ? value : quoteSetting(value))
+        lines[number - 1] = Line(bytes: bytes)
     }
 
     /// Takes out every line that sets `name`.
@@ -115,33 +151,53 @@ public struct SettingsFile: Sendable, Hashable {
     /// - Parameter number: counted from 1, as in ``Include/line``.
     public mutating func commentOut(line number: Int, because reason: String) {
         guard lines.indices.contains(number - 1) else { return }
-        let old = lines[number - 1].bytes
-        let end = old.last == 0x0A ? old.dropLast() : old[...]
-        let bytes = Array("#".utf8) + end + Array("  # \(reason)\n".utf8)
-        lines[number - 1] = Line(bytes: bytes, content: SettingsScanner.content(of: bytes))
+        let old = lines[number - 1].bytes, end = lineEnd(of: number - 1)
+        let text = old.last == 0x0A ? old.dropLast(old.dropLast().last == 0x0D ? 2 : 1) : old[...]
+        lines[number - 1] = Line(bytes: Array("#".utf8) + text + Array("  # \(reason)".utf8) + end)
     }
 
-    private mutating func append(_ bytes: [UInt8]) {
-        if let last = lines.indices.last, lines[last].bytes.last != 0x0A { lines[last].bytes.append(0x0A) }
-        lines.append(Line(bytes: bytes, content: SettingsScanner.content(of: bytes)))
+    private mutating func add(_ name: String, _ value: [UInt8]) {
+        let place = commentedDefault(of: name) ?? lines.endIndex, end = lineEnd(of: place)
+        if place == lines.endIndex, let last = lines.indices.last, lines[last].bytes.last != 0x0A { lines[last].bytes += end }
+        lines.insert(Line(bytes: Array("\(name) = ".utf8) + quoteSetting(value) + end), at: place)
+    }
+
+    /// The line that would set `name` if it were not a comment: rather `#name = 1` than `# name = 1`, which may be prose.
+    private func commentedDefault(of name: String) -> Int? {
+        func index(where belongs: (UInt8) -> Bool) -> Int? {
+            lines.firstIndex { line in
+                guard case .nothing = line.content, line.bytes.first == UInt8(ascii: "#"), line.bytes.count > 1, belongs(line.bytes[1]) else { return false }
+                return SettingsScanner.commentedSetting(in: line.bytes)?.isSetting(name) ?? false
+            }
+        }
+        func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+        return index { !isBlank($0) } ?? index(where: isBlank)
+    }
+
+    /// How a line there is to end: as the line itself does, or the nearest one before it that ends, or the first.
+    private func lineEnd(of index: Int) -> [UInt8] {
+        let ended = lines[...min(index, lines.count - 1)].last { $0.bytes.last == 0x0A } ?? lines.first
+        return ended?.bytes.suffix(2) == [0x0D, 0x0A] ? [0x0D, 0x0A] : [0x0A]
     }
 
     private func lastIndex(of name: String) -> Int? { lines.lastIndex { $0.content.isSetting(name) } }
 }
 
-/// `value` as a quoted value of a settings file, as `ALTER SYSTEM` writes it.
-func quoteSetting(_ value: String) -> String {
-    var quoted = "'"
-    for scalar in value.unicodeScalars {
-        switch scalar {
-        case "'": quoted += "''"
-        case "\\": quoted += "\\\\"
-        // A value cannot span lines in the file, but the escape is read back as one.
-        case "\n": quoted += "\\n"
-        default: quoted.unicodeScalars.append(scalar)
+/// `value` as a quoted value of a settings file, as `ALTER SYSTEM` writes it, with escapes for what would break the line.
+func quoteSetting(_ value: [UInt8]) -> [UInt8] {
+    var quoted = Array("'".utf8)
+    for byte in value {
+        switch byte {
+        case UInt8(ascii: "'"): quoted += "''".utf8
+        case UInt8(ascii: "\\"): quoted += "\\\\".utf8
+        case 0x0A: quoted += "\\n".utf8
+        case 0x0D: quoted += "\\r".utf8
+        case 0x09: quoted += "\\t".utf8
+        case ..<0x20, 0x7F: quoted += [UInt8(ascii: "\\")] + [byte >> 6, byte >> 3 & 7, byte & 7].map { UInt8(ascii: "0") + $0 }
+        default: quoted.append(byte)
         }
     }
-    return quoted + "'"
+    return quoted + "'".utf8
 }
 
 /// The lines of `bytes`, each with its line feed; the last one may lack it.
@@ -156,7 +212,11 @@ func splitLines(_ bytes: [UInt8]) -> [[UInt8]] {
 }
 
 /// Whether two setting names are the same to the server, which folds ASCII letters only.
-public func isSameSetting(_ left: String, _ right: String) -> Bool {
-    func fold(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
-    return left.utf8.lazy.map(fold).elementsEqual(right.utf8.lazy.map(fold))
+public func isSameSetting(_ left: String, _ right: String) -> Bool { isSameName(left.utf8, right.utf8) }
+
+func isSameName(_ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>) -> Bool {
+    left.lazy.map(foldedByte).elementsEqual(right.lazy.map(foldedByte))
 }
+
+/// An ASCII letter as a small one, any other byte as it is.
+func foldedByte(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }

@@ -4,14 +4,15 @@ enum SettingsScanner {
     enum Content: Sendable, Hashable {
         case nothing
         /// `range` is where the value stands in the line, quotes included.
-        case setting(name: String, value: String, range: Range<Int>)
-        case include(SettingsFile.Include.Kind, path: String)
-        case invalid
+        case setting(name: [UInt8], value: [UInt8], range: Range<Int>)
+        case include(SettingsFile.Include.Kind, path: [UInt8])
+        /// `isCutOff` where the line ends too early, rather than holding something that does not belong there.
+        case invalid(isCutOff: Bool)
 
-        var value: String? { if case .setting(_, let value, _) = self { value } else { nil } }
+        var value: [UInt8]? { if case .setting(_, let value, _) = self { value } else { nil } }
 
         func isSetting(_ name: String) -> Bool {
-            if case .setting(let own, _, _) = self { isSameSetting(own, name) } else { false }
+            if case .setting(let own, _, _) = self { isSameName(own, name.utf8) } else { false }
         }
     }
 
@@ -21,26 +22,40 @@ enum SettingsScanner {
     static func content(of line: [UInt8]) -> Content {
         var rest = tokens(of: line)[...]
         guard let first = rest.popFirst() else { return .nothing }
-        guard first.kind == .id || first.kind == .qualifiedID else { return .invalid }
+        guard first.kind == .id || first.kind == .qualifiedID else { return .invalid(isCutOff: false) }
         if rest.first?.kind == .equals { rest.removeFirst() }
-        guard let last = rest.popFirst(), rest.isEmpty else { return .invalid }
-        let value: String
+        guard let last = rest.popFirst() else { return .invalid(isCutOff: true) }
+        guard rest.isEmpty else { return .invalid(isCutOff: false) }
+        let value: [UInt8]
         switch last.kind {
         case .string: value = unescaped(line[last.range])
-        case .id, .integer, .real, .unquotedString: value = String(decoding: line[last.range], as: UTF8.self)
-        case .qualifiedID, .equals, .error: return .invalid
+        case .id, .integer, .real, .unquotedString: value = Array(line[last.range])
+        case .qualifiedID, .equals, .error: return .invalid(isCutOff: false)
         }
-        let name = String(decoding: line[first.range], as: UTF8.self)
-        for kind in [SettingsFile.Include.Kind.file, .fileIfExists, .directory] where isSameSetting(name, kind.rawValue) {
+        let name = Array(line[first.range])
+        for kind in [SettingsFile.Include.Kind.file, .fileIfExists, .directory] where isSameName(name, kind.rawValue.utf8) {
             return .include(kind, path: value)
         }
         return .setting(name: name, value: value, range: last.range)
     }
 
+    /// The setting that a comment would be without the `#` it begins with, as files come with for what is not set.
+    static func commentedSetting(in line: [UInt8]) -> Content? {
+        let body = Array(line.dropFirst())
+        guard case .setting = content(of: body), tokens(of: body).dropFirst().first?.kind == .equals else { return nil }
+        return content(of: body)
+    }
+
+    /// Whether `name` can stand in front of a value.
+    static func isName(_ name: String) -> Bool {
+        let bytes = Array(name.utf8), found = tokens(of: bytes)
+        return found.count == 1 && found[0].range.count == bytes.count && (found[0].kind == .id || found[0].kind == .qualifiedID)
+    }
+
     /// Whether `value` may stand in a file without quotes.
-    static func isPlainValue(_ value: String) -> Bool {
-        let found = tokens(of: Array(value.utf8))
-        guard found.count == 1, found[0].range.count == value.utf8.count else { return false }
+    static func isPlainValue(_ value: [UInt8]) -> Bool {
+        let found = tokens(of: value)
+        guard found.count == 1, found[0].range.count == value.count else { return false }
         return [.id, .integer, .real, .unquotedString].contains(found[0].kind)
     }
 
@@ -117,35 +132,44 @@ enum SettingsScanner {
         return nil
     }
 
-    /// `DeescapeQuotedString` of the server.
-    private static func unescaped(_ quoted: ArraySlice<UInt8>) -> String {
-        var bytes: [UInt8] = [], rest = quoted.dropFirst().dropLast()
+    /// What the server makes of a quoted value. To it the text is one of C: it ends at a zero byte, written as such or as `\0`.
+    private static func unescaped(_ quoted: ArraySlice<UInt8>) -> [UInt8] {
+        var bytes: [UInt8] = [], rest = quoted.dropFirst().prefix { $0 != 0 }
         while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "'") {
+            if byte == UInt8(ascii: "'"), rest.first == UInt8(ascii: "'") {
                 rest = rest.dropFirst()
                 bytes.append(byte)
-            } else if byte == UInt8(ascii: "\\"), let escaped = rest.popFirst() {
-                switch escaped {
-                case UInt8(ascii: "b"): bytes.append(0x08)
-                case UInt8(ascii: "f"): bytes.append(0x0C)
-                case UInt8(ascii: "n"): bytes.append(0x0A)
-                case UInt8(ascii: "r"): bytes.append(0x0D)
-                case UInt8(ascii: "t"): bytes.append(0x09)
-                case UInt8(ascii: "0")...UInt8(ascii: "7"):
-                    var octal = Int(escaped - UInt8(ascii: "0")), count = 1
-                    while count < 3, let next = rest.first, (UInt8(ascii: "0")...UInt8(ascii: "7")).contains(next) {
-                        octal = octal << 3 + Int(next - UInt8(ascii: "0"))
-                        count += 1
-                        rest = rest.dropFirst()
-                    }
-                    bytes.append(UInt8(truncatingIfNeeded: octal))
-                default: bytes.append(escaped)
-                }
+            } else if byte == UInt8(ascii: "\\") {
+                bytes.append(escaped(&rest))
             } else {
                 bytes.append(byte)
             }
         }
-        return String(decoding: bytes, as: UTF8.self)
+        // The closing quote, or with a zero byte in the text whatever stands before that.
+        return Array(bytes.dropLast().prefix { $0 != 0 })
+    }
+
+    /// The byte that is written behind a backslash.
+    private static func escaped(_ rest: inout ArraySlice<UInt8>) -> UInt8 {
+        func octalDigit() -> Int? {
+            guard let byte = rest.first, (UInt8(ascii: "0")...UInt8(ascii: "7")).contains(byte) else { return nil }
+            rest = rest.dropFirst()
+            return Int(byte - UInt8(ascii: "0"))
+        }
+        if let first = octalDigit() {
+            var octal = first
+            for _ in 0..<2 { octal = octalDigit().map { octal << 3 + $0 } ?? octal }
+            return UInt8(truncatingIfNeeded: octal)
+        }
+        guard let byte = rest.popFirst() else { return 0 }
+        return switch byte {
+        case UInt8(ascii: "b"): 0x08
+        case UInt8(ascii: "f"): 0x0C
+        case UInt8(ascii: "n"): 0x0A
+        case UInt8(ascii: "r"): 0x0D
+        case UInt8(ascii: "t"): 0x09
+        default: byte
+        }
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }

@@ -64,7 +64,7 @@ struct UndoTests {
             make: { bed in try await bed.host("n4").run("echo '# mine' >>\(file)") },
             look: { bed in try await bed.host("n4").run("cat \(file)") },
             mend: { bed in try await bed.host("n4").run("sed -i '/^# mine$/d' \(file)") },
-            said: ["n4: \(file) was changed since by someone else: left alone", "what it was before the run is in \(file).before-pggraft"])
+            said: ["n4: \(file) was changed since by someone else: left alone", "what it was before the run is in \(file).before-"])
     }
 
     @Test func `what somebody has changed since is left as it is and named, everything else is taken back`() async throws {

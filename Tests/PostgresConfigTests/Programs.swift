@@ -40,6 +40,14 @@ enum Programs {
     }
 }
 
+extension Programs {
+    /// Writes a file that the server can read, and a server that runs as another user can remove.
+    static func put(_ content: [UInt8], at path: String) throws {
+        try Data(content).write(to: URL(fileURLWithPath: path))
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
+    }
+}
+
 /// A PostgreSQL server of its own, in a temporary directory, reached over a socket there.
 ///
 /// It runs in the foreground: `Process` waits for every descendant that holds its descriptors, a daemon among them.
@@ -49,27 +57,38 @@ final class ScratchServer {
     private let server: Process
     var data: String { directory + "/data" }
 
-    init(settings: String, bin: String = Programs.postgresBin) throws {
+    /// - Parameter prepare: is given the data directory before the server starts.
+    init(settings: String, bin: String = Programs.postgresBin, prepare: (_ data: String) throws -> Void = { _ in }) throws {
         self.bin = bin
         directory = try Programs.run(["mktemp", "-d", "/tmp/pggraft-config.XXXXXX"], asPostgres: true).trimmingCharacters(in: .whitespacesAndNewlines)
-        let data = directory + "/data"
-        try Programs.run(["\(bin)/initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"], asPostgres: true)
-        let own = "listen_addresses = ''\nunix_socket_directories = '\(directory)'\nfsync = off\nlogging_collector = on\n"
-        try Data((own + settings).utf8).write(to: URL(fileURLWithPath: data + "/postgresql.conf"))
-        try Programs.run(["chmod", "644", data + "/postgresql.conf"])
-        server = try Programs.start(["\(bin)/postgres", "-D", data])
-        let limit = ContinuousClock.now + .seconds(120)
-        while true {
-            let answer = try Programs.run(["\(bin)/pg_isready", "-h", directory], accepting: [0, 1, 2])
-            if answer.contains("accepting connections") { break }
-            guard server.isRunning, ContinuousClock.now < limit else { throw Programs.Failed(description: "the server did not start: \(answer)") }
+        do {
+            server = try ScratchServer.start(in: directory, settings: settings, bin: bin, prepare: prepare)
+        } catch {
+            try FileManager.default.removeItem(atPath: directory)
+            throw error
         }
     }
 
-    func write(_ text: String, to name: String) throws {
-        try Data(text.utf8).write(to: URL(fileURLWithPath: "\(data)/\(name)"))
-        try Programs.run(["chmod", "644", "\(data)/\(name)"])
+    private static func start(in directory: String, settings: String, bin: String, prepare: (_ data: String) throws -> Void) throws -> Process {
+        let data = directory + "/data"
+        try Programs.run(["\(bin)/initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"], asPostgres: true)
+        let own = "listen_addresses = ''\nunix_socket_directories = '\(directory)'\nfsync = off\nlogging_collector = on\n"
+        try Programs.put(Array((own + settings).utf8), at: data + "/postgresql.conf")
+        try prepare(data)
+        let server = try Programs.start(["\(bin)/postgres", "-D", data])
+        let limit = ContinuousClock.now + .seconds(120)
+        while true {
+            let answer = try Programs.run(["\(bin)/pg_isready", "-h", directory], accepting: [0, 1, 2])
+            if answer.contains("accepting connections") { return server }
+            guard server.isRunning, ContinuousClock.now < limit else {
+                if server.isRunning { server.terminate() }
+                server.waitUntilExit()
+                throw Programs.Failed(description: "the server did not start: \(answer)")
+            }
+        }
     }
+
+    func write(_ text: String, to name: String) throws { try Programs.put(Array(text.utf8), at: "\(data)/\(name)") }
 
     /// The one value that `query` answers with, decoded from JSON.
     func json<Value: Decodable>(_ query: String, as type: Value.Type = Value.self) throws -> Value {

@@ -85,78 +85,24 @@ extension Seed {
 
     /// Applies `edits` on the new node. A file outside of the data directory is kept beside itself, for undo.
     func apply(_ edits: [ConfigurationEdit], _ run: StepRun, deadline: Deadline) async throws {
-        let clone = try await instance(newNode)
+        let clone = try await instance(newNode), kept = KeptFiles(instance: clone)
         for edit in edits {
-            if !edit.path.path.hasPrefix(clone.dataDirectory.path + "/") {
-                try await keepOriginal(of: edit.path, clone, run, deadline: deadline)
-                // Before it is written, and beside the earlier ones: an undo may find either.
-                let marks: [String] = try run.memory.recall(Self.written(edit.path)) ?? []
-                if let after = edit.after { try run.remember(Self.written(edit.path), marks + [fingerprint(after)]) }
+            if edit.path.path.hasPrefix(clone.dataDirectory.path + "/") {
+                try await edit.apply(on: clone.host, as: clone.user, deadline: deadline)
+            } else {
+                try await kept.apply(edit, run, deadline: deadline)
             }
-            try await edit.apply(on: clone.host, as: clone.user, deadline: deadline)
         }
-    }
-
-    private func keepOriginal(of path: HostPath, _ clone: Instance, _ run: StepRun, deadline: Deadline) async throws {
-        let kept = path.directory / (path.name + Self.keptSuffix), thing = Created("original", on: newNode, kept.path)
-        let created = try run.memory.created()
-        guard try await clone.host.read(kept, as: clone.user, deadline: deadline) == nil else {
-            guard created.contains(thing) else {
-                throw Problem("\(newNode): \(kept) is there already, and this run did not make it", hint: "another run left it: compare it with \(path), and take it away; then resume")
-            }
-            return
-        }
-        guard let original = try await clone.host.read(path, as: clone.user, deadline: deadline) else {
-            return try run.creating(Created("configuration file", on: newNode, path.path))
-        }
-        guard !created.contains(Created("configuration file", on: newNode, path.path)) else { return }
-        try run.creating(thing)
-        try await clone.host.write(original, to: kept, as: clone.user, mode: 0o600, deadline: deadline)
     }
 
     /// Puts the files outside of the data directory back, where they still are as this run left them.
     func restoreOriginals(_ run: StepRun) async throws -> UndoOutcome {
-        let files = try run.memory.created().filter { $0.place == newNode && ($0.kind == "original" || $0.kind == "configuration file") }
+        let files = try KeptFiles.changed(on: newNode, in: run.memory)
         guard !files.isEmpty else { return .undone([]) }
         // Without its rules nobody could read what is still to be read.
         guard try !run.memory.holdsUnreadWrites else { return .left([waitsForUnread("\(newNode): \(list(files.map(\.name)))")]) }
-        let clone = try await newNodeInstance(run.memory), host = clone.host, deadline = Deadline.after(.seconds(60))
-        return await takeBack(files) { [newNode] thing in
-            let isOriginal = thing.kind == "original"
-            guard let kept = HostPath(thing.name),
-                let path = HostPath(isOriginal ? String(thing.name.dropLast(Self.keptSuffix.count)) : thing.name) else { return .absent }
-            let marks: [String] = try run.memory.recall(Self.written(path)) ?? []
-            let original = isOriginal ? try await host.read(kept, as: clone.user, deadline: deadline) : nil
-            let now = try await host.read(path, as: clone.user, deadline: deadline)
-            let isOurs = now.map { marks.contains(fingerprint($0)) } ?? false
-            switch (original, isOriginal) {
-            case (let original?, _):
-                guard now == original || isOurs else {
-                    return .left(Problem(
-                        "\(newNode): \(path) was changed since by someone else: left alone",
-                        hint: "what it was before the run is in \(kept): make \(path) what it should be, remove \(kept), and undo again"))
-                }
-                try await host.write(original, to: path, as: clone.user, deadline: deadline)
-                try await host.remove(kept, as: clone.user, deadline: deadline)
-                return .gone("\(newNode): \(path) is as it was")
-            case (nil, true):
-                guard isOurs else { return .absent }
-                return .left(Problem(
-                    "\(newNode): \(path) is as this run wrote it, and what it was before is gone (\(kept)): left alone",
-                    hint: "make \(path) what it should be, and undo again"))
-            case (nil, false):
-                guard now != nil else { return .absent }
-                guard isOurs else {
-                    return .left(Problem("\(newNode): \(path), which this run made, was changed since: left alone", hint: "remove it if nothing needs it, and undo again"))
-                }
-                try await host.remove(path, as: clone.user, deadline: deadline)
-                return .gone("\(newNode): \(path) is removed")
-            }
-        }
+        return try await KeptFiles(instance: try await newNodeInstance(run.memory)).restore(run, deadline: .after(.seconds(60)))
     }
-
-    private static let keptSuffix = ".before-pggraft"
-    private static func written(_ path: HostPath) -> String { "\(path) as written" }
 
     /// Puts the way to the archive into the standby's configuration, or takes it out.
     func setRestoreCommand(_ isThere: Bool, _ run: StepRun) async throws {
@@ -189,11 +135,6 @@ extension Seed {
         }
         return .empty
     }
-}
-
-/// A mark that tells whether a file is still as it was left; FNV-1a, not for secrets.
-private func fingerprint(_ bytes: [UInt8]) -> String {
-    String(bytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }, radix: 16)
 }
 
 /// Step 4: make the copy a standby of the source, closed to clients, and nothing else.

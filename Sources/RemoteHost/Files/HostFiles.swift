@@ -20,6 +20,11 @@ extension Host {
         _ = try await succeed(.writeFile(content, path, mode).as(user), "write", path, deadline)
     }
 
+    /// Makes `copy` a copy of the file at `path`, with its owner, mode and times, whole or not at all. Nothing may be there yet.
+    public func copy(_ path: HostPath, to copy: HostPath, as user: String? = nil, deadline: Deadline) async throws {
+        _ = try await succeed(.copyFile(path, copy).as(user), "copy to \(copy)", path, deadline)
+    }
+
     /// What stands at `path`; `nil` when nothing does.
     /// - Parameter followingLinks: `false` tells about a symbolic link itself.
     public func stat(
@@ -59,6 +64,21 @@ extension Host {
     public func listDirectory(_ path: HostPath, as user: String? = nil, deadline: Deadline) async throws -> [String]? {
         try await ifPresent(.listDirectory(path).as(user), "list", path, deadline)?
             .output.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }.sorted()
+    }
+
+    /// The names in a directory with what is behind each, through links; `nil` for a name behind which nothing is, and for
+    /// the whole where there is no such directory.
+    public func directoryEntries(_ path: HostPath, as user: String? = nil, deadline: Deadline) async throws -> [String: FileStatus.Kind?]? {
+        guard let result = try await ifPresent(.directoryEntries(path).as(user), "list", path, deadline) else { return nil }
+        return result.output.split(separator: 0).reduce(into: [:]) { entries, item in
+            let kind: FileStatus.Kind? = switch item.first {
+            case UInt8(ascii: "f"): .file
+            case UInt8(ascii: "d"): .directory
+            case UInt8(ascii: "N"), UInt8(ascii: "L"), UInt8(ascii: "?"): nil
+            default: .other
+            }
+            entries.updateValue(kind, forKey: String(decoding: item.dropFirst(), as: UTF8.self))
+        }
     }
 
     // MARK: The programs' answers
@@ -122,6 +142,24 @@ extension Command {
             """#, path.path, mode?.description ?? "", String(content.count)).reading(content)
     }
 
+    static func copyFile(_ path: HostPath, _ copy: HostPath) -> Command {
+        Command.script(#"""
+            set -eu
+            if [ -e "$2" ] || [ -L "$2" ]; then echo "$2: it is there already" >&2; exit 1; fi
+            directory=${2%/*}
+            temporary=
+            trap 'rm -f -- "$temporary"' EXIT
+            trap 'exit 1' HUP INT TERM
+            temporary=$(mktemp -- "${directory:-}/.pggraft.XXXXXXXX" && echo x)
+            temporary=${temporary%?x}
+            cp --preserve=all -- "$1" "$temporary"
+            sync -- "$temporary"
+            mv -fT -- "$temporary" "$2"
+            trap - EXIT
+            sync -- "${directory:-/}"
+            """#, path.path, copy.path)
+    }
+
     static func statFile(_ path: HostPath, _ followingLinks: Bool) -> Command {
         Command(words: ["stat"] + (followingLinks ? ["-L"] : []) + ["-c", "%f/%s/%U/%G/%u/%g", "--", path.path])
     }
@@ -141,7 +179,10 @@ extension Command {
             #"p=$1; while [ ! -e "$p" ]; do p=${p%/*}; p=${p:-/}; done; exec df -B1 --output=avail -- "$p""#, path.path)
     }
 
-    static func listDirectory(_ path: HostPath) -> Command {
-        Command("find", "-H", path.path == "/" ? "/" : path.path + "/", "-mindepth", "1", "-maxdepth", "1", "-printf", #"%f\0"#)
+    static func listDirectory(_ path: HostPath) -> Command { list(path, #"%f\0"#) }
+    static func directoryEntries(_ path: HostPath) -> Command { list(path, #"%Y%f\0"#) }
+
+    private static func list(_ path: HostPath, _ format: String) -> Command {
+        Command("find", "-H", path.path == "/" ? "/" : path.path + "/", "-mindepth", "1", "-maxdepth", "1", "-printf", format)
     }
 }

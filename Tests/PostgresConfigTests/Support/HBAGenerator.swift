@@ -79,7 +79,9 @@ struct HBAGenerator {
             let line = line()
             // Names of hosts and of interfaces are known to the machine, not to the file: they stay as they are.
             let isSolid = line.contains("radiusservers") || line.contains("%")
-            bytes += random.oneIn(6) && !isSolid ? mutated(Array(line.utf8)) : Array(line.utf8)
+            // What C drops behind a zero byte depends on its buffer, when there is more than fits.
+            let fits = line.utf8.count < 500 && !bytes.suffix(3).contains(UInt8(ascii: "\\"))
+            bytes += random.oneIn(6) && !isSolid ? mutated(Array(line.utf8), zero: fits) : Array(line.utf8)
             bytes += (isSolid ? end : random.oneIn(20) ? "\\" + end : random.oneIn(40) ? "\r\r\n" : end).utf8
         }
         if random.oneIn(4) { bytes.removeLast() }
@@ -130,14 +132,14 @@ struct HBAGenerator {
         return String(characters)
     }
 
-    private mutating func mutated(_ line: [UInt8]) -> [UInt8] {
+    private mutating func mutated(_ line: [UInt8], zero: Bool) -> [UInt8] {
         var line = line
         for _ in 0..<Int.random(in: 1...3, using: &random) {
             let place = Int.random(in: 0...line.count, using: &random)
             switch Int.random(in: 0..<4, using: &random) {
             case 0 where place < line.count: line.remove(at: place)
             case 1 where place < line.count: line.insert(line[place], at: place)
-            default: line.insert(random.oneIn(30) ? 0 : random.pick(Array("\"\",# \t\r@+=\\x1:.%".utf8) + [0x80, 0xFF, 0xC3, 0x0B, 0x0C]), at: place)
+            default: line.insert(zero && random.oneIn(30) ? 0 : random.pick(Array("\"\",# \t\r@+=\\x1:.%".utf8) + [0x80, 0xFF, 0xC3, 0x0B, 0x0C]), at: place)
             }
         }
         return line

@@ -1,0 +1,110 @@
+public import PostgresConfig
+
+/// The configuration of an instance: what its files say, what it was started with, and what is in force.
+public struct InstanceConfiguration: Sendable {
+    public let files: ConfigurationFiles
+    public let tree: SettingsTree
+    /// `nil` where the server does not run.
+    public let arguments: ServerArguments?
+    /// `nil` where the server does not run, or nobody could ask it.
+    public let inForce: ServerSettings?
+
+    public init(files: ConfigurationFiles, tree: SettingsTree, arguments: ServerArguments?, inForce: ServerSettings?) {
+        (self.files, self.tree, self.arguments, self.inForce) = (files, tree, arguments, inForce)
+    }
+
+    /// The settings that something else than the server's own default decides, sorted.
+    public var namesSet: [String] {
+        var names: [String: String] = [:]
+        for name in tree.entries.map(\.name) + (arguments?.settings.map(\.name) ?? []) { names[name.lowercased()] = name }
+        for row in inForce?.rows ?? [] where names[row.name.lowercased()] != nil { names[row.name.lowercased()] = row.name }
+        return names.values.sorted { $0.lowercased() < $1.lowercased() }
+    }
+
+    public func report(_ name: String) -> SettingReport {
+        let row = inForce?.row(name), entry = tree.deciding(name)
+        let argument = arguments?.settings.last { isSameSetting($0.name, name) }
+        var hidden = tree.overridden(name)
+        let decider: SettingReport.Decider
+        if let row, let source = SettingReport.Decider(source: row.source) {
+            decider = source
+            if let entry, source != .session { hidden.append(entry) }
+        } else if let argument {
+            decider = .commandLine(argument.value)
+            if let entry { hidden.append(entry) }
+        } else if let entry {
+            decider = .file(entry)
+        } else {
+            decider = .nobody
+        }
+        return SettingReport(
+            name: row?.name ?? entry?.name ?? name, value: row?.shown ?? argument?.value ?? entry?.value, decider: decider, hidden: hidden,
+            overrides: inForce?.overrides.filter { isSameSetting($0.name, name) } ?? [],
+            state: state(row, entry, decider), isKnown: inForce == nil || row != nil || name.contains("."))
+    }
+
+    private func state(_ row: ServerSettings.Row?, _ entry: SettingsTree.Entry?, _ decider: SettingReport.Decider) -> SettingReport.State {
+        guard let row else { return .unknown }
+        switch decider {
+        case .file(let entry):
+            if row.means(entry.value) { return .inForce }
+            return row.context == "postmaster" ? .waitsForRestart(entry.value) : .waitsForReload(entry.value)
+        case .nobody:
+            // A line that is gone from the files was read once.
+            guard row.source == "configuration file" else { return .inForce }
+            return row.context == "postmaster" ? .waitsForRestart(nil) : .waitsForReload(nil)
+        case .commandLine, .environment, .session: return .inForce
+        }
+    }
+}
+
+/// Where the value of a setting comes from, and what else has to do with it.
+public struct SettingReport: Sendable, Hashable {
+    public enum Decider: Sendable, Hashable {
+        case file(SettingsTree.Entry)
+        /// With the value that was given; empty where only the server's word is known.
+        case commandLine(String)
+        case environment
+        /// The asking session's own, by its client or by ALTER ROLE or ALTER DATABASE.
+        case session
+        /// The server's own default.
+        case nobody
+
+        /// What `pg_settings.source` says, where it is not the files or the default.
+        init?(source: String) {
+            switch source {
+            case "command line": self = .commandLine("")
+            case "environment variable": self = .environment
+            case "client", "session", "database", "user", "database user", "global", "interactive": self = .session
+            default: return nil
+            }
+        }
+    }
+
+    public enum State: Sendable, Hashable {
+        case inForce
+        /// The files say this (`nil`: nothing any more), and the server takes it when it starts again.
+        case waitsForRestart(String?)
+        /// The files say this (`nil`: nothing any more), and the server has not read it or does not accept it.
+        case waitsForReload(String?)
+        /// Nobody could ask the server.
+        case unknown
+    }
+
+    public let name: String
+    /// As `SHOW` says it, or, where nobody could ask, as it is written; `nil` for the server's default then.
+    public let value: String?
+    public let decider: Decider
+    /// Lines that say something else and do not decide, in the order read.
+    public let hidden: [SettingsTree.Entry]
+    /// Sessions that have another value.
+    public let overrides: [ServerSettings.Override]
+    public let state: State
+    /// Whether the server knows the setting.
+    public let isKnown: Bool
+}
+
+extension ServerSettings.Row {
+    /// Whether `text`, as a file has it, is the value in force.
+    func means(_ text: String) -> Bool { text == value || text == shown }
+}

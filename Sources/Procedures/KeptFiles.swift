@@ -1,0 +1,104 @@
+import EventLoop
+import Instance
+import RemoteHost
+import Run
+
+/// Configuration files of a node that a run changes and undo puts back: before its first change each is copied to a file
+/// beside it that bears the run's name.
+struct KeptFiles: Sendable {
+    let instance: Instance
+
+    private static let original = "original", made = "configuration file"
+
+    /// What `run` changed or made on `node`.
+    static func changed(on node: String, in memory: Memory) throws -> [Created] {
+        try memory.created().filter { $0.place == node && ($0.kind == original || $0.kind == made) }
+    }
+
+    /// Where the previous version of `path` is kept: `pg_hba.conf.before-20261121-120000-app`.
+    static func place(of path: HostPath, _ memory: Memory) throws -> HostPath {
+        guard let run = try memory.header?.run else { throw Problem("the journal does not say which run it is of") }
+        return path.directory / "\(path.name).before-\(run)"
+    }
+
+    /// Does `edit`, once what was there before is kept.
+    func apply(_ edit: ConfigurationEdit, _ run: StepRun, deadline: Deadline) async throws {
+        try await keep(edit.path, run, deadline: deadline)
+        // Before it is written, and beside the earlier ones: an undo may find either.
+        let marks: [String] = try run.memory.recall(Self.written(edit.path)) ?? []
+        try run.remember(Self.written(edit.path), marks + [fingerprint(edit.after)])
+        try await edit.apply(on: instance.host, as: instance.user, deadline: deadline)
+    }
+
+    private func keep(_ path: HostPath, _ run: StepRun, deadline: Deadline) async throws {
+        let kept = try Self.place(of: path, run.memory)
+        let thing = Created(Self.original, on: instance.node, kept.path), new = Created(Self.made, on: instance.node, path.path)
+        let created = try run.memory.created()
+        guard !created.contains(new) else { return }
+        guard try await instance.host.stat(kept, as: instance.user, deadline: deadline) == nil else {
+            guard created.contains(thing) else {
+                throw Problem("\(instance.node): \(kept) is there already, and this run did not make it", hint: "compare it with \(path), and take it away; then resume")
+            }
+            return
+        }
+        guard try await instance.host.stat(path, as: instance.user, deadline: deadline) != nil else { return try run.creating(new) }
+        try run.creating(thing)
+        try await instance.host.copy(path, to: kept, as: instance.user, deadline: deadline)
+    }
+
+    /// Puts the files back where they still are as the run left them, and takes the kept versions away.
+    func restore(_ run: StepRun, deadline: Deadline) async throws -> UndoOutcome {
+        let instance = instance
+        return await takeBack(try Self.changed(on: instance.node, in: run.memory)) { thing in
+            let suffix = try Self.place(of: instance.dataDirectory, run.memory).name.dropFirst(instance.dataDirectory.name.count).count
+            let isOriginal = thing.kind == Self.original
+            guard let kept = HostPath(thing.name), let path = HostPath(isOriginal ? String(thing.name.dropLast(suffix)) : thing.name) else { return .absent }
+            return try await Self.restore(path, keptAt: isOriginal ? kept : nil, instance, run, deadline)
+        }
+    }
+
+    private static func restore(
+        _ path: HostPath, keptAt kept: HostPath?, _ instance: Instance, _ run: StepRun, _ deadline: Deadline
+    ) async throws -> TakenBack {
+        let node = instance.node, host = instance.host, user = instance.user
+        let marks: [String] = try run.memory.recall(written(path)) ?? []
+        let now = try await host.read(path, as: user, deadline: deadline)
+        let isOurs = marks.contains(fingerprint(now))
+        guard let kept else {
+            guard now != nil else { return .absent }
+            guard isOurs else {
+                return .left(Problem("\(node): \(path), which this run made, was changed since: left alone", hint: "remove it if nothing needs it, and undo again"))
+            }
+            try await host.remove(path, as: user, deadline: deadline)
+            return .gone("\(node): \(path) is removed")
+        }
+        guard let original = try await host.read(kept, as: user, deadline: deadline) else {
+            // Put back already, or never changed.
+            guard isOurs else { return .absent }
+            return .left(Problem(
+                "\(node): \(path) is as this run wrote it, and what it was before is gone (\(kept)): left alone",
+                hint: "make \(path) what it should be, and undo again"))
+        }
+        guard now == original || isOurs else {
+            return .left(Problem(
+                "\(node): \(path) was changed since by someone else: left alone",
+                hint: "what it was before the run is in \(kept): make \(path) what it should be, remove \(kept), and undo again"))
+        }
+        if now == nil {
+            // With the owner and mode that it had.
+            try await host.copy(kept, to: path, as: user, deadline: deadline)
+        } else if now != original {
+            try await host.write(original, to: path, as: user, deadline: deadline)
+        }
+        try await host.remove(kept, as: user, deadline: deadline)
+        return .gone("\(node): \(path) is as it was")
+    }
+
+    private static func written(_ path: HostPath) -> String { "\(path) as written" }
+}
+
+/// A mark that tells whether a file is still as it was left; FNV-1a, not for secrets. No file is a state too.
+private func fingerprint(_ bytes: [UInt8]?) -> String {
+    guard let bytes else { return "none" }
+    return String(bytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }, radix: 16)
+}
