@@ -17,7 +17,10 @@ import Testing
         "local /^a all password\nlocal all \"/e.*b\" password\nlocal all /^(app|boss)$ password\nhost \"/[a-m]$\" all all password\n",
         "include_dir fz.d\nlocal all all password\n",
     ]
-    static let others = ["fz_names": "app \"my db\"\nboss # and no more\n", "fz.d/2.conf": "\nhost app all all password\n", "fz.d/10.conf": "local all +grp password\n"]
+    static let others = [
+        "fz_names": "app \"my db\"\nboss # and no more\n",
+        "fz.d/2.conf": "\nhost app all all password\n", "fz.d/10.conf": "local all +grp password\n",
+    ]
 
     static let users = ["app", "member", "deep", "boss", "ghost"]
     static let databases = ["app", "grp", "my db", "replication", "all"]

@@ -53,7 +53,8 @@ import Testing
     }
 
     @Test("a line that cannot be judged alone stands behind", arguments: [
-        "host replication @users 10.0.0.0/8 md5", "host @empty replication all all md5", "@type all all all md5", "include_dir conf.d", "host replication /^repl all md5",
+        "host replication @users 10.0.0.0/8 md5", "host @empty replication all all md5", "@type all all all md5",
+        "include_dir conf.d", "host replication /^repl all md5",
     ])
     func doubt(line: String) throws {
         var file = HBAFile(line + "\n", for: HBAServer(.postgres(16)))
@@ -86,7 +87,8 @@ import Testing
         ("host all all ::/0 md5", [.everyAddress]), ("host all all 127.0.0.1/0 trust", [.everyAddress, .trustOverNetwork]),
         ("host all all 10.0.0.1 0.0.0.0 md5", [.everyAddress]), ("host all all all reject", []), ("host all all 127.0.0.1/32 trust", []),
         ("host all all 127.0.0.0/7 trust", [.trustOverNetwork]), ("host all all ::1/128 trust", []), ("host all all samehost trust", []),
-        ("host all all samenet trust", [.trustOverNetwork]), ("host all all localhost trust", [.trustOverNetwork]), ("host all all 10.0.0.1/32 trust", [.trustOverNetwork]),
+        ("host all all samenet trust", [.trustOverNetwork]), ("host all all localhost trust", [.trustOverNetwork]),
+        ("host all all 10.0.0.1/32 trust", [.trustOverNetwork]),
         ("host all all 10.0.0.1/32 md5", []), ("host all all 0.0.0.0/1 md5", []),
     ]
 

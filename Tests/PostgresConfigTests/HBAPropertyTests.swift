@@ -6,7 +6,8 @@ import Testing
 
     static func rule(_ random: inout SeededGenerator) -> HBARule {
         let network = IPNetwork(random.pick(["10.77.0.9", "10.77.0.0/24", "10.0.0.0/8", "0.0.0.0/0", "::/0", "10.77.0.9/0"]))
-        let addresses: [HBARule.Address] = [.all, .sameHost, .sameNet, .hostName("db.example.org")] + (network.map { [.network($0), .network($0), .network($0)] } ?? [])
+        let addresses: [HBARule.Address] = [.all, .sameHost, .sameNet, .hostName("db.example.org")]
+            + (network.map { [.network($0), .network($0), .network($0)] } ?? [])
         let databases: [HBARule.Database] = [.all, .replication, .sameUser, .sameRole, .regex("^a"), .named(random.pick(names)), .named(random.pick(names))]
         let users: [HBARule.User] = [.all, .named(random.pick(names)), .named(random.pick(names)), .memberOf("dba"), .regex("b$")]
         let count = Int.random(in: 1...2, using: &random)

@@ -101,8 +101,9 @@ import Testing
             guard ours != theirs else { continue }
             differences += 1
             let place = zip(ours, theirs).enumerated().first { $1.0 != $1.1 }?.offset ?? min(ours.count, theirs.count)
+            let text = place < rules.entries.count ? rules.entries[place].text.debugDescription : "-"
             Issue.record("""
-                PostgreSQL \(version), PGGRAFT_FUZZ_SEED=\(FuzzInput.seed), file \(index): \(place < rules.entries.count ? rules.entries[place].text.debugDescription : "-")
+                PostgreSQL \(version), PGGRAFT_FUZZ_SEED=\(FuzzInput.seed), file \(index): \(text)
                 we:  \(place < ours.count ? ours[place].description : "-")
                 it:  \(place < theirs.count ? theirs[place].description : "-")
                 """)
