@@ -45,7 +45,7 @@ enum Programs {
 /// It runs in the foreground: `Process` waits for every descendant that holds its descriptors, a daemon among them.
 final class ScratchServer {
     let directory: String
-    private let bin: String
+    let bin: String
     private let server: Process
     var data: String { directory + "/data" }
 
@@ -83,5 +83,43 @@ final class ScratchServer {
         try Programs.run(["\(bin)/pg_ctl", "stop", "-w", "-m", "immediate", "-D", data], asPostgres: true)
         server.waitUntilExit()
         try FileManager.default.removeItem(atPath: directory)
+    }
+}
+
+/// A `psql` that stays, for thousands of queries; what it answers are bytes, whatever the encoding.
+final class ServerSession {
+    private let process = Process()
+    private let (input, output) = (Pipe(), Pipe())
+    private var pending: [UInt8] = []
+
+    init(_ server: ScratchServer) throws {
+        // A broken pipe is an error of the write, not the end of the tests.
+        signal(SIGPIPE, SIG_IGN)
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = (getuid() == 0 ? ["runuser", "-u", "postgres", "--"] : [])
+            + ["\(server.bin)/psql", "-XAtqF,", "-h", server.directory, "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1"]
+        process.environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "PGCLIENTENCODING": "SQL_ASCII"]
+        process.currentDirectoryURL = URL(fileURLWithPath: "/")
+        (process.standardInput, process.standardOutput) = (input, output)
+        try process.run()
+    }
+
+    /// The rows of one query, each the text between line ends; fields are parted by commas.
+    func rows(_ query: String) throws -> [ArraySlice<UInt8>] {
+        let end = "end of rows"
+        try input.fileHandleForWriting.write(contentsOf: Data("\(query);\nSELECT '\(end)';\n".utf8))
+        let mark = Array("\(end)\n".utf8)
+        while pending.suffix(mark.count) != mark[...] {
+            let data = output.fileHandleForReading.availableData
+            guard !data.isEmpty else { throw Programs.Failed(description: "psql ended in \(query)") }
+            pending += data
+        }
+        defer { pending = [] }
+        return pending.dropLast(mark.count).split(separator: 0x0A)
+    }
+
+    func close() throws {
+        try input.fileHandleForWriting.close()
+        process.waitUntilExit()
     }
 }
