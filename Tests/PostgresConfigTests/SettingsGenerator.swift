@@ -151,4 +151,42 @@ struct SettingsGenerator {
         let name = random.chance(10) ? String(kind.map { random.chance(50) ? Character($0.uppercased()) : $0 }) : kind
         return Array((name + random.one(of: [" ", " = ", "="]) + "'" + path + "'" + random.one(of: ["", " # why", "\r"])).utf8)
     }
+
+    /// A whole configuration below `root`, each file by its path from there: files that include each other, errors now and then.
+    mutating func tree(own: [UInt8], root: String) -> [String: [UInt8]] {
+        var files: [String: [UInt8]] = [:]
+        let isBroken = random.chance(30)
+        // What a file refers to comes later, as a rule: the number of readings doubles with each level otherwise.
+        let order = ["postgresql.conf", "a.conf", "sub/c.conf", "sub/d.conf", "b.conf"]
+        for (index, path) in order.enumerated() where index == 0 || random.chance(75) {
+            var includes = 0
+            files[path] = (index == 0 ? own : []) + file(lines: index == 0 ? 2...8 : 1...5, isValid: true) { generator in
+                guard includes < 2, generator.random.chance(25) else { return generator.treeLine(isBroken: isBroken) }
+                includes += 1
+                let base = path.hasPrefix("sub/") ? "../" : "", later = order.dropFirst(index + 1)
+                if generator.random.chance(25) { return generator.include("include_dir", base + generator.random.one(of: ["conf.d", "./conf.d/", "empty"])) }
+                let target = later.isEmpty || isBroken && generator.random.chance(20) ? generator.random.one(of: order) : generator.random.one(of: Array(later))
+                if isBroken, generator.random.chance(25) { return generator.brokenInclude(root: root) }
+                let written = generator.random.one(of: [base + target, "\(root)/\(target)", "\(root)//sub/../\(target)", "./\(base)sub/../\(target)"])
+                return generator.include(files[target] == nil && generator.random.chance(90) ? "include_if_exists" : "include", written)
+            }
+        }
+        for name in ["1.conf", "2.conf", "B.conf", "a.conf", "ü.conf", "10.conf", ".hidden.conf", "x.txt", ".conf"] where random.chance(40) {
+            files["conf.d/\(name)"] = file(lines: 1...3, isValid: true) { $0.treeLine(isBroken: isBroken) }
+        }
+        if random.chance(20) { files["conf.d/z.conf"] = include("include", isBroken ? random.one(of: ["../a.conf", "z.conf", "../b.conf"]) : "../b.conf") }
+        // b.conf is the last of them and may be included by anyone.
+        if files["b.conf"] == nil { files["b.conf"] = file(lines: 0...3, isValid: true) { $0.treeLine(isBroken: isBroken) } }
+        if random.chance(80) { files["postgresql.auto.conf"] = file(lines: 1...4, isValid: true) { $0.treeLine(isBroken: isBroken) } }
+        return files
+    }
+
+    private mutating func treeLine(isBroken: Bool) -> [UInt8] {
+        isBroken && random.chance(4) ? Array(random.one(of: ["x.a = =", "nonsense", "y.b = 'open", "x.a"]).utf8) : line(isValid: true)
+    }
+
+    private mutating func brokenInclude(root: String) -> [UInt8] {
+        let path = random.one(of: ["", " ", "\\t", "none.conf", "sub", ".", "..", "conf.d/dir.conf", "none/x.conf", "\(root)/none", "a.conf/x", String(repeating: "a", count: 300)])
+        return include(random.one(of: ["include", "include_if_exists", "include_dir"]), path)
+    }
 }
