@@ -14,7 +14,7 @@ enum Programs {
 
     struct Failed: Error, CustomStringConvertible { let description: String }
 
-    static func start(_ words: [String], asPostgres: Bool = true, output: Pipe? = nil) throws -> Process {
+    static func start(_ words: [String], asPostgres: Bool = true, output: Pipe? = nil, isQuiet: Bool = false) throws -> Process {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = (asPostgres && getuid() == 0 ? ["runuser", "-u", "postgres", "--"] : []) + words
@@ -22,15 +22,16 @@ enum Programs {
         process.currentDirectoryURL = URL(fileURLWithPath: "/")
         process.standardInput = FileHandle.nullDevice
         if let output { process.standardOutput = output } else { process.standardOutput = FileHandle.nullDevice }
+        if isQuiet { process.standardError = FileHandle.nullDevice }
         try process.run()
         return process
     }
 
     /// What `words` wrote to standard output. PostgreSQL's programs refuse to run as root, so `asPostgres` steps down.
     @discardableResult
-    static func run(_ words: [String], asPostgres: Bool = false, accepting codes: Set<Int32> = [0]) throws -> String {
+    static func run(_ words: [String], asPostgres: Bool = false, accepting codes: Set<Int32> = [0], isQuiet: Bool = false) throws -> String {
         let output = Pipe()
-        let process = try start(words, asPostgres: asPostgres, output: output)
+        let process = try start(words, asPostgres: asPostgres, output: output, isQuiet: isQuiet)
         let data = try output.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()
         guard codes.contains(process.terminationStatus) else {

@@ -125,6 +125,26 @@ struct SettingsGenerator {
         }.joined()
     }
 
+    /// The value of a setting: numbers in all notations with all units, and what is nearly one of the `choices`.
+    mutating func settingValue(choices: [String], unit own: String?) -> String {
+        if !choices.isEmpty, random.chance(90) {
+            let words = choices + ["true", "yes", "1", "0", "no", "false", "on", "off", "debug", "archive", "hot_standby", "o", "", "2", " on", "on "]
+            let word = random.one(of: words)
+            return switch random.number(0...4) {
+            case 0: String(word.prefix(random.number(0...max(word.count, 1))))
+            case 1: word.uppercased()
+            case 2: word + random.one(of: ["", "", "x", " "])
+            default: word
+            }
+        }
+        let number = random.chance(70) ? "\(random.number(0...random.one(of: [1, 20, 2000, 200_000])))" : String(decoding: self.number(), as: UTF8.self)
+        let odd = ["1e3", "0x1.8p3", "1e400", "1e-400", "inf", "nan", "-0", "99999999999", "9223372036854775808", "0b1", "1_000", "5e-1", "2147483647.4", "2.5", "3.5"]
+        let memory = ["", "kB", "MB", "GB", "TB", "B"], time = ["", "ms", "s", "min", "h", "d", "us"]
+        let unit = random.one(of: random.chance(15) ? memory + time + ["KB", "m", "minx", "kB MB"] : own == nil ? [""] : own?.last == "B" ? memory : time)
+        return random.one(of: ["", "", "", " ", "\t"]) + (random.chance(15) ? random.one(of: odd) : number) + random.one(of: ["", "", " ", "\n"]) + unit
+            + random.one(of: ["", "", "", "", "", "", " ", " ", "x"])
+    }
+
     private mutating func bytes(_ count: ClosedRange<Int>, without left: Set<UInt8>) -> [UInt8] {
         (0..<random.number(count)).map { _ in
             let byte = random.chance(70) ? random.one(of: Array("aZ09 '\\\"#=._-+$\t\r".utf8)) : UInt8(random.number(0...255))
