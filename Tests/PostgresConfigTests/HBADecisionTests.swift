@@ -33,13 +33,13 @@ import Testing
         let address = "127.77.0.\(version.number / 100)"
         let server = try ScratchServer(settings: "listen_addresses = '\(address)'\nlog_filename = 'server.log'\nlog_line_prefix = ''\n", bin: bin)
         defer { #expect(throws: Never.self) { try server.stop() } }
-        let session = try PSQLSession(server.directory, bin: bin)
+        let session = try ServerSession(server)
         defer { #expect(throws: Never.self) { try session.close() } }
         for statement in [
             "CREATE ROLE grp", "CREATE ROLE app LOGIN PASSWORD 'x'", "CREATE ROLE member LOGIN PASSWORD 'x' IN ROLE grp",
             "CREATE ROLE deep LOGIN PASSWORD 'x' IN ROLE member", "CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'x'",
-        ] { _ = try session.line("\(statement)\\; SELECT 1") }
-        for (name, text) in Self.others { try Disk.write(Array(text.utf8), to: "\(server.data)/\(name)") }
+        ] { _ = try session.rows(statement) }
+        try HBARules.write(Self.others, in: server.data)
 
         let path = "\(server.data)/pg_hba.conf"
         let client = HBAConnection.Origin.address(try #require(IPAddress("127.0.0.1")))
@@ -48,7 +48,7 @@ import Testing
             let text = "local postgres postgres trust\n" + table
             try Disk.write(Array(text.utf8), to: path)
             let reloads = try log(server).filter { $0.contains("received SIGHUP") }.count
-            _ = try session.line("SELECT pg_reload_conf()")
+            _ = try session.rows("SELECT pg_reload_conf()")
             try waitUntil { try log(server).filter { $0.contains("received SIGHUP") }.count > reloads }
 
             let attempts = Self.users.flatMap { user in
@@ -65,11 +65,7 @@ import Testing
             try #require(answers.count == attempts.count)
 
             var snapshot = FileSnapshot()
-            var rules = HBARules(file: path, in: snapshot, for: HBAServerTests.reader(version))
-            while !rules.missing.isEmpty {
-                for request in rules.missing { snapshot[request] = Disk.read(request) }
-                rules = HBARules(file: path, in: snapshot, for: HBAServerTests.reader(version))
-            }
+            let rules = HBARules.read(path, into: &snapshot, for: HBAServerTests.reader(version))
             for (connection, theirs) in zip(attempts, answers) {
                 let explanation = try explain(connection, by: rules, session)
                 let ours: String? = switch explanation.decision {
@@ -86,7 +82,7 @@ import Testing
         #expect(lines.count > 15)
     }
 
-    private func explain(_ connection: HBAConnection, by rules: HBARules, _ session: PSQLSession) throws -> HBAExplanation {
+    private func explain(_ connection: HBAConnection, by rules: HBARules, _ session: ServerSession) throws -> HBAExplanation {
         var answers: [HBAQuestion: Bool] = [:]
         while true {
             let explanation = rules.explain(connection, answers: answers)

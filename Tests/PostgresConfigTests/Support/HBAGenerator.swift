@@ -84,74 +84,74 @@ struct HBAGenerator {
 
     mutating func file() -> [UInt8] {
         var bytes: [UInt8] = []
-        let end = random.oneIn(5) ? "\r\n" : "\n"
-        for _ in 0..<Int.random(in: 1...30, using: &random) {
+        let end = random.chance(20) ? "\r\n" : "\n"
+        for _ in 0..<random.number(1...30) {
             let line = line()
             // Names of hosts and of interfaces are known to the machine, not to the file: they stay as they are.
             let isSolid = line.contains("radiusservers") || line.contains("%")
             // What C drops behind a zero byte depends on its buffer, when there is more than fits.
             let fits = line.utf8.count < 500 && !bytes.suffix(3).contains(UInt8(ascii: "\\"))
-            bytes += random.oneIn(6) && !isSolid ? mutated(Array(line.utf8), zero: fits) : Array(line.utf8)
-            bytes += (isSolid ? end : random.oneIn(20) ? "\\" + end : random.oneIn(40) ? "\r\r\n" : end).utf8
+            bytes += random.chance(17) && !isSolid ? mutated(Array(line.utf8), zero: fits) : Array(line.utf8)
+            bytes += (isSolid ? end : random.chance(5) ? "\\" + end : random.chance(2) ? "\r\r\n" : end).utf8
         }
-        if random.oneIn(4) { bytes.removeLast() }
+        if random.chance(25) { bytes.removeLast() }
         return bytes
     }
 
     private mutating func line() -> String {
-        switch Int.random(in: 0..<40, using: &random) {
+        switch random.number(0...39) {
         case 0: return ""
-        case 1: return random.pick(["# comment", "  # \"open", "#\\", "\t", "   ,, ,", "# a \\"])
-        case 2: return random.pick(Self.types)
-        case 3, 4: return random.pick(Self.directives)
-        case 5: return rule().split(separator: " ").prefix(Int.random(in: 1...4, using: &random)).joined(separator: " ")
-        case 6: return "\(random.pick(["@fz_type", "@fz_words", "\"host\"", "host,local", "HOST", "nonsense"])) " + rule()
-        case 7 where random.oneIn(10):
-            let long = String(repeating: "x", count: 10_230 + Int.random(in: 0...14, using: &random))
-            return "local \(long)\(random.pick([" all trust", ",b all trust", "\" all trust", "#"]))"
-        case 8: return "host \(random.pick(Self.references)) all all reject"
+        case 1: return random.one(of: ["# comment", "  # \"open", "#\\", "\t", "   ,, ,", "# a \\"])
+        case 2: return random.one(of: Self.types)
+        case 3, 4: return random.one(of: Self.directives)
+        case 5: return rule().split(separator: " ").prefix(random.number(1...4)).joined(separator: " ")
+        case 6: return "\(random.one(of: ["@fz_type", "@fz_words", "\"host\"", "host,local", "HOST", "nonsense"])) " + rule()
+        case 7 where random.chance(10):
+            let long = String(repeating: "x", count: 10_230 + random.number(0...14))
+            return "local \(long)\(random.one(of: [" all trust", ",b all trust", "\" all trust", "#"]))"
+        case 8: return "host \(random.one(of: Self.references)) all all reject"
         default: return rule()
         }
     }
 
     private mutating func rule() -> String {
-        let type = random.pick(Self.types)
+        let type = random.one(of: Self.types)
         var fields = [type, words(Self.databases), words(Self.users)]
-        if type != "local" || random.oneIn(30) { fields.append(random.pick(Self.addresses)) }
-        if random.oneIn(6) {
-            fields.append(random.pick(Self.fullMethods))
+        if type != "local" || random.chance(3) { fields.append(random.one(of: Self.addresses)) }
+        if random.chance(17) {
+            fields.append(random.one(of: Self.fullMethods))
         } else {
-            fields.append(random.pick(Self.methods))
-            while random.oneIn(3) { fields.append(random.pick(Self.options)) }
+            fields.append(random.one(of: Self.methods))
+            while random.chance(33) { fields.append(random.one(of: Self.options)) }
         }
-        if random.oneIn(12) { fields.append(random.pick(Self.options)) }
-        if random.oneIn(10) { fields.append(random.pick(["# why", "#", "#\"x", "# pggraft 1"])) }
-        if random.oneIn(20) { fields[Int.random(in: 0..<fields.count, using: &random)] = odd(random.pick(fields)) }
-        return fields.joined(separator: random.pick([" ", " ", " ", "\t", "   \t ", "\r", " \\\n  "]))
+        if random.chance(8) { fields.append(random.one(of: Self.options)) }
+        if random.chance(10) { fields.append(random.one(of: ["# why", "#", "#\"x", "# pggraft 1"])) }
+        if random.chance(5) { fields[random.number(0...fields.count - 1)] = odd(random.one(of: fields)) }
+        return fields.joined(separator: random.one(of: [" ", " ", " ", "\t", "   \t ", "\r", " \\\n  "]))
     }
 
     private mutating func words(_ from: [String]) -> String {
-        var words = [random.pick(from)]
-        while random.oneIn(4) { words.append(random.pick(from)) }
-        return words.joined(separator: random.pick([",", ",", ", ", " ,", ",,"]))
+        var words = [random.one(of: from)]
+        while random.chance(25) { words.append(random.one(of: from)) }
+        return words.joined(separator: random.one(of: [",", ",", ", ", " ,", ",,"]))
     }
 
     /// Quotes where nobody would put them.
     private mutating func odd(_ word: String) -> String {
         guard !word.contains("radiusservers") else { return word }
         var characters = Array(word)
-        for _ in 0..<Int.random(in: 1...3, using: &random) { characters.insert("\"", at: Int.random(in: 0...characters.count, using: &random)) }
+        for _ in 0..<random.number(1...3) { characters.insert("\"", at: random.number(0...characters.count)) }
         return String(characters)
     }
 
     private mutating func mutated(_ line: [UInt8], zero: Bool) -> [UInt8] {
         var line = line
-        for _ in 0..<Int.random(in: 1...3, using: &random) {
-            let place = Int.random(in: 0...line.count, using: &random)
-            switch Int.random(in: 0..<4, using: &random) {
+        for _ in 0..<random.number(1...3) {
+            let place = random.number(0...line.count)
+            switch random.number(0...3) {
             case 0 where place < line.count: line.remove(at: place)
             case 1 where place < line.count: line.insert(line[place], at: place)
-            default: line.insert(zero && random.oneIn(30) ? 0 : random.pick(Array("\"\",# \t\r@+=\\x1:.%".utf8) + [0x80, 0xFF, 0xC3, 0x0B, 0x0C]), at: place)
+            default: line.insert(zero && random.chance(3) ? 0 : random.one(of: Array("\"\",# \t\r@+=\\x1:.%".utf8) + [0x80, 0xFF, 0xC3, 0x0B, 0x0C]), at: place)
             }
         }
         return line
