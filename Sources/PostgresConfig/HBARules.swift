@@ -1,6 +1,8 @@
 /// The rules of a server, in the order in which it tries them: a `pg_hba.conf` with everything it refers to.
 ///
-/// Files come from a ``FileSnapshot``; while ``missing`` names some, what is here is not all. The same as `pg_hba_file_rules`.
+/// Files come from a ``FileSnapshot``; while ``missing`` names some, what is here is not all. The same as `pg_hba_file_rules`,
+/// but for what the files do not tell: whether the server can compile a regular expression, and whether the names of RADIUS
+/// servers and of network interfaces (`fe80::1%eth0`) are known to its host. They are taken to be right.
 ///
 /// ```swift
 /// var rules = HBARules(file: path, in: snapshot, for: server)

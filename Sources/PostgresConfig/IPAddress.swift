@@ -77,14 +77,12 @@ public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `0x1f`, `017`, `15`.
-    private static func number(_ digits: [UInt8]) -> UInt64? {
-        guard let first = digits.first, (0x30...0x39).contains(first) else { return nil }
-        let text = String(decoding: digits, as: UTF8.self)
-        if first == UInt8(ascii: "0"), digits.count > 1 {
-            return digits[1] | 0x20 == UInt8(ascii: "x")
-                ? (digits.count > 2 && digits[2] != UInt8(ascii: "+") ? UInt64(text.dropFirst(2), radix: 16) : nil) : UInt64(text.dropFirst(1), radix: 8)
-        }
-        return UInt64(text)
+    private static func number(_ text: [UInt8]) -> UInt64? {
+        let isHexadecimal = text.count > 2 && text[0] == UInt8(ascii: "0") && text[1] | 0x20 == UInt8(ascii: "x")
+        let digits = text.dropFirst(isHexadecimal ? 2 : 0)
+        // Swift would take a sign.
+        guard let first = digits.first, first != UInt8(ascii: "+"), first != UInt8(ascii: "-") else { return nil }
+        return UInt64(String(decoding: digits, as: UTF8.self), radix: isHexadecimal ? 16 : first == UInt8(ascii: "0") ? 8 : 10)
     }
 
     public var isLoopback: Bool { family == .v4 ? value >> 24 == 127 : value == 1 }
