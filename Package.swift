@@ -45,7 +45,7 @@ let package = Package(
             "Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop",
         ]),
         .executableTarget(name: "pggraft", dependencies: [
-            "Procedures", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop",
+            "Procedures", "Instance", "PostgresConfig", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ], swiftSettings: settings),
 

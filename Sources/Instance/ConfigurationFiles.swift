@@ -66,9 +66,7 @@ extension Instance {
             configFile = directory / "postgresql.conf"
         }
         if configFile != usual, try await host.stat(configFile, as: user, deadline: deadline) == nil { configFile = usual }
-        let whole = try await parse(deadline: deadline) { snapshot in
-            SettingsTree(configFile: configFile.path, dataDirectory: dataDirectory.path, snapshot: snapshot, version: version)
-        } missing: { $0.missing }
+        let whole = try await settings(in: configFile, deadline: deadline).tree
         return ConfigurationFiles(dataDirectory: dataDirectory, configFile: configFile, arguments: arguments, settings: whole)
     }
 }

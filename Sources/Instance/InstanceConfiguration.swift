@@ -12,19 +12,25 @@ extension Instance {
 
     /// - Parameter files: where they are, such as the running server has said.
     public func settingsTree(_ files: ConfigurationFiles, deadline: Deadline) async throws -> SettingsTree {
+        try await settings(in: files.configFile, deadline: deadline).tree
+    }
+
+    func settings(in configFile: HostPath, deadline: Deadline) async throws -> (tree: SettingsTree, snapshot: FileSnapshot) {
         try await parse(deadline: deadline) { snapshot in
-            SettingsTree(configFile: files.configFile.path, dataDirectory: files.dataDirectory.path, snapshot: snapshot, version: version)
+            SettingsTree(configFile: configFile.path, dataDirectory: dataDirectory.path, snapshot: snapshot, version: version)
         } missing: { $0.missing }
     }
 
     /// Parses again and again, reading on the host what the parse says is missing, until it has everything.
-    func parse<Tree>(deadline: Deadline, _ parse: (FileSnapshot) -> Tree, missing: (Tree) -> [FileSnapshot.Request]) async throws -> Tree {
+    func parse<Tree>(
+        deadline: Deadline, _ parse: (FileSnapshot) -> Tree, missing: (Tree) -> [FileSnapshot.Request]
+    ) async throws -> (tree: Tree, snapshot: FileSnapshot) {
         var snapshot = FileSnapshot(), tree = parse(snapshot)
         while case let requests = missing(tree).filter({ snapshot[$0] == nil }), !requests.isEmpty {
             for request in requests { snapshot[request] = try await look(at: request, deadline: deadline) }
             tree = parse(snapshot)
         }
-        return tree
+        return (tree, snapshot)
     }
 
     private func look(at request: FileSnapshot.Request, deadline: Deadline) async throws -> FileSnapshot.Content {
@@ -56,9 +62,9 @@ extension Instance {
     public func configuration(through connection: PostgresConnection?, deadline: Deadline) async throws -> InstanceConfiguration {
         var files = try await configurationFiles(deadline: deadline)
         if let connection { files = try await configurationFiles(through: connection, deadline: deadline) }
-        let tree = try await settingsTree(files, deadline: deadline)
+        let (tree, snapshot) = try await settings(in: files.configFile, deadline: deadline)
         return InstanceConfiguration(
-            files: files, tree: tree, arguments: try await arguments(deadline: deadline),
+            files: files, tree: tree, snapshot: snapshot, arguments: try await arguments(deadline: deadline),
             inForce: try await inForce(through: connection, deadline: deadline))
     }
 
@@ -149,5 +155,21 @@ extension ServerSettings.Row {
 extension ServerSettings.Override {
     init(_ row: Row) throws {
         self.init(name: try row.get("name"), value: try row.get("value"), database: try row.optional("datname"), role: try row.optional("rolname"))
+    }
+}
+
+extension Instance {
+    /// Has the server's programs read the configuration files, where no server runs to do it.
+    ///
+    /// `pg_hba.conf` is read by no program but the server: of it only what this tool itself says is known.
+    /// - Throws: ``InstanceError/configurationRefused(node:problems:)`` with the program's own words.
+    public func checkFiles(deadline: Deadline) async throws {
+        let files = try await configurationFiles(deadline: deadline)
+        let result = try await host.run(
+            program("postgres", ["-C", "config_file", "-D", dataDirectory.path, "-c", "config_file=\(files.configFile)"]), deadline: deadline)
+        guard !result.succeeded else { return }
+        throw InstanceError.configurationRefused(node: node, problems: result.errorText.split(separator: "\n").map {
+            ConfigurationProblem(file: files.configFile.path, line: nil, error: String($0), name: nil)
+        })
     }
 }

@@ -1,16 +1,34 @@
 public import PostgresConfig
+import RemoteHost
 
 /// The configuration of an instance: what its files say, what it was started with, and what is in force.
 public struct InstanceConfiguration: Sendable {
     public let files: ConfigurationFiles
     public let tree: SettingsTree
+    let snapshot: FileSnapshot
     /// `nil` where the server does not run.
     public let arguments: ServerArguments?
     /// `nil` where the server does not run, or nobody could ask it.
     public let inForce: ServerSettings?
 
-    public init(files: ConfigurationFiles, tree: SettingsTree, arguments: ServerArguments?, inForce: ServerSettings?) {
-        (self.files, self.tree, self.arguments, self.inForce) = (files, tree, arguments, inForce)
+    init(files: ConfigurationFiles, tree: SettingsTree, snapshot: FileSnapshot, arguments: ServerArguments?, inForce: ServerSettings?) {
+        (self.files, self.tree, self.snapshot, self.arguments, self.inForce) = (files, tree, snapshot, arguments, inForce)
+    }
+
+    /// The edits of the files with which each setting has its value; `nil` takes its lines out of all files.
+    /// - Throws: ``SettingsTree/Unwritable``.
+    public func edits(_ assignments: [(name: String, value: String?)]) throws -> [ConfigurationEdit] {
+        var changed = snapshot, tree = tree
+        for (name, value) in assignments {
+            let edits = if let value { [try tree.setting(name, to: value)] } else { tree.removing(name) }
+            for edit in edits { changed[.file(edit.path)] = .file(edit.after.render()) }
+            tree = SettingsTree(configFile: files.configFile.path, dataDirectory: files.dataDirectory.path, snapshot: changed, version: tree.version)
+        }
+        return self.tree.files.keys.sorted().compactMap { path in
+            guard let place = HostPath(path) else { return nil }
+            let edit = ConfigurationEdit(path: place, before: snapshot.bytes(of: path), after: changed.bytes(of: path))
+            return edit.isEmpty ? nil : edit
+        }
     }
 
     /// The settings that something else than the server's own default decides, sorted.
@@ -93,7 +111,7 @@ public struct SettingReport: Sendable, Hashable {
 
     public let name: String
     /// As `SHOW` says it, or, where nobody could ask, as it is written; `nil` for the server's default then.
-    public let value: String?
+    public private(set) var value: String?
     public let decider: Decider
     /// Lines that say something else and do not decide, in the order read.
     public let hidden: [SettingsTree.Entry]
@@ -102,9 +120,20 @@ public struct SettingReport: Sendable, Hashable {
     public let state: State
     /// Whether the server knows the setting.
     public let isKnown: Bool
+
+    /// The same with a value that was found out in another way.
+    public func valued(_ value: String?) -> SettingReport {
+        var report = self
+        report.value = value
+        return report
+    }
 }
 
 extension ServerSettings.Row {
     /// Whether `text`, as a file has it, is the value in force.
-    func means(_ text: String) -> Bool { text == value || text == shown }
+    func means(_ text: String) -> Bool {
+        // A server may write a value in a way of its own: `iso, mdy` as `ISO, MDY`.
+        func folded(_ text: String) -> String { text.lowercased().filter { !$0.isWhitespace } }
+        return [value, shown].contains { folded($0) == folded(text) }
+    }
 }

@@ -47,31 +47,9 @@ struct Operation: Sendable {
         let nodes = (add.cluster.nodes + [add.newNode.node]).map {
             ClusterAccess.Node(name: $0.name, ssh: $0.ssh, address: $0.address, port: $0.port)
         }
-        let config = options.sshConfig ?? ProcessInfo.processInfo.environment["PGGRAFT_SSH_CONFIG"]
         return ClusterAccess(
             nodes: nodes, database: add.cluster.database, user: add.cluster.user, applicationName: sessionName,
-            askPassword: { terminal.secret("Password of \($0)") }
-        ) { destination, name, deadline in
-            let target = sshTarget(destination, configFile: config)
-            return try await SSHHost.connect(target, name: name, passphrase: { file, attempt in
-                terminal.secret(attempt == 1 ? "Passphrase for \(file)" : "That was not it. Passphrase for \(file)")
-            }, deadline: deadline)
-        }
-    }
-
-    /// `user@host:port` as the playbook has it.
-    private static func sshTarget(_ destination: String, configFile: String?) -> SSHTarget {
-        var rest = Substring(destination), user: String?, port: UInt16?
-        if let at = rest.lastIndex(of: "@") {
-            user = String(rest[..<at])
-            rest = rest[rest.index(after: at)...]
-        }
-        if let colon = rest.lastIndex(of: ":"), let number = UInt16(rest[rest.index(after: colon)...]) {
-            port = number
-            rest = rest[..<colon]
-        }
-        if rest.hasPrefix("["), rest.hasSuffix("]") { rest = rest.dropFirst().dropLast() }
-        return SSHTarget(String(rest), user: user, port: port, configFile: configFile)
+            askPassword: { terminal.secret("Password of \($0)") }, connect: connector(options, terminal))
     }
 
     private static func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
@@ -109,4 +87,30 @@ func finish(_ terminal: Terminal, _ error: any Error) -> ExitCode {
     if let code = error as? ExitCode { return code }
     terminal.print(terminal.styled("\(error)", .bad))
     return ExitCode(1)
+}
+
+/// How a host is reached: over SSH as `ssh` itself would, or, named by a dot, not at all, as this machine.
+func connector(_ options: ConnectionOptions, _ terminal: Terminal) -> ClusterAccess.Connector {
+    let config = options.sshConfig ?? ProcessInfo.processInfo.environment["PGGRAFT_SSH_CONFIG"]
+    return { destination, name, deadline in
+        guard destination != "." else { return LocalHost(name: name) }
+        return try await SSHHost.connect(sshTarget(destination, configFile: config), name: name, passphrase: { file, attempt in
+            terminal.secret(attempt == 1 ? "Passphrase for \(file)" : "That was not it. Passphrase for \(file)")
+        }, deadline: deadline)
+    }
+}
+
+/// `user@host:port` as a playbook has it.
+private func sshTarget(_ destination: String, configFile: String?) -> SSHTarget {
+    var rest = Substring(destination), user: String?, port: UInt16?
+    if let at = rest.lastIndex(of: "@") {
+        user = String(rest[..<at])
+        rest = rest[rest.index(after: at)...]
+    }
+    if let colon = rest.lastIndex(of: ":"), let number = UInt16(rest[rest.index(after: colon)...]) {
+        port = number
+        rest = rest[..<colon]
+    }
+    if rest.hasPrefix("["), rest.hasSuffix("]") { rest = rest.dropFirst().dropLast() }
+    return SSHTarget(String(rest), user: user, port: port, configFile: configFile)
 }

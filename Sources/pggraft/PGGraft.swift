@@ -8,7 +8,7 @@ struct PGGraft: AsyncParsableCommand {
         commandName: "pggraft",
         abstract: "Graft a new PostgreSQL node onto a running cluster from a physical copy, and prove that nothing was lost.",
         version: "0.1.0",
-        subcommands: [Check.self, Plan.self, RunCommand.self, Runs.self, Show.self, Resume.self, Undo.self])
+        subcommands: [Check.self, Plan.self, RunCommand.self, Runs.self, Show.self, Resume.self, Undo.self, Conf.self, HBA.self])
 
     static func main() async {
         // Before anything else: what the operator's shell says about PostgreSQL is not what the playbook means.

@@ -125,15 +125,9 @@ extension Seed {
     /// The preload list of the new node, as its files say.
     func clonePreload(deadline: Deadline) async throws -> LibraryList {
         let clone = try await instance(newNode)
-        let files = try await clone.configurationFiles(deadline: deadline)
-        for file in [files.autoConfFile, files.configFile] {
-            guard let content = try await clone.host.read(file, as: clone.user, deadline: deadline),
-                let value = SettingsFile(content).value(of: "shared_preload_libraries")
-            else { continue }
-            guard let list = LibraryList(value) else { throw Problem("\(newNode): \(file) has an invalid shared_preload_libraries: \(value)") }
-            return list
-        }
-        return .empty
+        guard let entry = try await clone.settingsTree(deadline: deadline).deciding("shared_preload_libraries") else { return .empty }
+        guard let list = LibraryList(entry.value) else { throw Problem("\(newNode): \(entry): the list is not valid") }
+        return list
     }
 }
 

@@ -18,7 +18,10 @@ struct Resume: AsyncParsableCommand {
                 "run \(run.header.run) is \(run.state.rawValue): it cannot be gone on with",
                 hint: run.state == .undone ? "Begin anew: pggraft run \(run.header.playbook)" : run.ways)
         }
-        try await with(name, connection, check: check) { operation, journal in
+        try await with(name, connection, check: check, node: { operation, configure, journal in
+            try journal.append(JournalEntry(.resumed))
+            try await operation.perform(configure, journal)
+        }) { operation, journal in
             try await operation.procedure.takeOver(holder: Holder(run: try Memory(journal).header?.run))
             try journal.append(JournalEntry(.resumed))
             try await operation.perform(journal)
@@ -41,7 +44,7 @@ struct Undo: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run() async throws {
-        try await with(name, connection, undo: UndoOptions(purgesData: purgeData, givesUpWrites: giveUpWrites)) { operation, journal in
+        try await with(name, connection, undo: UndoOptions(purgesData: purgeData, givesUpWrites: giveUpWrites), node: { try await $0.undo($1, $2) }) { operation, journal in
             let terminal = operation.terminal
             do {
                 try await operation.procedure.takeOver(holder: Holder(run: try Memory(journal).header?.run))
@@ -80,8 +83,11 @@ extension Operation {
 }
 
 /// Opens the journal and the playbook of a run, under the cluster's lock.
+///
+/// - Parameter node: what to do with a run that changed the configuration of one node, which has no playbook.
 private func with(
-    _ name: String, _ connection: ConnectionOptions, undo: UndoOptions = UndoOptions(), check: (RunSummary) throws -> Void = { _ in }, _ body: (Operation, Journal) async throws -> Void
+    _ name: String, _ connection: ConnectionOptions, undo: UndoOptions = UndoOptions(), check: (RunSummary) throws -> Void = { _ in },
+    node: (NodeOperation, ConfigureNode, Journal) async throws -> Void, _ body: (Operation, Journal) async throws -> Void
 ) async throws {
     let terminal = Terminal(), store = RunStore()
     let summary: RunSummary
@@ -94,6 +100,20 @@ private func with(
         throw finish(terminal, error)
     }
     defer { withExtendedLifetime(lock) {} }
+    if ConfigureNode.isOne(summary.header.procedure) {
+        do {
+            let journal = try Journal.open(at: summary.journal)
+            guard let (target, request) = try ConfigureNode.recall(Memory(journal)) else {
+                try journal.append(JournalEntry(.undoing))
+                try journal.append(JournalEntry(.ended, text: "undone"))
+                return terminal.print("The run ended before it began: it has changed nothing, and is over now.")
+            }
+            try await NodeOperation.with(target, summary.header.cluster, connection, terminal) { try await node($0, ConfigureNode($0.node, request), journal) }
+        } catch {
+            throw finish(terminal, error)
+        }
+        return
+    }
     var options = PlaybookOptions()
     options.playbook = summary.header.playbook
     options.connection = connection

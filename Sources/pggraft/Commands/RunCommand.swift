@@ -33,16 +33,7 @@ struct RunCommand: AsyncParsableCommand {
                     throw error
                 }
                 guard try await operation.showPlan() else { throw ExitCode(1) }
-                if !yes {
-                    switch terminal.confirm("\nGo on? [yes/no]") {
-                    case true?: break
-                    case false?:
-                        terminal.print("Nothing was changed.")
-                        return
-                    case nil:
-                        throw Problem("nobody is there to say yes", hint: "run it in a terminal, or with --yes. Nothing was changed.")
-                    }
-                }
+                guard try terminal.asksToGoOn(yes) else { return }
                 let (header, journal) = try store.begin(
                     cluster: operation.cluster, procedure: AddSpockNode.name, playbook: operation.playbookPath,
                     steps: operation.procedure.steps.map(\.id.name))

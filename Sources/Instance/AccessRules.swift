@@ -1,0 +1,135 @@
+public import EventLoop
+public import PostgresClient
+public import PostgresConfig
+public import RemoteHost
+
+/// Who may connect to an instance, as its files say and its server reads them.
+public struct AccessRules: Sendable {
+    public let file: HostPath
+    /// The main file; `nil` where there is none.
+    public let content: [UInt8]?
+    public let rules: HBARules
+    /// The files were changed since the running server has read them: what it does now may be something else.
+    public let isNewerThanServer: Bool
+
+    public var server: HBAServer { rules.server }
+}
+
+extension Instance {
+    /// Reads `pg_hba.conf` and everything it refers to.
+    ///
+    /// - Parameter connection: to this instance; `nil` where it does not run or nobody can connect.
+    public func accessRules(_ configuration: InstanceConfiguration, through connection: PostgresConnection?, deadline: Deadline) async throws -> AccessRules {
+        let path = configuration.files.hbaFile
+        let server = HBAServer(
+            version, build: try await build(through: connection, deadline: deadline),
+            sslIsOn: (configuration.report("ssl").value ?? "off").lowercased().hasPrefix("on"),
+            oauthValidators: (configuration.report("oauth_validator_libraries").value).flatMap { LibraryList($0)?.names } ?? [])
+        let (rules, _) = try await parse(deadline: deadline) { HBARules(file: path.path, in: $0, for: server) } missing: { Array($0.missing) }
+        var isNewer = false
+        if let connection, features.hasFileSettingsView {
+            let files = Set(rules.entries.map(\.file) + [path.path]).sorted()
+            isNewer = try await connection.query(
+                """
+                SELECT coalesce(bool_or((pg_stat_file(name, true)).modification > pg_conf_load_time()), false) AS newer FROM unnest(\(files)::text[]) AS name
+                """, deadline: deadline).one().get("newer")
+        }
+        return AccessRules(
+            file: path, content: try await host.read(path, as: user, deadline: deadline), rules: rules, isNewerThanServer: isNewer)
+    }
+
+    /// What the server was built with, where it can say so (from 9.6).
+    private func build(through connection: PostgresConnection?, deadline: Deadline) async throws -> HBAServer.Build {
+        guard let connection, version.number >= 906 else { return .packaged }
+        let rows = try await connection.query("SELECT setting FROM pg_config WHERE name = 'CONFIGURE'", deadline: deadline)
+        guard let row = rows.first else { return .packaged }
+        let options: String = try row.get("setting")
+        let known: [(String, HBAServer.Build)] = [
+            ("--with-openssl", .ssl), ("--with-ssl", .ssl), ("--with-gssapi", .gss), ("--with-pam", .pam), ("--with-bsd-auth", .bsd), ("--with-ldap", .ldap),
+            ("-Dssl=openssl", .ssl), ("-Dgssapi=enabled", .gss), ("-Dpam=enabled", .pam), ("-Dbsd_auth=enabled", .bsd), ("-Dldap=enabled", .ldap),
+        ]
+        return known.reduce(into: .plain) { build, option in if options.contains(option.0) { build.insert(option.1) } }
+    }
+
+    /// Which line decides over `client`. What the files do not say is asked of the server, of its host and of its resolver.
+    ///
+    /// - Parameter connection: without one, roles and regular expressions stay open questions.
+    public func explain(
+        _ client: HBAConnection, by access: AccessRules, through connection: PostgresConnection?, deadline: Deadline
+    ) async throws -> HBAExplanation {
+        var answers: [HBAQuestion: Bool] = [:]
+        while true {
+            let explanation = access.rules.explain(client, answers: answers)
+            guard case .undecided(let questions) = explanation.decision else { return explanation }
+            var learnt = false
+            for question in questions where answers[question] == nil {
+                guard let answer = try await answer(question, about: client, through: connection, deadline: deadline) else { continue }
+                answers[question] = answer
+                learnt = true
+            }
+            guard learnt else { return explanation }
+        }
+    }
+
+    private func answer(
+        _ question: HBAQuestion, about client: HBAConnection, through connection: PostgresConnection?, deadline: Deadline
+    ) async throws -> Bool? {
+        switch question {
+        case .isMember(let role):
+            guard let connection else { return nil }
+            return try await connection.query(ServerAnswers.isMember(client.user, of: role), deadline: deadline).one().get("is_so")
+        case .matches(let regex, let text):
+            guard let connection else { return nil }
+            return try await connection.query("SELECT \(text)::text ~ \(regex)::text COLLATE \"C\" AS is_so", deadline: deadline).one().get("is_so")
+        case .clientIsHost(let name):
+            guard case .address(let address) = client.origin else { return false }
+            let text = try await host.require(.script(ServerAnswers.names, "\(address)"), deadline: deadline).text
+            return ServerAnswers.isHost(name, address, in: text)
+        case .clientIsServerAddress, .clientIsInServerNetwork:
+            guard case .address(let address) = client.origin else { return false }
+            let text = try await host.require(Command("ip", "-o", "addr", "show"), deadline: deadline).text
+            return ServerAnswers.interfaces(text).contains { question == .clientIsServerAddress ? $0.address == address : $0.contains(address) }
+        }
+    }
+}
+
+/// What a server would find out by itself about a client.
+enum ServerAnswers {
+    /// Whether a role belongs to another, directly or not: a superuser not to all, and nobody to a role that is not there.
+    static func isMember(_ user: String, of role: String) -> SQL {
+        """
+        WITH RECURSIVE held(oid) AS (
+            SELECT oid FROM pg_roles WHERE rolname = \(user)
+            UNION SELECT roleid FROM pg_auth_members JOIN held ON member = held.oid)
+        SELECT EXISTS (SELECT FROM held JOIN pg_roles USING (oid) WHERE rolname = \(role)) AS is_so
+        """
+    }
+
+    /// The first name of an address, then the addresses of that name.
+    static let names = """
+        name=$(getent hosts "$1" | { read -r address name rest; printf '%s' "${name:-}"; })
+        [ -n "$name" ] || exit 0
+        printf '%s\\n' "$name"
+        getent ahosts "$name" | while read -r address rest; do printf '%s\\n' "$address"; done
+        """
+
+    /// Reads what ``names`` wrote: whether the address has the name (or one that ends in it, where it begins with a dot), and
+    /// the name the address.
+    static func isHost(_ wanted: String, _ address: IPAddress, in text: String) -> Bool {
+        let lines = lines(of: text).filter { !$0.isEmpty }
+        guard let name = lines.first?.lowercased() else { return false }
+        let wanted = wanted.lowercased()
+        guard wanted.hasPrefix(".") ? name.hasSuffix(wanted) && name.count > wanted.count : name == wanted else { return false }
+        return lines.dropFirst().contains { IPAddress($0) == address }
+    }
+
+    /// Reads `ip -o addr show`.
+    static func interfaces(_ text: String) -> [IPNetwork] {
+        lines(of: text).compactMap { line in
+            let words = line.split(separator: " ")
+            guard let index = words.firstIndex(where: { $0 == "inet" || $0 == "inet6" }), words.count > index + 1 else { return nil }
+            // Of a point-to-point link the word is the own address alone.
+            return IPNetwork(String(words[index + 1]))
+        }
+    }
+}

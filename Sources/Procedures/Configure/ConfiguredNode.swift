@@ -1,0 +1,98 @@
+public import EventLoop
+public import Instance
+public import PostgresClient
+import PostgresConfig
+import RemoteHost
+import Run
+
+/// Where a node is whose configuration is looked at or changed.
+public struct NodeTarget: Sendable, Hashable, Codable {
+    public var name: String
+    /// How SSH reaches the host.
+    public var ssh: String
+    /// The server's own address, as seen from its host.
+    public var address: String
+    public var port: UInt16
+    /// The OS user that owns the data directory.
+    public var osUser: String
+    /// The PostgreSQL role that looks and reloads: a superuser.
+    public var role: String
+    public var database: String
+    /// Found out where it is not given.
+    public var dataDirectory: String?
+    /// Found out where it is not given.
+    public var binDirectory: String?
+
+    public init(
+        name: String, ssh: String, address: String = "127.0.0.1", port: UInt16 = 5432, osUser: String = "postgres", role: String = "postgres",
+        database: String = "postgres", dataDirectory: String? = nil, binDirectory: String? = nil
+    ) {
+        (self.name, self.ssh, self.address, self.port, self.osUser) = (name, ssh, address, port, osUser)
+        (self.role, self.database, self.dataDirectory, self.binDirectory) = (role, database, dataDirectory, binDirectory)
+    }
+}
+
+/// A node whose configuration is looked at or changed: its instance, and a connection to its server where there can be one.
+public actor ConfiguredNode {
+    public nonisolated let target: NodeTarget
+    private let access: ClusterAccess
+    private var found: Instance?
+    private var session: PostgresConnection?
+    /// Why nobody can ask the server.
+    public private(set) var whyUnasked: String?
+
+    public init(_ target: NodeTarget, access: ClusterAccess) {
+        (self.target, self.access) = (target, access)
+    }
+
+    /// - Throws: `InstanceError`, what connecting to the host throws.
+    public func instance(deadline: Deadline) async throws -> Instance {
+        if let found { return found }
+        let host = try await access.host(target.name, deadline: deadline)
+        func path(_ text: String?) throws -> HostPath? {
+            guard let text else { return nil }
+            guard let path = HostPath(text) else { throw Problem("\(text) is no absolute path") }
+            return path
+        }
+        let instance = try await Instance.find(
+            InstanceAddress(
+                node: target.name, user: target.osUser, port: target.port, dataDirectory: try path(target.dataDirectory), binDirectory: try path(target.binDirectory)),
+            on: host, deadline: deadline)
+        found = instance
+        return instance
+    }
+
+    /// A connection to the server; `nil` where it does not run or lets nobody in, for which ``whyUnasked`` is the reason.
+    /// - Throws: what connecting to the host throws.
+    public func connection(deadline: Deadline) async throws -> PostgresConnection? {
+        if let session, await session.isOpen { return session }
+        session = nil
+        let instance = try await instance(deadline: deadline)
+        guard case .running(let postmaster) = try await instance.status(deadline: deadline) else {
+            whyUnasked = "the server does not run"
+            return nil
+        }
+        guard (postmaster.port ?? target.port) == target.port else {
+            whyUnasked = "the server in \(instance.dataDirectory) listens on port \(postmaster.port ?? 0), not \(target.port)"
+            return nil
+        }
+        do {
+            session = try await access.connection(target.name, database: target.database, deadline: deadline)
+            whyUnasked = nil
+        } catch let error as PostgresError {
+            whyUnasked = error.description
+        }
+        return session
+    }
+
+    /// Before the server stops: the next question needs a new connection.
+    func forgetConnection() async {
+        await session?.close()
+        session = nil
+    }
+
+    public func close() async {
+        await forgetConnection()
+        await access.close()
+    }
+}
