@@ -28,6 +28,8 @@ public struct HBARules: Sendable, Hashable {
     /// What could not be followed, because nobody read it yet.
     public let missing: Set<FileSnapshot.Request>
     public let server: HBAServer
+    /// Whether the server would take these rules over. A file without any is refused, too.
+    public let areAccepted: Bool
 
     /// - Parameter path: of the `pg_hba.conf`, absolute, as the setting `hba_file` says it.
     public init(file path: String, in snapshot: FileSnapshot, for server: HBAServer) {
@@ -39,13 +41,11 @@ public struct HBARules: Sendable, Hashable {
             let reading = line.problem.map(HBAReading.refused) ?? HBALineParser.reading(of: line.fields, for: server)
             return Entry(file: line.file, line: line.number, text: line.text, reading: reading)
         }
+        areAccepted = !entries.isEmpty && !entries.contains { $0.reading.isRefused }
     }
 
     /// The lines for which the server refuses all of them and keeps the rules it has.
-    public var refusals: [Entry] { entries.filter { $0.reading.rule == nil } }
-
-    /// Whether the server would take these rules over. A file without any is refused, too.
-    public var areAccepted: Bool { !entries.isEmpty && entries.allSatisfy { $0.reading.rule != nil } }
+    public var refusals: [Entry] { entries.filter { $0.reading.isRefused } }
 }
 
 /// Follows `@file` words and include directives.

@@ -42,7 +42,8 @@ enum HBASamples {
         "host all all all ldap ldapurl=\"http://a/b\"\nhost all all all ldap ldapurl=x\nhost all all all ldap ldapurl=ldap://a\n"
             + "host all all all ldap ldapurl=ldapi://a/b\nhost all all all ldap ldapurl=\"ldap://a/b?c?bad\"\n"
             + "host all all all ldap ldapurl=ldap://a:x/b\nhost all all all ldap ldapurl=\"ldap://a/b?c?sub\" ldapprefix=x\nhost all all all md5 ldapurl=x\n"
-            + "host all all all ldap ldapurl=\"ldap://a/b?c?sub?(d=e)\"\nhost all all all ldap ldapurl=ldap:/// ldapprefix=x\nhost all all all ldap ldapurl=ldap://a/ ldapprefix=x\n"
+            + "host all all all ldap ldapurl=\"ldap://a/b?c?sub?(d=e)\"\nhost all all all ldap ldapurl=ldap:/// ldapprefix=x\n"
+            + "host all all all ldap ldapurl=ldap://a/ ldapprefix=x\n"
             + "host all all all ldap ldapurl=\"ldap://a/b?c??\" ldapsearchfilter=x\nhost all all all ldap ldapurl=LDAPS://[::1]:5/%41 ldapprefix=x\n",
     ]
 
