@@ -28,6 +28,8 @@ extension HBAFile {
         public let line: Int
         public let text: String
 
+        public init(line: Int, text: String) { (self.line, self.text) = (line, text) }
+
         public var description: String { "line \(line): \(text)" }
     }
 
@@ -98,7 +100,7 @@ extension HBAFile {
             last += (isComplete ? "" : end).utf8
             if isOpen { last += end.utf8 }
             lines[index - 1].bytes = last
-            if isOpen || !isComplete { lines[index - 1].count = last.count { $0 == 0x0A } }
+            if isOpen { lines[index - 1].count = max(lines[index - 1].count, last.count { $0 == 0x0A }) }
         }
         let text = Array("\(rule)\(mark.map { "  # \($0)" } ?? "")".utf8)
         lines.insert(text.withUnsafeBufferPointer { HBAFile.line(text + end.utf8, $0, for: server) }, at: index)

@@ -9,12 +9,11 @@ public struct HBAExplanation: Sendable, Hashable {
 
     public struct Step: Sendable, Hashable, CustomStringConvertible {
         public let entry: HBARules.Entry
-        public let rule: HBARule
         public let verdict: Verdict
 
         public var description: String {
             switch verdict {
-            case .decides: "\(entry): decides: \(rule.method)"
+            case .decides: "\(entry): decides"
             case .doesNotMatch(let mismatch): "\(entry): \(mismatch)"
             case .open(let questions): "\(entry): \(questions.map(\.description).joined(separator: " "))"
             }
@@ -57,11 +56,12 @@ extension HBARules {
     public func explain(_ connection: HBAConnection, answers: [HBAQuestion: Bool] = [:]) -> HBAExplanation {
         guard areAccepted else { return HBAExplanation(steps: [], decision: .filesRefused(refusals)) }
         var steps: [HBAExplanation.Step] = [], open: [HBAQuestion] = []
+        steps.reserveCapacity(entries.count)
         let trial = HBATrial(connection: connection, answers: answers, server: server)
         for entry in entries {
             guard case .rule(let rule, _) = entry.reading else { continue }
             let verdict = trial.verdict(on: rule)
-            steps.append(HBAExplanation.Step(entry: entry, rule: rule, verdict: verdict))
+            steps.append(HBAExplanation.Step(entry: entry, verdict: verdict))
             switch verdict {
             case .doesNotMatch: continue
             case .open(let questions): for question in questions where !open.contains(question) { open.append(question) }

@@ -11,6 +11,8 @@ public struct HBAFile: Sendable, Hashable {
     public struct Entry: Sendable, Hashable {
         public let line: Int
         public let rule: HBARule
+
+        public init(line: Int, rule: HBARule) { (self.line, self.rule) = (line, rule) }
     }
 
     enum Content: Sendable, Hashable {
@@ -34,7 +36,7 @@ public struct HBAFile: Sendable, Hashable {
         var content: Content
         /// Behind the sign, without the blanks around it; of a rule only.
         var comment: String?
-        /// How many lines of the file it is.
+        /// How many lines the server takes it for.
         var count = 1
     }
 
@@ -46,7 +48,7 @@ public struct HBAFile: Sendable, Hashable {
         self.server = server
         Array(bytes).withUnsafeBufferPointer { bytes in
             HBAScanner.forEachLine(of: bytes, continued: server.continuesLines) { line, text in
-                lines.append(HBAFile.line(Array(bytes[line.range]), text, for: server))
+                lines.append(HBAFile.line(Array(bytes[line.range]), text, count: line.count, for: server))
             }
         }
     }
@@ -107,13 +109,12 @@ public struct HBAFile: Sendable, Hashable {
 
     // MARK: Parsing
 
-    static func line(_ bytes: [UInt8], _ text: UnsafeBufferPointer<UInt8>, for server: HBAServer) -> Line {
+    static func line(_ bytes: [UInt8], _ text: UnsafeBufferPointer<UInt8>, count: Int = 1, for server: HBAServer) -> Line {
         let scanned = HBAScanner.fields(of: text, limit: server.tokenLimit)
-        var line = Line(bytes: bytes, content: content(of: scanned, for: server))
+        var line = Line(bytes: bytes, content: content(of: scanned, for: server), count: count)
         if case .rule = line.content, let comment = scanned.comment {
             line.comment = trimmed(text[(comment + 1)...])
         }
-        if line.bytes.count > text.count + 2 { line.count = max(1, bytes.count { $0 == 0x0A }) }
         return line
     }
 

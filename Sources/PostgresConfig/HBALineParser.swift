@@ -7,6 +7,8 @@ public enum HBAReading: Sendable, Hashable {
 
     public var rule: HBARule? { if case .rule(let rule, _) = self { rule } else { nil } }
 
+    public var isRefused: Bool { if case .refused = self { true } else { false } }
+
     /// What `pg_hba_file_rules` shows in its column `error`.
     public var problem: String? {
         switch self {

@@ -1,6 +1,8 @@
 /// The rules of a server, in the order in which it tries them: a `pg_hba.conf` with everything it refers to.
 ///
-/// Files come from a ``FileSnapshot``; while ``missing`` names some, what is here is not all. The same as `pg_hba_file_rules`.
+/// Files come from a ``FileSnapshot``; while ``missing`` names some, what is here is not all. The same as `pg_hba_file_rules`,
+/// but for what the files do not tell: whether the server can compile a regular expression, and whether the names of RADIUS
+/// servers and of network interfaces (`fe80::1%eth0`) are known to its host. They are taken to be right.
 ///
 /// ```swift
 /// var rules = HBARules(file: path, in: snapshot, for: server)
@@ -26,6 +28,8 @@ public struct HBARules: Sendable, Hashable {
     /// What could not be followed, because nobody read it yet.
     public let missing: Set<FileSnapshot.Request>
     public let server: HBAServer
+    /// Whether the server would take these rules over. A file without any is refused, too.
+    public let areAccepted: Bool
 
     /// - Parameter path: of the `pg_hba.conf`, absolute, as the setting `hba_file` says it.
     public init(file path: String, in snapshot: FileSnapshot, for server: HBAServer) {
@@ -37,13 +41,11 @@ public struct HBARules: Sendable, Hashable {
             let reading = line.problem.map(HBAReading.refused) ?? HBALineParser.reading(of: line.fields, for: server)
             return Entry(file: line.file, line: line.number, text: line.text, reading: reading)
         }
+        areAccepted = !entries.isEmpty && !entries.contains { $0.reading.isRefused }
     }
 
     /// The lines for which the server refuses all of them and keeps the rules it has.
-    public var refusals: [Entry] { entries.filter { $0.reading.rule == nil } }
-
-    /// Whether the server would take these rules over. A file without any is refused, too.
-    public var areAccepted: Bool { !entries.isEmpty && entries.allSatisfy { $0.reading.rule != nil } }
+    public var refusals: [Entry] { entries.filter { $0.reading.isRefused } }
 }
 
 /// Follows `@file` words and include directives.

@@ -6,6 +6,8 @@ enum HBAScanner {
         var range: Range<Int>
         /// Counted from 1; a continued line counts as its first.
         var number: Int
+        /// How many lines the server takes it for.
+        var count = 1
     }
 
     /// Calls `body` with each line, and with its text: continuations joined, line ends taken off.
@@ -14,44 +16,58 @@ enum HBAScanner {
     ) {
         var start = 0, number = 1
         while start < bytes.count {
-            let end = lineEnd(bytes, from: start)
+            let (end, hasZero) = lineEnd(bytes, from: start)
             let text = stripped(UnsafeBufferPointer(rebasing: bytes[start..<end]))
-            if continued, text.last == UInt8(ascii: "\\") {
-                let (joined, last, count) = join(bytes, from: start)
-                joined.withUnsafeBufferPointer { body(Line(range: start..<last, number: number), $0) }
-                (start, number) = (last, number + count)
+            var line = Line(range: start..<end, number: number)
+            if hasZero || (continued && text.last == UInt8(ascii: "\\")) {
+                let joined = join(bytes, &line, continued: continued)
+                joined.withUnsafeBufferPointer { body(line, $0) }
             } else {
-                body(Line(range: start..<end, number: number), text)
-                (start, number) = (end, number + 1)
+                body(line, text)
             }
+            (start, number) = (line.range.upperBound, number + line.count)
         }
     }
 
-    private static func lineEnd(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
-        bytes[start...].firstIndex(of: 0x0A).map { $0 + 1 } ?? bytes.count
+    /// Behind the line end, and whether there is a zero byte before it.
+    private static func lineEnd(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> (end: Int, hasZero: Bool) {
+        var position = start, hasZero = false
+        while position < bytes.count {
+            let byte = bytes[position]
+            position += 1
+            if byte == 0x0A { break }
+            if byte == 0 { hasZero = true }
+        }
+        return (position, hasZero)
     }
 
-    /// Up to a zero byte, where C strings end, and without the line end.
+    /// Without the line end.
     private static func stripped(_ text: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8> {
-        var count = text.firstIndex(of: 0) ?? text.count
+        var count = text.count
         while count > 0, text[count - 1] == 0x0A || text[count - 1] == 0x0D { count -= 1 }
         return UnsafeBufferPointer(rebasing: text[..<count])
     }
 
-    /// The line at `start` with those that continue it, where it ends and how many lines of the file it is.
-    private static func join(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> (text: [UInt8], end: Int, count: Int) {
-        var text: [UInt8] = [], position = start, count = 0, continuedAt = 0
+    /// The text of `line` with that of those that continue it.
+    private static func join(_ bytes: UnsafeBufferPointer<UInt8>, _ line: inout Line, continued: Bool) -> [UInt8] {
+        var text: [UInt8] = [], position = line.range.lowerBound, continuations = 0, continuedAt = 0
         while position < bytes.count {
-            let end = lineEnd(bytes, from: position)
-            text += bytes[position..<end]
+            // Behind a zero byte C sees no line end, and reads on.
+            var hasZero = false
+            repeat {
+                let start = position
+                (position, hasZero) = lineEnd(bytes, from: start)
+                text += bytes[start..<position].prefix { $0 != 0 }
+            } while hasZero && position < bytes.count
             text.removeLast(text.count - text.withUnsafeBufferPointer { stripped($0).count })
-            (position, count) = (end, count + 1)
             // Only a backslash behind the last one counts: two of them, each at the end of a line, are not four.
-            guard text.count > continuedAt, text.last == UInt8(ascii: "\\") else { break }
+            guard continued, text.count > continuedAt, text.last == UInt8(ascii: "\\") else { break }
             text.removeLast()
-            continuedAt = text.count
+            (continuedAt, continuations) = (text.count, continuations + 1)
         }
-        return (text, position, count)
+        line.range = line.range.lowerBound..<position
+        line.count = continuations + 1
+        return text
     }
 
     /// The words of a line by fields.

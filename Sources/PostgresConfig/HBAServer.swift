@@ -41,8 +41,8 @@ public struct HBAServer: Sendable, Hashable {
     var continuesLines: Bool { version >= .postgres(14) }
     /// `/regex` for databases and users, `include`, `include_if_exists`, `include_dir` (from 16).
     var knowsRegexAndIncludes: Bool { version >= .postgres(16) }
-    /// Bytes of a word from which on it is too long; `nil` for no limit (from 17).
-    var tokenLimit: Int? { version >= .postgres(17) ? nil : 10_240 }
+    /// Bytes of a word from which on it is too long; `nil` for no limit (from 16).
+    var tokenLimit: Int? { version >= .postgres(16) ? nil : 10_240 }
     /// How deep files may refer to files (from 16; before, until the server has no more files to open).
     var nestingLimit: Int { knowsRegexAndIncludes ? 10 : 64 }
     var knowsGSSEncryption: Bool { version >= .postgres(12) }

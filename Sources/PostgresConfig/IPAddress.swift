@@ -16,23 +16,25 @@ public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
 
     /// Reads the usual notation; `nil` for anything else, host names among it.
     public init?(_ text: some StringProtocol) {
-        var (number, part, digits, parts) = (UInt128(0), 0, 0, 0)
+        guard let address = IPAddress(v4: text) ?? IPAddress(v6: text) else { return nil }
+        self = address
+    }
+
+    private init?(v4 text: some StringProtocol) {
+        var number: UInt128 = 0, part = 0, digits = 0, dots = 0
         for byte in text.utf8 {
             switch byte {
             case UInt8(ascii: "0")...UInt8(ascii: "9"):
                 // No leading zero: some programs take it for octal.
-                if digits > 0, part == 0 { return nil }
+                guard digits == 0 || part > 0 else { return nil }
                 (part, digits) = (part * 10 + Int(byte - UInt8(ascii: "0")), digits + 1)
-                if part > 255 { return nil }
-            case UInt8(ascii: ".") where digits > 0 && parts < 3:
-                (number, part, digits, parts) = (number << 8 | UInt128(part), 0, 0, parts + 1)
-            default:
-                guard let address = IPAddress(v6: text) else { return nil }
-                self = address
-                return
+                guard part < 256 else { return nil }
+            case UInt8(ascii: ".") where digits > 0 && dots < 3:
+                (number, part, digits, dots) = (number << 8 | UInt128(part), 0, 0, dots + 1)
+            default: return nil
             }
         }
-        guard parts == 3, digits > 0 else { return nil }
+        guard dots == 3, digits > 0 else { return nil }
         self.init(family: .v4, value: number << 8 | UInt128(part))
     }
 
@@ -75,14 +77,12 @@ public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `0x1f`, `017`, `15`.
-    private static func number(_ digits: [UInt8]) -> UInt64? {
-        guard let first = digits.first, (0x30...0x39).contains(first) else { return nil }
-        let text = String(decoding: digits, as: UTF8.self)
-        if first == UInt8(ascii: "0"), digits.count > 1 {
-            return digits[1] | 0x20 == UInt8(ascii: "x")
-                ? (digits.count > 2 && digits[2] != UInt8(ascii: "+") ? UInt64(text.dropFirst(2), radix: 16) : nil) : UInt64(text.dropFirst(1), radix: 8)
-        }
-        return UInt64(text)
+    private static func number(_ text: [UInt8]) -> UInt64? {
+        let isHexadecimal = text.count > 2 && text[0] == UInt8(ascii: "0") && text[1] | 0x20 == UInt8(ascii: "x")
+        let digits = text.dropFirst(isHexadecimal ? 2 : 0)
+        // Swift would take a sign.
+        guard let first = digits.first, first != UInt8(ascii: "+"), first != UInt8(ascii: "-") else { return nil }
+        return UInt64(String(decoding: digits, as: UTF8.self), radix: isHexadecimal ? 16 : first == UInt8(ascii: "0") ? 8 : 10)
     }
 
     public var isLoopback: Bool { family == .v4 ? value >> 24 == 127 : value == 1 }

@@ -1,10 +1,15 @@
-/// `ldap://host:port/base?attributes?scope?filter`, as OpenLDAP reads it.
+/// `ldap://host:port/base?attributes?scope?filter`, as OpenLDAP's `ldap_url_parse` reads it.
 struct LDAPURL {
     struct Problem: Error {
-        /// In the library's words.
+        /// In the words in which the server shows it. It takes the number of the problem for that of another kind of error.
         let text: String
+
+        static let scheme = Problem(text: "Time limit exceeded")
+        static let url = Problem(text: "Compare False")
+        static let scope = Problem(text: "Strong(er) authentication required")
     }
 
+    /// `ldap`, `ldaps`, or one that the server does not take.
     var scheme: String
     var base: String?
     /// The first of the attributes.
@@ -12,30 +17,46 @@ struct LDAPURL {
     var filter: String?
 
     static func parse(_ text: String) -> Result<LDAPURL, Problem> {
-        let bad = Result<LDAPURL, Problem>.failure(Problem(text: "Bad parameter to an ldap routine"))
-        var rest = text[...]
-        guard let colon = rest.range(ofBytes: "://") else { return bad }
-        let scheme = rest[..<colon.lowerBound].lowercased()
-        guard ["ldap", "ldaps", "ldapi", "cldap", "pldap", "pldaps"].contains(scheme) else { return bad }
-        rest = rest[colon.upperBound...]
+        var rest = Array(text.utf8)[...]
+        let schemes = ["ldap", "ldaps", "ldapi", "cldap", "pldap", "pldaps"]
+        guard let scheme = schemes.first(where: { isSameSetting(String(decoding: rest.prefix($0.utf8.count + 3), as: UTF8.self), $0 + "://") }) else {
+            return .failure(.scheme)
+        }
+        rest = rest.dropFirst(scheme.utf8.count + 3)
         var url = LDAPURL(scheme: scheme)
-        let parts = rest.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count > 1 else { return .success(url) }
-        let fields = parts[1].split(separator: "?", maxSplits: 4, omittingEmptySubsequences: false).map(String.init)
-        url.base = fields[0]
-        if fields.count > 1, let first = fields[1].split(separator: ",").first { url.attribute = String(first) }
-        if fields.count > 3, !fields[3].isEmpty { url.filter = fields[3] }
+
+        let slash = rest.firstIndex(of: UInt8(ascii: "/"))
+        let host = rest[..<(slash ?? rest.endIndex)]
+        if host.last != UInt8(ascii: "]") {
+            if let colon = host.lastIndex(of: UInt8(ascii: ":")), !leadingNumber(String(decoding: host[(colon + 1)...], as: UTF8.self)).rest.isEmpty {
+                return .failure(.url)
+            }
+            if host.first == UInt8(ascii: "["), !host.contains(UInt8(ascii: "]")) { return .failure(.url) }
+        }
+        guard let slash else { return .success(url) }
+
+        let parts = rest[(slash + 1)...].split(separator: UInt8(ascii: "?"), maxSplits: 4, omittingEmptySubsequences: false)
+        url.base = decoded(parts[0])
+        if parts.count > 1, let first = decoded(parts[1]).split(separator: ",").first { url.attribute = String(first) }
+        if parts.count > 2, !parts[2].isEmpty {
+            let scopes = ["base", "one", "onelevel", "sub", "subtree", "subordinate", "children"]
+            guard scopes.contains(decoded(parts[2]).lowercased()) else { return .failure(.scope) }
+        }
+        if parts.count > 3, !parts[3].isEmpty { url.filter = decoded(parts[3]) }
         return .success(url)
     }
-}
 
-private extension Substring {
-    func range(ofBytes text: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-            start = index(after: start)
+    /// With `%41` as what it stands for.
+    private static func decoded(_ bytes: ArraySlice<UInt8>) -> String {
+        var plain: [UInt8] = [], rest = bytes
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) {
+                plain.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                plain.append(byte)
+            }
         }
-        return nil
+        return String(decoding: plain, as: UTF8.self)
     }
 }

@@ -14,11 +14,10 @@ public struct SettingsFile: Sendable, Hashable {
         /// As written; the server folds ASCII letters.
         public let name: String
         public let value: String
-        /// What `value` is the text of; the server does not ask for UTF-8.
-        public let valueBytes: [UInt8]
         /// Counted from 1, as the server counts.
         public let line: Int
-        let nameBytes: [UInt8]
+        /// What ``name`` and ``value`` are the text of: the server does not ask for UTF-8.
+        public let nameBytes, valueBytes: [UInt8]
 
         init(name: [UInt8], value: [UInt8], line: Int) {
             (self.name, self.value) = (String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self))

@@ -11,7 +11,10 @@ struct SettingsReading {
     private(set) var files: [String: SettingsFile] = [:]
     private(set) var missing: [FileSnapshot.Request] = []
 
-    init(snapshot: FileSnapshot, stopsAtErrors: Bool) { (self.snapshot, self.stopsAtErrors) = (snapshot, stopsAtErrors) }
+    /// - Parameter files: those that are parsed already, from the same snapshot.
+    init(snapshot: FileSnapshot, stopsAtErrors: Bool, files: [String: SettingsFile] = [:]) {
+        (self.snapshot, self.stopsAtErrors, self.files) = (snapshot, stopsAtErrors, files)
+    }
 
     var entries: [SettingsTree.Entry] { rows.compactMap { if case .setting(let entry) = $0 { entry } else { nil } } }
     var errors: [SettingsTree.Problem] { rows.compactMap { if case .problem(let problem) = $0 { problem } else { nil } } }

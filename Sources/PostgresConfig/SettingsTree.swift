@@ -73,10 +73,11 @@ public struct SettingsTree: Sendable, Hashable {
     public init(configFile: String, dataDirectory: String, snapshot: FileSnapshot, version: MajorVersion) {
         (self.configFile, self.version) = (configFile, version)
         autoConfFile = resolvedPath("postgresql.auto.conf", in: dataDirectory)
-        var all = SettingsReading(snapshot: snapshot, stopsAtErrors: false), shown = SettingsReading(snapshot: snapshot, stopsAtErrors: true)
         let hasAutoConf = version.number >= 904
+        var all = SettingsReading(snapshot: snapshot, stopsAtErrors: false)
         all.read(configFile, mustExist: true)
         if hasAutoConf { all.read(autoConfFile, mustExist: false) }
+        var shown = SettingsReading(snapshot: snapshot, stopsAtErrors: true, files: all.files)
         if shown.read(configFile, mustExist: true), hasAutoConf { shown.read(autoConfFile, mustExist: false) }
 
         (missing, files) = (all.missing, all.files)
@@ -103,14 +104,20 @@ public struct SettingsTree: Sendable, Hashable {
     /// The entry that gives `name` its value; `nil` where no file does.
     ///
     /// The server looks for its `data_directory` before it knows where `postgresql.auto.conf` is, and finds none there.
-    public func deciding(_ name: String) -> Entry? { entries.last { concerns($0, name) } }
+    public func deciding(_ name: String) -> Entry? { entries(of: name).last }
 
     /// The entries that ``deciding(_:)`` stands behind, in the order read.
-    public func overridden(_ name: String) -> [Entry] { entries.filter { concerns($0, name) }.dropLast() }
+    public func overridden(_ name: String) -> [Entry] { entries(of: name).dropLast() }
 
-    private func concerns(_ entry: Entry, _ name: String) -> Bool {
-        guard isSameName(entry.setting.nameBytes, name.utf8) else { return false }
-        return !isSameSetting(name, "data_directory") || entry.file != autoConfFile
+    private func entries(of name: String) -> [Entry] {
+        let isAutoConfRead = !isSameSetting(name, "data_directory")
+        return lines(of: name).filter { isAutoConfRead || $0.file != autoConfFile }
+    }
+
+    /// Every line that sets `name`, by this or an older name of it.
+    private func lines(of name: String) -> [Entry] {
+        let names = SettingAlias.names(of: name, in: version)
+        return entries.filter { entry in names.contains { isSameName(entry.setting.nameBytes, $0.utf8) } }
     }
 
     // MARK: Changing
@@ -158,10 +165,10 @@ public struct SettingsTree: Sendable, Hashable {
     /// The changes with which no file sets `name`, in the order the files are read.
     public func removing(_ name: String) -> [Edit] {
         var edits: [Edit] = []
-        for entry in entries where isSameName(entry.setting.nameBytes, name.utf8) && !edits.contains(where: { $0.path == entry.file }) {
+        for entry in lines(of: name) where !edits.contains(where: { $0.path == entry.file }) {
             guard let before = files[entry.file] else { continue }
             var after = before
-            after.remove(name)
+            for name in SettingAlias.names(of: name, in: version) { after.remove(name) }
             edits.append(Edit(path: entry.file, before: before, after: after))
         }
         return edits

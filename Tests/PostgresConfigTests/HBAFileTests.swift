@@ -96,7 +96,8 @@ import Testing
 
     @Test("names the files it needs")
     func references() {
-        #expect(HBAFile("host @dbs,x @\"my users\" all md5\ninclude_dir hba.d\nlocal /re all peer\n", for: Self.server).referencedFiles == ["dbs", "my users", "hba.d"])
+        let file = HBAFile("host @dbs,x @\"my users\" all md5\ninclude_dir hba.d\nlocal /re all peer\n", for: Self.server)
+        #expect(file.referencedFiles == ["dbs", "my users", "hba.d"])
     }
 
     @Test("addresses", arguments: [

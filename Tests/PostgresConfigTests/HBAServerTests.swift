@@ -72,24 +72,20 @@ import Testing
         let bin = try #require(Programs.judges.first { $0.version == version }).bin
         let server = try ScratchServer(settings: Self.settings(version), bin: bin)
         defer { #expect(throws: Never.self) { try server.stop() } }
-        let session = try PSQLSession(server.directory, bin: bin)
+        let session = try ServerSession(server)
         defer { #expect(throws: Never.self) { try session.close() } }
-        for (name, text) in HBAGenerator.auxiliary(version) { try Disk.write(Array(text.utf8), to: "\(server.data)/\(name)") }
+        try HBARules.write(HBAGenerator.auxiliary(version), in: server.data)
 
         let query = Self.query(version), reader = Self.reader(version), path = "\(server.data)/pg_hba.conf"
-        var generator = HBAGenerator(random: SeededGenerator(seed: FuzzInput.seed), version: version)
+        var generator = HBAGenerator(random: SeededGenerator(seed: Fuzz.seed), version: version)
         let samples = HBASamples.all.map { Array($0.utf8) } + HBASamples.bytes
-        let count = FuzzInput.files(or: 3000) / Programs.judges.count
+        let count = Fuzz.count(usual: 1000)
         var snapshot = FileSnapshot(), lines = 0, differences = 0, undecided = 0
         for index in 0..<(samples.count + count) {
             let bytes = index < samples.count ? samples[index] : generator.file()
             try Disk.write(bytes, to: path)
             snapshot[.file(path)] = .file(bytes)
-            var rules = HBARules(file: path, in: snapshot, for: reader)
-            while !rules.missing.isEmpty {
-                for request in rules.missing { snapshot[request] = Disk.read(request) }
-                rules = HBARules(file: path, in: snapshot, for: reader)
-            }
+            let rules = HBARules.read(path, into: &snapshot, for: reader)
             let ours = Self.rows(of: rules).map(\.comparable)
             let theirs: [Row] = try session.json(query, as: [Row].self).map(\.comparable)
             lines += theirs.count
@@ -101,16 +97,44 @@ import Testing
             guard ours != theirs else { continue }
             differences += 1
             let place = zip(ours, theirs).enumerated().first { $1.0 != $1.1 }?.offset ?? min(ours.count, theirs.count)
+            let text = place < rules.entries.count ? rules.entries[place].text.debugDescription : "-"
             Issue.record("""
-                PostgreSQL \(version), PGGRAFT_FUZZ_SEED=\(FuzzInput.seed), file \(index): \(place < rules.entries.count ? rules.entries[place].text.debugDescription : "-")
+                PostgreSQL \(version), PGGRAFT_FUZZ_SEED=\(Fuzz.seed), file \(index): \(text)
                 we:  \(place < ours.count ? ours[place].description : "-")
                 it:  \(place < theirs.count ? theirs[place].description : "-")
                 """)
             if differences == 10 { break }
         }
         print("pg_hba.conf, PostgreSQL \(version): \(samples.count + count) files, \(lines) lines, \(differences) differ, "
-            + "\(undecided) undecided, seed \(FuzzInput.seed)")
+            + "\(undecided) undecided, seed \(Fuzz.seed)")
         #expect(lines > count)
+    }
+}
+
+extension HBARules {
+    /// The rules of a file on this machine. What `snapshot` does not hold is read into it.
+    static func read(_ path: String, into snapshot: inout FileSnapshot, for server: HBAServer) -> HBARules {
+        while true {
+            let rules = HBARules(file: path, in: snapshot, for: server)
+            if rules.missing.isEmpty { return rules }
+            for request in rules.missing { snapshot[request] = Disk.answer(request) }
+        }
+    }
+
+    static func write(_ files: [String: String], in directory: String) throws {
+        for (name, text) in files {
+            let parts = name.split(separator: "/").dropLast()
+            try Disk.makeDirectory(([Substring(directory)] + parts).joined(separator: "/"))
+            try Disk.write(Array(text.utf8), to: "\(directory)/\(name)")
+        }
+    }
+}
+
+extension ServerSession {
+    /// The value that `query` answers with, decoded from JSON. What is no UTF-8 is repaired as the parsers repair it.
+    func json<Value: Decodable>(_ query: String, as type: Value.Type = Value.self) throws -> Value {
+        let line = try rows(query).first ?? []
+        return try JSONDecoder().decode(type, from: Data(String(decoding: line, as: UTF8.self).utf8))
     }
 }
 

@@ -14,7 +14,7 @@ enum Programs {
 
     struct Failed: Error, CustomStringConvertible { let description: String }
 
-    static func start(_ words: [String], asPostgres: Bool = true, output: Pipe? = nil) throws -> Process {
+    static func start(_ words: [String], asPostgres: Bool = true, output: Pipe? = nil, isQuiet: Bool = false) throws -> Process {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = (asPostgres && getuid() == 0 ? ["runuser", "-u", "postgres", "--"] : []) + words
@@ -22,15 +22,16 @@ enum Programs {
         process.currentDirectoryURL = URL(fileURLWithPath: "/")
         process.standardInput = FileHandle.nullDevice
         if let output { process.standardOutput = output } else { process.standardOutput = FileHandle.nullDevice }
+        if isQuiet { process.standardError = FileHandle.nullDevice }
         try process.run()
         return process
     }
 
     /// What `words` wrote to standard output. PostgreSQL's programs refuse to run as root, so `asPostgres` steps down.
     @discardableResult
-    static func run(_ words: [String], asPostgres: Bool = false, accepting codes: Set<Int32> = [0]) throws -> String {
+    static func run(_ words: [String], asPostgres: Bool = false, accepting codes: Set<Int32> = [0], isQuiet: Bool = false) throws -> String {
         let output = Pipe()
-        let process = try start(words, asPostgres: asPostgres, output: output)
+        let process = try start(words, asPostgres: asPostgres, output: output, isQuiet: isQuiet)
         let data = try output.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()
         guard codes.contains(process.terminationStatus) else {
@@ -53,7 +54,7 @@ extension Programs {
 /// It runs in the foreground: `Process` waits for every descendant that holds its descriptors, a daemon among them.
 final class ScratchServer {
     let directory: String
-    private let bin: String
+    let bin: String
     private let server: Process
     var data: String { directory + "/data" }
 
@@ -73,7 +74,7 @@ final class ScratchServer {
         let data = directory + "/data"
         try Programs.run(["\(bin)/initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"], asPostgres: true)
         let own = "listen_addresses = ''\nunix_socket_directories = '\(directory)'\nfsync = off\nlogging_collector = on\n"
-        try Programs.put(Array((settings + own).utf8), at: data + "/postgresql.conf")
+        try Programs.put(Array((own + settings).utf8), at: data + "/postgresql.conf")
         try prepare(data)
         let server = try Programs.start(["\(bin)/postgres", "-D", data])
         let limit = ContinuousClock.now + .seconds(120)
@@ -102,5 +103,43 @@ final class ScratchServer {
         try Programs.run(["\(bin)/pg_ctl", "stop", "-w", "-m", "immediate", "-D", data], asPostgres: true)
         server.waitUntilExit()
         try FileManager.default.removeItem(atPath: directory)
+    }
+}
+
+/// A `psql` that stays, for thousands of queries; what it answers are bytes, whatever the encoding.
+final class ServerSession {
+    private let process = Process()
+    private let (input, output) = (Pipe(), Pipe())
+    private var pending: [UInt8] = []
+
+    init(_ server: ScratchServer) throws {
+        // A broken pipe is an error of the write, not the end of the tests.
+        signal(SIGPIPE, SIG_IGN)
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = (getuid() == 0 ? ["runuser", "-u", "postgres", "--"] : [])
+            + ["\(server.bin)/psql", "-XAtqF,", "-h", server.directory, "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1"]
+        process.environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "PGCLIENTENCODING": "SQL_ASCII"]
+        process.currentDirectoryURL = URL(fileURLWithPath: "/")
+        (process.standardInput, process.standardOutput) = (input, output)
+        try process.run()
+    }
+
+    /// The rows of one query, each the text between line ends; fields are parted by commas.
+    func rows(_ query: String) throws -> [ArraySlice<UInt8>] {
+        let end = "end of rows"
+        try input.fileHandleForWriting.write(contentsOf: Data("\(query);\nSELECT '\(end)';\n".utf8))
+        let mark = Array("\(end)\n".utf8)
+        while pending.suffix(mark.count) != mark[...] {
+            let data = output.fileHandleForReading.availableData
+            guard !data.isEmpty else { throw Programs.Failed(description: "psql ended in \(query)") }
+            pending += data
+        }
+        defer { pending = [] }
+        return pending.dropLast(mark.count).split(separator: 0x0A)
+    }
+
+    func close() throws {
+        try input.fileHandleForWriting.close()
+        process.waitUntilExit()
     }
 }

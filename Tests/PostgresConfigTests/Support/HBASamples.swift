@@ -39,7 +39,12 @@ enum HBASamples {
             + "host all all 1.2.3.4 a,b md5\nhost all all all md5,trust\nhost all all all md5 option\nlocal all all peer map=x\n",
         "local replication,sameuser,samerole all trust\nhost all all 1.2.3.4/0 ldap ldapserver=\"a b\" ldapport=389 ldapprefix=\"x=\" ldapsuffix=y\n",
         "local all all trust \\", "local all all trust\\\n", "\\\n\\\nlocal all all trust\n", "\\\\\n\\\nx\n", "local a\\\n\nlocal b all trust\n",
-        "host all all all ldap ldapurl=\"ldap://a/dc=x?uid?sub\"\n", "host all all all ldap ldapurl=\"http://a/b\"\n", "host all all all ldap ldapurl=x\n",
+        "host all all all ldap ldapurl=\"http://a/b\"\nhost all all all ldap ldapurl=x\nhost all all all ldap ldapurl=ldap://a\n"
+            + "host all all all ldap ldapurl=ldapi://a/b\nhost all all all ldap ldapurl=\"ldap://a/b?c?bad\"\n"
+            + "host all all all ldap ldapurl=ldap://a:x/b\nhost all all all ldap ldapurl=\"ldap://a/b?c?sub\" ldapprefix=x\nhost all all all md5 ldapurl=x\n"
+            + "host all all all ldap ldapurl=\"ldap://a/b?c?sub?(d=e)\"\nhost all all all ldap ldapurl=ldap:/// ldapprefix=x\n"
+            + "host all all all ldap ldapurl=ldap://a/ ldapprefix=x\n"
+            + "host all all all ldap ldapurl=\"ldap://a/b?c??\" ldapsearchfilter=x\nhost all all all ldap ldapurl=LDAPS://[::1]:5/%41 ldapprefix=x\n",
     ]
 
     /// What is no text.
