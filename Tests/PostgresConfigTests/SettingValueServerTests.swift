@@ -76,7 +76,7 @@ import Testing
     /// Settings of units that no session may set.
     static let others = [
         "max_wal_size", "wal_keep_size", "checkpoint_timeout", "log_rotation_age", "shared_buffers", "wal_receiver_status_interval",
-        "autovacuum_naptime", "max_connections", "wal_level", "archive_mode", "checkpoint_completion_target", "bgwriter_delay", "fsync", "wal_buffers",
+        "autovacuum_naptime", "max_connections", "wal_level", "archive_mode", "checkpoint_completion_target", "bgwriter_delay", "fsync",
     ]
 
     @Test("what postgres -C says of a file", arguments: Programs.judges.indices)
