@@ -133,14 +133,15 @@ public enum ListSetting: Sendable, Hashable {
 
     /// `nil` for a setting that is no list.
     ///
-    /// Some came with a minor release, so a version that does not know one yet is not told apart. All of them but the last
-    /// group stay as they are written; those the server quotes itself in `ALTER SYSTEM`.
-    public static func of(_ name: String) -> ListSetting? {
+    /// All that any version has: `output_plugin_libraries` came with minor releases, so a major version does not tell.
+    public static func of(_ name: String, in version: MajorVersion) -> ListSetting? {
         let name = String(decoding: name.utf8.map(foldedByte), as: UTF8.self)
         return switch name {
         case "synchronous_standby_names": .standbyNames
         case "listen_addresses": .list(.words)
-        case "datestyle", "log_destination", "wal_consistency_checking", "createrole_self_grant", "debug_io_direct", "log_connections",
+        // A switch until 17.
+        case "log_connections": version >= .postgres(18) ? .list(.identifiers) : nil
+        case "datestyle", "log_destination", "wal_consistency_checking", "createrole_self_grant", "debug_io_direct",
             "restrict_nonsystem_relation_kind", "synchronized_standby_slots", "plpgsql.extra_errors", "plpgsql.extra_warnings",
             "search_path", "temp_tablespaces": .list(.identifiers)
         case "shared_preload_libraries", "session_preload_libraries", "local_preload_libraries", "unix_socket_directories",

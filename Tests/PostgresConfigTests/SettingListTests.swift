@@ -27,9 +27,9 @@ import Testing
 
     @Test("is known by the setting's name", arguments: [
         ("search_path", .list(.identifiers)), ("DateStyle", .list(.identifiers)), ("Shared_Preload_Libraries", .list(.paths)),
-        ("listen_addresses", .list(.words)), ("synchronous_standby_names", .standbyNames), ("work_mem", nil),
+        ("listen_addresses", .list(.words)), ("synchronous_standby_names", .standbyNames), ("work_mem", nil), ("log_connections", nil),
     ] as [(String, ListSetting?)])
-    func kind(name: String, expected: ListSetting?) { #expect(ListSetting.of(name) == expected) }
+    func kind(name: String, expected: ListSetting?) { #expect(ListSetting.of(name, in: .postgres(15)) == expected) }
 }
 
 @Suite("The names of synchronous standbys") struct StandbyNamesTests {
