@@ -41,8 +41,8 @@ test-faults: packages
 	@status=0; PGGRAFT_FAULTS=all PGGRAFT_FAULTS_TABLE=$(CURDIR)/.build/faults $(SWIFT) test --skip-build --filter FaultTests || status=$$?; \
 	echo; cat .build/faults; exit $$status
 
-# Files and values for each property test and each server; each failure names the seed to see it again with: PGGRAFT_FUZZ_SEED.
-PGGRAFT_FUZZ ?= 60000
+# Files for each server and each kind of file. A failure names the seed to see it again with: PGGRAFT_FUZZ_SEED.
+PGGRAFT_FUZZ ?= 160000
 
 test-fuzz: packages
 	$(SWIFT) build --build-tests

@@ -127,7 +127,7 @@ import Testing
         try Self.withBench(judge) { bench in
             var generator = SettingsGenerator(seed: Fuzz.seed &+ 1000 &+ UInt64(judge))
             var count = 0, compared = 0, clean = 0, edits = 0
-            let wanted = Fuzz.count(usual: 1000), data = bench.server.data
+            let wanted = Fuzz.count(usual: 1000, part: 10), data = bench.server.data
             var written: [String: [UInt8]] = [:]
             for directory in ["sub", "conf.d", "conf.d/dir.conf", "empty"] { try Disk.makeDirectory("\(data)/\(directory)") }
             while count < wanted {
