@@ -37,6 +37,7 @@ import Testing
         ("a.b = 1\na.b = 2 # last\n", "a.b", "3", "a.b = 1\na.b = 3 # last\n"),
         ("search_path = x\n", "search_path", "x.y", "search_path = 'x.y'\n"),
         ("x.y = 'a'\r\n", "x.y", "b\r\n\u{1}\u{7F}\tc", "x.y = 'b\\r\\n\\001\\177\\tc'\r\n"),
+        ("x.y+5\n", "x.y", "6", "x.y'6'\n"),
         ("x.y = 'same' # as before\n", "x.y", "same", "x.y = 'same' # as before\n"),
         ("x.y = 'it''s'\n", "x.y", "C:\\it's\nthere", "x.y = 'C:\\\\it''s\\nthere'\n"),
     ])

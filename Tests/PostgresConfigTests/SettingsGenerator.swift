@@ -46,7 +46,9 @@ struct SettingsGenerator {
             if random.chance(35), let (name, values) = Self.taken.sorted(by: { $0.key < $1.key }).randomElement(using: &random) {
                 return blank() + spelling(name) + Array((equals + random.one(of: values)).utf8) + end(isValid: true)
             }
-            return blank() + spelling(random.one(of: Self.spelled)) + Array(equals.utf8) + value(isValid: true) + end(isValid: true)
+            let value = value(isValid: true), canTouch = value.first == UInt8(ascii: "'") || value.first == UInt8(ascii: "+")
+            let between = canTouch && random.chance(10) ? "" : equals
+            return blank() + spelling(random.one(of: Self.spelled)) + Array(between.utf8) + value + end(isValid: true)
         }
         let name = random.chance(12) ? random.one(of: Self.odd) : spelling(random.chance(80) ? random.one(of: Self.spelled) : random.one(of: Self.taken.keys.sorted()))
         let equals = random.one(of: ["=", "=", " = ", " = ", " = ", " ", " ", "\t", " =", "= ", "", " == ", " = = ", "\r=\r", "=\u{0C}", "\u{0B}= ", "  =\t", ":"])
