@@ -80,6 +80,23 @@ import Testing
         }
     }
 
+    @Test("an old name is the setting's where the server takes it for that", arguments: Programs.judges.indices)
+    func oldNames(judge: Int) throws {
+        try Self.withBench(judge) { bench in
+            for (old, name, value, shown) in [
+                ("sort_mem", "work_mem", "2MB", "2048"), ("Vacuum_Mem", "maintenance_work_mem", "3MB", "3072"),
+                ("ssl_ecdh_curve", "ssl_groups", "x", "x"), ("force_parallel_mode", "debug_parallel_query", "on", "on"),
+            ] {
+                try Disk.write(bench.own + Array("\(old) = \(value)\n".utf8), to: bench.configFile)
+                let (tree, _) = Disk.snapshot(for: bench.configFile, data: bench.server.data, version: bench.version)
+                let theirs = try Programs.run(
+                    ["\(bench.server.bin)/postgres", "-C", name, "-D", bench.server.data], asPostgres: true, accepting: [0, 1], isQuiet: true)
+                #expect((tree.deciding(name) != nil) == (theirs == shown + "\n"), "\(old) in \(bench.version): \(theirs)")
+            }
+            try Disk.write(bench.own, to: bench.configFile)
+        }
+    }
+
     // MARK: Files, many at once
 
     @Test("every file reads as the server reads it", arguments: Programs.judges.indices)
