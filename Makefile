@@ -4,13 +4,14 @@
 #   make shell        the demo's cluster, left to you: type the commands yourself
 #   make bench        what pggraft adds to pgBackRest by hand, as a ratio; the parts of the read-only window
 #   make test-faults  the whole matrix of kills and faults, as a table (two hours)
+#   make test-fuzz    a million generated configuration files and values, compared with what PostgreSQL 15, 16 and 18 say of them
 #   make build        the release binary: .build/release/pggraft
 
 SHELL := /bin/bash
 SWIFT ?= swift
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: build test demo shell bench test-faults packages clean
+.PHONY: build test demo shell bench test-faults test-fuzz packages clean
 
 packages:
 	@fixtures/install
@@ -39,6 +40,13 @@ test-faults: packages
 	@rm -f .build/faults
 	@status=0; PGGRAFT_FAULTS=all PGGRAFT_FAULTS_TABLE=$(CURDIR)/.build/faults $(SWIFT) test --skip-build --filter FaultTests || status=$$?; \
 	echo; cat .build/faults; exit $$status
+
+# Files for each server and each kind of file. A failure names the seed to see it again with: PGGRAFT_FUZZ_SEED.
+PGGRAFT_FUZZ ?= 160000
+
+test-fuzz: packages
+	$(SWIFT) build --build-tests
+	PGGRAFT_FUZZ=$(PGGRAFT_FUZZ) $(SWIFT) test --skip-build --filter 'PostgresConfigTests.*(ServerTests|FuzzTests)'
 
 clean:
 	rm -rf .build

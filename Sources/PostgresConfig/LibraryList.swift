@@ -6,60 +6,29 @@
 /// let after = during?.restoring("spock", from: before)
 /// ```
 public struct LibraryList: Sendable, Hashable, CustomStringConvertible {
-    private struct Element: Sendable, Hashable {
-        var name: String
-        /// As it stood in the list, quotes included.
-        var written: String
-    }
+    private typealias Element = SettingList.Element
 
-    private var elements: [Element] = []
+    private let list: SettingList
+    private var elements: [Element] { list.elements }
 
     public static let empty = LibraryList(elements: [])
 
-    private init(elements: [Element]) { self.elements = elements }
+    private init(elements: [Element]) { list = SettingList(elements, syntax: .paths) }
 
     /// `nil` for a list the server calls invalid and loads nothing of.
     public init?(_ value: String) {
-        var rest = Array(value.utf8)[...]
-        func skipSpace() { rest = rest.drop(while: isSpace) }
-        skipSpace()
-        guard !rest.isEmpty else { return }
-        while true {
-            let start = rest
-            var name: [UInt8] = []
-            if rest.first == UInt8(ascii: "\"") {
-                rest = rest.dropFirst()
-                while true {
-                    guard let byte = rest.popFirst() else { return nil }
-                    if byte == UInt8(ascii: "\"") {
-                        guard rest.first == UInt8(ascii: "\"") else { break }
-                        rest = rest.dropFirst()
-                    }
-                    name.append(byte)
-                }
-            } else {
-                name = Array(rest.prefix { $0 != UInt8(ascii: ",") })
-                while let last = name.last, isSpace(last) { name.removeLast() }
-                guard !name.isEmpty else { return nil }
-                rest = rest.dropFirst(name.count)
-            }
-            let written = start.prefix(start.count - rest.count)
-            elements.append(Element(name: String(decoding: name, as: UTF8.self), written: String(decoding: written, as: UTF8.self)))
-            skipSpace()
-            guard let separator = rest.popFirst() else { return }
-            guard separator == UInt8(ascii: ",") else { return nil }
-            skipSpace()
-        }
+        guard let list = SettingList(value, syntax: .paths) else { return nil }
+        self.list = list
     }
 
     /// What the server loads, in order: `spock`, `$libdir/spock`, `/opt/lib/spock.so`.
-    public var names: [String] { elements.map(\.name) }
-    public var isEmpty: Bool { elements.isEmpty }
+    public var names: [String] { list.names }
+    public var isEmpty: Bool { list.isEmpty }
 
     /// The value for ``SettingsFile/set(_:to:)``; empty for an empty list.
     ///
     /// Write it to a file. `ALTER SYSTEM SET shared_preload_libraries = ''` stores `""`, with which no server starts.
-    public var description: String { elements.map(\.written).joined(separator: ", ") }
+    public var description: String { list.description }
 
     /// Whether `library` is loaded, however its path and suffix are written.
     public func contains(_ library: String) -> Bool { elements.contains { Self.isFile($0.name, of: library) } }
@@ -82,13 +51,5 @@ public struct LibraryList: Sendable, Hashable, CustomStringConvertible {
     public static func isFile(_ name: String, of library: String) -> Bool {
         let file = name.split(separator: "/").last.map(String.init) ?? name
         return file == library || file == library + ".so"
-    }
-}
-
-/// `scanner_isspace` of the server.
-private func isSpace(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 0x20, 0x09, 0x0A, 0x0D, 0x0C: true
-    default: false
     }
 }

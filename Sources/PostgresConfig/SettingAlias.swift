@@ -10,7 +10,6 @@ struct SettingAlias: Sendable, Hashable {
     static let all = [
         SettingAlias(old: "sort_mem", name: "work_mem", since: .postgres(0)),
         SettingAlias(old: "vacuum_mem", name: "maintenance_work_mem", since: .postgres(0)),
-        SettingAlias(old: "force_parallel_mode", name: "debug_parallel_query", since: .postgres(16)),
         SettingAlias(old: "ssl_ecdh_curve", name: "ssl_groups", since: .postgres(18)),
     ]
 

@@ -135,8 +135,10 @@ public struct SettingsFile: Sendable, Hashable {
     mutating func set(line number: Int, to value: [UInt8]) {
         guard case .setting(_, let old, let range) = lines[number - 1].content, old != value else { return }
         var bytes = lines[number - 1].bytes
-        let wasPlain = bytes[range.lowerBound] != UInt8(ascii: "'")
-        bytes.replaceSubrange(range, with: wasPlain && SettingsScanner.isPlainValue(value) ? value : quoteSetting(value))
+        // `x.a+5` is a name and a value, `x.ab` is one name.
+        let isApart = [0x20, 0x09, 0x0D, UInt8(ascii: "=")].contains(bytes[range.lowerBound - 1])
+        let isPlain = bytes[range.lowerBound] != UInt8(ascii: "'") && isApart && SettingsScanner.isPlainValue(value)
+        bytes.replaceSubrange(range, with: isPlain ? value : quoteSetting(value))
         lines[number - 1] = Line(bytes: bytes)
     }
 
@@ -165,7 +167,7 @@ public struct SettingsFile: Sendable, Hashable {
     private func commentedDefault(of name: String) -> Int? {
         func index(where belongs: (UInt8) -> Bool) -> Int? {
             lines.firstIndex { line in
-                guard case .nothing = line.content, line.bytes.first == UInt8(ascii: "#"), line.bytes.count > 1, belongs(line.bytes[1]) else { return false }
+                guard line.bytes.first == UInt8(ascii: "#"), line.bytes.count > 1, belongs(line.bytes[1]) else { return false }
                 return SettingsScanner.commentedSetting(in: line.bytes)?.isSetting(name) ?? false
             }
         }

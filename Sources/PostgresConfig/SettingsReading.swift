@@ -82,8 +82,7 @@ struct SettingsReading {
         }
         guard case .directory(let names) = content else { return refuse("could not open directory \"\(directory)\"", at: place) }
         // In the order of bytes, whatever the locale.
-        let read = names.filter { name, _ in !name.hasPrefix(".") && name.utf8.count > ".conf".utf8.count && name.utf8.suffix(5).elementsEqual(".conf".utf8) }
-            .sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        let read = names.filter { isRead($0.key) }.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
         if let broken = read.first(where: { $0.value == .broken }) {
             return refuse("could not stat file \"\(resolvedPath(broken.key, in: directory))\"", at: place)
         }
@@ -93,6 +92,12 @@ struct SettingsReading {
             if !isGood, stopsAtErrors { return false }
         }
         return isGood
+    }
+
+    /// Whether a file of this name is read of a directory.
+    private func isRead(_ name: String) -> Bool {
+        let end = ".conf".utf8
+        return !name.hasPrefix(".") && name.utf8.count > end.count && name.utf8.suffix(end.count).elementsEqual(end)
     }
 
     /// An absolute path stays as it is written, a relative one starts at the file it stands in.

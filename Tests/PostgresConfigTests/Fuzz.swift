@@ -3,8 +3,10 @@ import Foundation
 /// How much the property tests generate, and from which seed.
 enum Fuzz {
     /// How many files are generated for each server; `PGGRAFT_FUZZ` says how many instead of `usual`.
-    static func count(usual: Int) -> Int {
-        ProcessInfo.processInfo.environment["PGGRAFT_FUZZ"].flatMap(Int.init) ?? usual
+    ///
+    /// - Parameter part: tests that take long for each get one of so many of it.
+    static func count(usual: Int, part: Int = 1) -> Int {
+        ProcessInfo.processInfo.environment["PGGRAFT_FUZZ"].flatMap(Int.init).map { $0 / part } ?? usual
     }
 
     /// Given by `PGGRAFT_FUZZ_SEED`, to see a failure again; else another one each time.

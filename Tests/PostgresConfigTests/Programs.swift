@@ -112,7 +112,7 @@ final class ServerSession {
     private let (input, output) = (Pipe(), Pipe())
     private var pending: [UInt8] = []
 
-    init(_ server: ScratchServer) throws {
+    init(_ server: ScratchServer, isQuiet: Bool = false) throws {
         // A broken pipe is an error of the write, not the end of the tests.
         signal(SIGPIPE, SIG_IGN)
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
@@ -121,7 +121,14 @@ final class ServerSession {
         process.environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "PGCLIENTENCODING": "SQL_ASCII"]
         process.currentDirectoryURL = URL(fileURLWithPath: "/")
         (process.standardInput, process.standardOutput) = (input, output)
+        if isQuiet { process.standardError = FileHandle.nullDevice }
         try process.run()
+    }
+
+    /// The error code of each of `statements`; `00000` where there is none.
+    func codes(_ statements: [String]) throws -> [String] {
+        let script = statements.map { "\($0);\n\\echo :SQLSTATE\n" }.joined()
+        return try rows("\\set ON_ERROR_STOP 0\n\(script)\\set ON_ERROR_STOP 1\nSELECT 1 WHERE false").map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The rows of one query, each the text between line ends; fields are parted by commas.

@@ -44,7 +44,7 @@ import Testing
                 """)
             let known: [Known] = try bench.server.json("\(Known.query) FROM pg_settings")
             var generator = SettingsGenerator(seed: Fuzz.seed &+ 2000 &+ UInt64(judge))
-            let wanted = Fuzz.count(usual: 4000)
+            let wanted = Fuzz.count(usual: 4000, part: 2)
             var count = 0, taken = 0
             while count < wanted {
                 let asked = try (0..<200).map { _ in
@@ -76,7 +76,7 @@ import Testing
     /// Settings of units that no session may set.
     static let others = [
         "max_wal_size", "wal_keep_size", "checkpoint_timeout", "log_rotation_age", "shared_buffers", "wal_receiver_status_interval",
-        "autovacuum_naptime", "max_connections", "wal_level", "archive_mode", "checkpoint_completion_target", "bgwriter_delay", "fsync", "wal_buffers",
+        "autovacuum_naptime", "max_connections", "wal_level", "archive_mode", "checkpoint_completion_target", "bgwriter_delay", "fsync",
     ]
 
     @Test("what postgres -C says of a file", arguments: Programs.judges.indices)
@@ -84,7 +84,7 @@ import Testing
         try SettingsTreeServerTests.withBench(judge) { bench in
             let known: [Known] = try bench.server.json("\(Known.query) FROM pg_settings")
             var generator = SettingsGenerator(seed: Fuzz.seed &+ 3000 &+ UInt64(judge)), compared = 0, taken = 0
-            for _ in 0..<min(max(Fuzz.count(usual: 4000) / 80, 40), 2000) {
+            for _ in 0..<Fuzz.count(usual: 50, part: 200) {
                 let name = generator.random.one(of: Self.others), setting = try #require(known.first { $0.name == name })
                 let kind = try setting.kind(bench.version), text = generator.settingValue(choices: setting.choices, unit: setting.unit)
                 var file = SettingsFile(bench.own)

@@ -36,6 +36,9 @@ import Testing
         ("shared_preload_libraries = spock\n", "shared_preload_libraries", "a, b", "shared_preload_libraries = 'a, b'\n"),
         ("a.b = 1\na.b = 2 # last\n", "a.b", "3", "a.b = 1\na.b = 3 # last\n"),
         ("search_path = x\n", "search_path", "x.y", "search_path = 'x.y'\n"),
+        ("x.y = 'a'\r\n", "x.y", "b\r\n\u{1}\u{7F}\tc", "x.y = 'b\\r\\n\\001\\177\\tc'\r\n"),
+        ("x.y+5\n", "x.y", "6", "x.y'6'\n"),
+        ("x.y = 'same' # as before\n", "x.y", "same", "x.y = 'same' # as before\n"),
         ("x.y = 'it''s'\n", "x.y", "C:\\it's\nthere", "x.y = 'C:\\\\it''s\\nthere'\n"),
     ])
     func replace(text: String, name: String, value: String, expected: String) {
@@ -47,7 +50,13 @@ import Testing
 
     @Test("appends a setting it does not have", arguments: [
         ("", "port = '1'\n"),
-        ("#port = 5\n", "#port = 5\nport = '1'\n"),
+        ("#port = 5\n", "port = '1'\n#port = 5\n"),
+        ("a = 1\n# port = 7 to ask for\n# port = 6\n#PORT = 5\t# (change requires restart)\nb = 1\n", "a = 1\n# port = 7 to ask for\n# port = 6\nport = '1'\n#PORT = 5\t# (change requires restart)\nb = 1\n"),
+        ("# port = 6\nb = 1", "port = '1'\n# port = 6\nb = 1"),
+        ("#ports = 5\n#port 5\n", "#ports = 5\n#port 5\nport = '1'\n"),
+        ("a = 1\r\nb = 2\r\n", "a = 1\r\nb = 2\r\nport = '1'\r\n"),
+        ("a = 1\r\n#port = 2\r\n", "a = 1\r\nport = '1'\r\n#port = 2\r\n"),
+        ("a = 1\r\nb = 2", "a = 1\r\nb = 2\r\nport = '1'\r\n"),
         ("wal_level = logical", "wal_level = logical\nport = '1'\n"),
     ])
     func append(text: String, expected: String) {
@@ -79,6 +88,9 @@ import Testing
         file.commentOut(line: 2, because: "not on this host")
         file.commentOut(line: 3, because: "neither")
         #expect(file.text == "a = 1\n#include '/etc/pg/common.conf'  # not on this host\n#b = 2  # neither\n")
+        var dos = SettingsFile("a = 1\r\nb = 2\r\n")
+        dos.commentOut(line: 1, because: "so")
+        #expect(dos.text == "#a = 1  # so\r\nb = 2\r\n")
     }
 
     @Test("names the lines that the server refuses")

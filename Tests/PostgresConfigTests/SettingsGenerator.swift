@@ -46,7 +46,9 @@ struct SettingsGenerator {
             if random.chance(35), let (name, values) = Self.taken.sorted(by: { $0.key < $1.key }).randomElement(using: &random) {
                 return blank() + spelling(name) + Array((equals + random.one(of: values)).utf8) + end(isValid: true)
             }
-            return blank() + spelling(random.one(of: Self.spelled)) + Array(equals.utf8) + value(isValid: true) + end(isValid: true)
+            let value = value(isValid: true), canTouch = value.first == UInt8(ascii: "'") || value.first == UInt8(ascii: "+")
+            let between = canTouch && random.chance(10) ? "" : equals
+            return blank() + spelling(random.one(of: Self.spelled)) + Array(between.utf8) + value + end(isValid: true)
         }
         let name = random.chance(12) ? random.one(of: Self.odd) : spelling(random.chance(80) ? random.one(of: Self.spelled) : random.one(of: Self.taken.keys.sorted()))
         let equals = random.one(of: ["=", "=", " = ", " = ", " = ", " ", " ", "\t", " =", "= ", "", " == ", " = = ", "\r=\r", "=\u{0C}", "\u{0B}= ", "  =\t", ":"])
@@ -143,6 +145,32 @@ struct SettingsGenerator {
         let unit = random.one(of: random.chance(15) ? memory + time + ["KB", "m", "minx", "kB MB"] : own == nil ? [""] : own?.last == "B" ? memory : time)
         return random.one(of: ["", "", "", " ", "\t"]) + (random.chance(15) ? random.one(of: odd) : number) + random.one(of: ["", "", " ", "\n"]) + unit
             + random.one(of: ["", "", "", "", "", "", " ", " ", "x"])
+    }
+
+    /// A list of `names`, quoted or not, with blanks and mistakes.
+    mutating func list(of names: [String]) -> String {
+        let blanks = ["", "", " ", "  ", "\t", "\n"]
+        let separators = [","] + (random.chance(20) ? [",", ",", " ", ",,", ";"] : [])
+        var text = random.one(of: blanks)
+        for index in 0..<random.number(0...4) {
+            let name = random.one(of: names), style = random.number(0...9)
+            if index > 0 { text += random.one(of: separators) + random.one(of: blanks) }
+            text += style < 4 ? name : style < 9 ? "\"" + name.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : name.uppercased()
+            text += random.one(of: blanks)
+        }
+        return text + (random.chance(4) ? random.one(of: [",", "\"", " x", "("]) : "")
+    }
+
+    /// `synchronous_standby_names`, nearly.
+    mutating func standbys() -> String {
+        let names = ["n2", "N2", "n_3$", "n-4", "a b", "*", "any", "FIRST", "7", "x\"y", "ü", ""]
+        let list = list(of: random.chance(60) ? ["n2", "n3", "N_4", "*", "7"] : names)
+        let method = random.one(of: ["", "ANY", "any ", "FIRST", "First\n", "some"]), number = random.one(of: ["1", "2", "02", "0", "-1", "99999999999", "2147483648", "", "x"])
+        return switch random.number(0...5) {
+        case 0: list
+        case 1: method + " " + number + (random.chance(90) ? "(" : "") + list + (random.chance(90) ? ")" : "") + random.one(of: ["", "", " ", "x", ")"])
+        default: random.one(of: ["", "ANY ", "FIRST ", "first "]) + random.one(of: ["1", "2 ", "3\t"]) + "(" + list + ")"
+        }
     }
 
     private mutating func bytes(_ count: ClosedRange<Int>, without left: Set<UInt8>) -> [UInt8] {

@@ -12,10 +12,10 @@ import Testing
         let own: [UInt8]
         var configFile: String { server.data + "/postgresql.conf" }
 
-        init(_ judge: (version: MajorVersion, bin: String)) throws {
+        init(_ judge: (version: MajorVersion, bin: String), isQuiet: Bool) throws {
             version = judge.version
             server = try ScratchServer(settings: "", bin: judge.bin)
-            session = try ServerSession(server)
+            session = try ServerSession(server, isQuiet: isQuiet)
             own = Array(FileManager.default.contents(atPath: server.data + "/postgresql.conf") ?? Data())
         }
 
@@ -27,8 +27,8 @@ import Testing
         func rows() throws -> [FileSettingsRow] { try session.rows(FileSettingsRow.query).map(FileSettingsRow.init) }
     }
 
-    static func withBench(_ judge: Int, _ body: (Bench) throws -> Void) throws {
-        let bench = try Bench(Programs.judges[judge])
+    static func withBench(_ judge: Int, isQuiet: Bool = false, _ body: (Bench) throws -> Void) throws {
+        let bench = try Bench(Programs.judges[judge], isQuiet: isQuiet)
         defer { #expect(throws: Never.self) { try bench.stop() } }
         try body(bench)
     }
@@ -45,6 +45,56 @@ import Testing
         }
         return "seed \(Fuzz.seed), row \(index) of \(ours.count), \(theirs.count)\nours:   \(our.map { "\($0)" } ?? "-")\ntheirs: \(their.map { "\($0)" } ?? "-")"
             + contents.joined()
+    }
+
+    // MARK: Files that were written to be read wrongly
+
+    static let known = [
+        "x.a = 1\nx.b=2\nx.c 3\nx.d\t=\t'four' # comment\n#x.e = 5\n  X.F = 'it''s' #\n",
+        "x.a = 'a\\nb\\tc\\\\d\\'e\\101\\7z\\q'\n",
+        "x.a = on\nx.a = off\nX.A = maybe\n",
+        "x.a = foo-bar_1.2:3/4\nx.b = -12kB\nx.c = 0x1FkB\nx.d = 1.5e-3\nx.e = .5\nx.f = 5.\nx.g = +7\n",
+        "x.a = '' # empty\nx.b = ''''\nx.c = '#no'# yes\nx.d = 'tab\tin'\nx.f = 1",
+        "x.a = 1\r\nx.b = 'c'\r\n\r\n# c\r\nx.d = e\r\n",
+        "\n\n   \n\t# c\nx.a = 1",
+        "größe.ä = ü\nx.ü = 'ß'\n",
+    ] + [
+        // One syntax error only is reported: one line, one file.
+        "x.a = 1e5", "x.b = a.b", "x.c = 1.2.3", "x.d = -", "x.e = 1,2", "x.f = $x", "x.g = \"a\"", "x.h = 0x", "x.i = 1.5GB",
+        "x.a =", "x.b", "= 5", "'x.c' = 1", "x.d = = 1", "x.e = 'open", "x.f = 1 2", "x.g.h = 1", "1x = 2", "x-y = 3", "x = \u{0C}1",
+        "x.a='b'#'c'", "x.b = 'c'd", "x.c = 'c''d'", "x.e = f'g'", "x._1$ = 2", "x.g = .", "x.h = +.5e+1", "x.i = 1.e", "x.j = 1.5e5", "x.k = 0x1Gx",
+        "x.l = -0xff", "x.m = a.b.c", "x.n = a.", "x.o = a.1", "x.p = a:b", "x.q = /tmp", "x.r = 00x1", "x.s = 'a\\'", "x. = 1", "x.t ='\\", "x.u = 'a' \\",
+    ]
+
+    @Test("known traps read as the server reads them", arguments: Programs.judges.indices)
+    func known(judge: Int) throws {
+        try Self.withBench(judge) { bench in
+            var main = bench.own
+            for (index, text) in Self.known.enumerated() {
+                try Disk.write(Array(text.utf8), to: "\(bench.server.data)/known\(index).conf")
+                main += Array("include known\(index).conf\n".utf8)
+            }
+            try Disk.write(main, to: bench.configFile)
+            let (tree, _) = Disk.snapshot(for: bench.configFile, data: bench.server.data, version: bench.version)
+            #expect(Self.difference(tree.rows.map(FileSettingsRow.init), try bench.rows()) == nil)
+        }
+    }
+
+    @Test("an old name is the setting's where the server takes it for that", arguments: Programs.judges.indices)
+    func oldNames(judge: Int) throws {
+        try Self.withBench(judge) { bench in
+            for (old, name, value, shown) in [
+                ("sort_mem", "work_mem", "2MB", "2048"), ("Vacuum_Mem", "maintenance_work_mem", "3MB", "3072"),
+                ("ssl_ecdh_curve", "ssl_groups", "x", "x"), ("force_parallel_mode", "debug_parallel_query", "on", "on"),
+            ] {
+                try Disk.write(bench.own + Array("\(old) = \(value)\n".utf8), to: bench.configFile)
+                let (tree, _) = Disk.snapshot(for: bench.configFile, data: bench.server.data, version: bench.version)
+                let theirs = try Programs.run(
+                    ["\(bench.server.bin)/postgres", "-C", name, "-D", bench.server.data], asPostgres: true, accepting: [0, 1], isQuiet: true)
+                #expect((tree.deciding(name) != nil) == (theirs == shown + "\n"), "\(old) in \(bench.version): \(theirs)")
+            }
+            try Disk.write(bench.own, to: bench.configFile)
+        }
     }
 
     // MARK: Files, many at once
@@ -94,7 +144,7 @@ import Testing
         try Self.withBench(judge) { bench in
             var generator = SettingsGenerator(seed: Fuzz.seed &+ 1000 &+ UInt64(judge))
             var count = 0, compared = 0, clean = 0, edits = 0
-            let wanted = Fuzz.count(usual: 1000), data = bench.server.data
+            let wanted = Fuzz.count(usual: 1000, part: 10), data = bench.server.data
             var written: [String: [UInt8]] = [:]
             for directory in ["sub", "conf.d", "conf.d/dir.conf", "empty"] { try Disk.makeDirectory("\(data)/\(directory)") }
             while count < wanted {
