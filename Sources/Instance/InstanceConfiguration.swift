@@ -96,6 +96,8 @@ public struct ServerSettings: Sendable, Hashable {
         public var unit: String?
         /// `bool`, `integer`, `real`, `string`, `enum`.
         public var type: String
+        /// Of an enum.
+        public var choices: [String]?
         /// `postmaster`, `sighup`, `user` …
         public var context: String
         /// `default`, `configuration file`, `command line` …
@@ -127,10 +129,10 @@ public struct ServerSettings: Sendable, Hashable {
 extension ServerSettings {
     static func query(_ features: ServerFeatures) -> SQL {
         features.hasFileSettingsView ? """
-            SELECT name, setting, current_setting(name) AS shown, unit, vartype, context, source, sourcefile, sourceline, pending_restart
+            SELECT name, setting, current_setting(name) AS shown, unit, vartype, enumvals, context, source, sourcefile, sourceline, pending_restart
             FROM pg_settings ORDER BY lower(name)
             """ : """
-            SELECT name, setting, current_setting(name) AS shown, unit, vartype, context, source, sourcefile, sourceline, false AS pending_restart
+            SELECT name, setting, current_setting(name) AS shown, unit, vartype, enumvals, context, source, sourcefile, sourceline, false AS pending_restart
             FROM pg_settings ORDER BY lower(name)
             """
     }
@@ -147,7 +149,7 @@ extension ServerSettings.Row {
     init(_ row: PostgresClient.Row) throws {
         self.init(
             name: try row.get("name"), value: try row.optional("setting") ?? "", shown: try row.optional("shown") ?? "", unit: try row.optional("unit"),
-            type: try row.get("vartype"), context: try row.get("context"), source: try row.get("source"), file: try row.optional("sourcefile"),
+            type: try row.get("vartype"), choices: try row.optional("enumvals"), context: try row.get("context"), source: try row.get("source"), file: try row.optional("sourcefile"),
             line: try row.optional("sourceline"), isPendingRestart: try row.get("pending_restart"))
     }
 }

@@ -65,7 +65,7 @@ public struct InstanceConfiguration: Sendable {
         guard let row else { return .unknown }
         switch decider {
         case .file(let entry):
-            if row.means(entry.value) { return .inForce }
+            if row.means(entry.value, in: tree.version) { return .inForce }
             return row.context == "postmaster" ? .waitsForRestart(entry.value) : .waitsForReload(entry.value)
         case .nobody:
             // A line that is gone from the files was read once.
@@ -131,8 +131,11 @@ public struct SettingReport: Sendable, Hashable {
 
 extension ServerSettings.Row {
     /// Whether `text`, as a file has it, is the value in force.
-    func means(_ text: String) -> Bool {
-        // A server may write a value in a way of its own: `iso, mdy` as `ISO, MDY`.
+    func means(_ text: String, in version: MajorVersion) -> Bool {
+        if let kind = SettingKind(vartype: type, unit: unit, enumvals: choices, version: version), kind.type != .string {
+            return SettingValue(text, kind: kind)?.isShown(as: value, kind: kind) ?? false
+        }
+        // A server may write a text in a way of its own: `iso, mdy` as `ISO, MDY`.
         func folded(_ text: String) -> String { text.lowercased().filter { !$0.isWhitespace } }
         return [value, shown].contains { folded($0) == folded(text) }
     }

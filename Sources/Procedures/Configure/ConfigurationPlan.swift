@@ -69,7 +69,7 @@ extension WriteConfiguration {
                 continue
             }
             let pending = changes.last { isSameSetting($0.name, assignment.name) }
-            switch result(of: assignment, from: pending.map { $0.value } ?? configuration.report(assignment.name).listText) {
+            switch result(of: assignment, from: pending.map { $0.value } ?? configuration.report(assignment.name).listText, instance.version) {
             case .success(let value): changes.append((assignment.name, value))
             case .failure(let problem): plan.problems.append(problem)
             }
@@ -133,11 +133,35 @@ extension WriteConfiguration {
         }
     }
 
-    private func result(of assignment: ConfigurationRequest.Assignment, from current: String?) -> Result<String?, Problem> {
+    /// The text that the files shall have for it; `nil` for no line at all.
+    private func result(of assignment: ConfigurationRequest.Assignment, from current: String?, _ version: MajorVersion) -> Result<String?, Problem> {
+        let node = node.target.name, name = assignment.name, element = assignment.value
         switch assignment.operation {
-        case .set: .success(assignment.value)
-        case .reset: .success(nil)
-        case .add, .remove: .failure(Problem("\(assignment.name) is not edited as a list"))
+        case .set: return .success(element)
+        case .reset: return .success(nil)
+        case .add, .remove: break
+        }
+        let isAdded = assignment.operation == .add
+        func invalid(_ value: String) -> Result<String?, Problem> {
+            .failure(Problem("\(node): \(name) = '\(value)' is no valid list", hint: "set it as a whole: \(name)=…"))
+        }
+        switch ListSetting.of(name, in: version) {
+        case nil: return .failure(Problem("\(node): \(name) is no list", hint: "set it as a whole: \(name)=…"))
+        case .standbyNames:
+            guard let list = StandbyNames(current ?? "", version: version) else { return invalid(current ?? "") }
+            let changed = isAdded ? list.adding(element) : list.removing(element)
+            guard changed.isSatisfiable || changed.names.isEmpty else {
+                return .failure(Problem(
+                    "\(node): \(name) = '\(changed)' waits for \(changed.number) standbys and names \(changed.names.count): every commit would hang",
+                    hint: "set it as a whole, with a smaller number"))
+            }
+            return .success(changed.names.isEmpty ? "" : changed.description)
+        case .list(let syntax):
+            guard let list = SettingList(current ?? "", syntax: syntax) else { return invalid(current ?? "") }
+            guard isAdded || list.contains(element) else {
+                return .failure(Problem("\(node): \(element) is not in \(name) = '\(current ?? "")'", hint: "it holds: \(list.names.joined(separator: ", "))"))
+            }
+            return .success((isAdded ? list.adding(element) : list.removing(element)).description)
         }
     }
 
