@@ -26,16 +26,21 @@ extension Instance {
             sslIsOn: (configuration.report("ssl").value ?? "off").lowercased().hasPrefix("on"),
             oauthValidators: (configuration.report("oauth_validator_libraries").value).flatMap { LibraryList($0)?.names } ?? [])
         let (rules, _) = try await parse(deadline: deadline) { HBARules(file: path.path, in: $0, for: server) } missing: { Array($0.missing) }
+        let files = Set(rules.entries.map(\.file) + [path.path]).sorted()
         var isNewer = false
-        if let connection, features.hasFileSettingsView {
-            let files = Set(rules.entries.map(\.file) + [path.path]).sorted()
-            isNewer = try await connection.query(
-                """
-                SELECT coalesce(bool_or((pg_stat_file(name, true)).modification > pg_conf_load_time()), false) AS newer FROM unnest(\(files)::text[]) AS name
-                """, deadline: deadline).one().get("newer")
-        }
+        if let connection { isNewer = try await isAny(of: files, newerThan: connection, deadline: deadline) }
         return AccessRules(
             file: path, content: try await host.read(path, as: user, deadline: deadline), rules: rules, isNewerThanServer: isNewer)
+    }
+
+    /// Whether a file was changed since the server has read its configuration. By the host's `stat`: the server's knows whole
+    /// seconds only.
+    private func isAny(of files: [String], newerThan connection: PostgresConnection, deadline: Deadline) async throws -> Bool {
+        let result = try await host.run(Command(words: ["stat", "-L", "-c", "%.6Y", "--"] + files, user: user), deadline: deadline)
+        // Those that are not there are not newer.
+        let times = lines(of: result.text).compactMap(Double.init)
+        let loaded: Double = try await connection.query("SELECT extract(epoch FROM pg_conf_load_time())::float8 AS at", deadline: deadline).one().get("at")
+        return times.contains { $0 > loaded }
     }
 
     /// What the server was built with, where it can say so (from 9.6).

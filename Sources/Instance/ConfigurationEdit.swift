@@ -54,10 +54,25 @@ public struct ConfigurationEdit: Sendable, Hashable, CustomStringConvertible {
     }
 
     private func put(_ content: [UInt8]?, on host: any Host, as user: String, deadline: Deadline) async throws {
-        if let content {
-            try await host.write(content, to: path, as: user, deadline: deadline)
-        } else {
-            try await host.remove(path, as: user, deadline: deadline)
+        try await host.asOwner(user) { user in
+            if let content {
+                try await host.write(content, to: path, as: user, deadline: deadline)
+            } else {
+                try await host.remove(path, as: user, deadline: deadline)
+            }
+        }
+    }
+}
+
+extension Host {
+    /// Does `work` as the server's OS user; where he may not, because the file is root's or of a group that he is not in, as
+    /// root, if that is who logged in.
+    public func asOwner<Result>(_ user: String, _ work: (_ user: String) async throws -> Result) async throws -> Result {
+        do {
+            return try await work(user)
+        } catch let error as HostError {
+            guard case .permissionDenied = error, loginUser == "root", user != "root" else { throw error }
+            return try await work("root")
         }
     }
 }

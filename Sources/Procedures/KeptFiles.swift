@@ -43,7 +43,7 @@ struct KeptFiles: Sendable {
         }
         guard try await instance.host.stat(path, as: instance.user, deadline: deadline) != nil else { return try run.creating(new) }
         try run.creating(thing)
-        try await instance.host.copy(path, to: kept, as: instance.user, deadline: deadline)
+        try await instance.host.asOwner(instance.user) { try await instance.host.copy(path, to: kept, as: $0, deadline: deadline) }
     }
 
     /// Puts the files back where they still are as the run left them, and takes the kept versions away.
@@ -69,7 +69,7 @@ struct KeptFiles: Sendable {
             guard isOurs else {
                 return .left(Problem("\(node): \(path), which this run made, was changed since: left alone", hint: "remove it if nothing needs it, and undo again"))
             }
-            try await host.remove(path, as: user, deadline: deadline)
+            try await host.asOwner(user) { try await host.remove(path, as: $0, deadline: deadline) }
             return .gone("\(node): \(path) is removed")
         }
         guard let original = try await host.read(kept, as: user, deadline: deadline) else {
@@ -86,11 +86,11 @@ struct KeptFiles: Sendable {
         }
         if now == nil {
             // With the owner and mode that it had.
-            try await host.copy(kept, to: path, as: user, deadline: deadline)
+            try await host.asOwner(user) { try await host.copy(kept, to: path, as: $0, deadline: deadline) }
         } else if now != original {
-            try await host.write(original, to: path, as: user, deadline: deadline)
+            try await host.asOwner(user) { try await host.write(original, to: path, as: $0, deadline: deadline) }
         }
-        try await host.remove(kept, as: user, deadline: deadline)
+        try await host.asOwner(user) { try await host.remove(kept, as: $0, deadline: deadline) }
         return .gone("\(node): \(path) is as it was")
     }
 
