@@ -59,6 +59,8 @@ struct HBAExpansion {
     }
 
     private struct Place: Hashable {
+        /// As it is written: errors name it.
+        let name: String
         let path: String
         let depth: Int
     }
@@ -108,23 +110,23 @@ struct HBAExpansion {
     // MARK: @file
 
     private mutating func expand(_ name: String, from outer: String, depth: Int, into tokens: inout [HBAToken]) -> String? {
-        let place = Place(path: HBAExpansion.path(name, from: outer), depth: depth)
+        let place = Place(name: name, path: HBAExpansion.path(name, from: outer), depth: depth)
         if let known = words[place] {
             tokens += known.tokens
             return known.problem
         }
-        let found = self.words(in: place, named: name)
+        let found = self.words(in: place)
         words[place] = found
         tokens += found.tokens
         return found.problem
     }
 
-    private mutating func words(in place: Place, named name: String) -> Words {
+    private mutating func words(in place: Place) -> Words {
         guard place.depth <= server.nestingLimit else { return Words(problem: tooDeep(place.path)) }
         switch open(place.path) {
         case .failed(let why):
             return Words(problem: server.knowsRegexAndIncludes ? "could not open file \"\(place.path)\": \(why)"
-                : "could not open secondary authentication file \"@\(name)\" as \"\(place.path)\": \(why)")
+                : "could not open secondary authentication file \"@\(place.name)\" as \"\(place.path)\": \(why)")
         case .bytes(let bytes):
             var words = Words()
             for line in lines(of: bytes, place.path, depth: place.depth) {

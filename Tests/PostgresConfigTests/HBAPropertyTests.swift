@@ -28,7 +28,7 @@ import Testing
     func ensured() throws {
         var random = SeededGenerator(seed: Fuzz.seed)
         let server = HBAServer(.postgres(16)), mark = try #require(HBAMark("pggraft test"))
-        for round in 0..<Fuzz.count(usual: 3000) {
+        for round in 0..<Fuzz.count(usual: 3000, part: 20) {
             let text = (0..<random.number(0...8)).map { _ in "\(Self.rule(&random))\n" }.joined()
             let rule = Self.rule(&random), comment = Comment(rawValue: "PGGRAFT_FUZZ_SEED=\(Fuzz.seed), round \(round): \(rule)\n\(text)")
             var file = HBAFile(text, for: server)
@@ -67,7 +67,7 @@ import Testing
     func bytes(version: Int) throws {
         var generator = HBAGenerator(random: SeededGenerator(seed: Fuzz.seed), version: .postgres(version))
         let server = HBAServer(.postgres(version))
-        for round in 0..<Fuzz.count(usual: 1000) {
+        for round in 0..<Fuzz.count(usual: 1000, part: 20) {
             let bytes = generator.file(), comment = Comment(rawValue: "PGGRAFT_FUZZ_SEED=\(Fuzz.seed), file \(round)")
             let file = HBAFile(bytes, for: server)
             try #require(file.render() == bytes, comment)

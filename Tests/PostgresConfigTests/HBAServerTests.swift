@@ -79,7 +79,7 @@ import Testing
         let query = Self.query(version), reader = Self.reader(version), path = "\(server.data)/pg_hba.conf"
         var generator = HBAGenerator(random: SeededGenerator(seed: Fuzz.seed), version: version)
         let samples = HBASamples.all.map { Array($0.utf8) } + HBASamples.bytes
-        let count = Fuzz.count(usual: 1000)
+        let count = Fuzz.count(usual: 1000, part: 20)
         var snapshot = FileSnapshot(), lines = 0, differences = 0, undecided = 0
         for index in 0..<(samples.count + count) {
             let bytes = index < samples.count ? samples[index] : generator.file()
@@ -95,8 +95,13 @@ import Testing
                 continue
             }
             guard ours != theirs else { continue }
-            differences += 1
             let place = zip(ours, theirs).enumerated().first { $1.0 != $1.1 }?.offset ?? min(ours.count, theirs.count)
+            // Nor which interfaces there are, which an address may name.
+            guard place >= rules.entries.count || !rules.entries[place].text.contains("%") else {
+                undecided += 1
+                continue
+            }
+            differences += 1
             let text = place < rules.entries.count ? rules.entries[place].text.debugDescription : "-"
             Issue.record("""
                 PostgreSQL \(version), PGGRAFT_FUZZ_SEED=\(Fuzz.seed), file \(index): \(text)

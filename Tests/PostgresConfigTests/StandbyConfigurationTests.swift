@@ -138,4 +138,24 @@ import Testing
         let errors: Int = try server.json("SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL")
         #expect(errors == 0)
     }
+
+    /// A restored copy, of which only the first changes were made: the server starts, and from the first one on as a standby.
+    @Test("killed after any number of the changes, the server starts, and never as a primary once the first is made", arguments: [0, 1, 2, 3, 4])
+    func cutOff(count: Int) throws {
+        var files: [File: [UInt8]] = [.recoverySignal: [], .recoveryDone: Self.bytes("x"), .autoConf: Self.bytes("recovery_target_timeline = 'current'\n")]
+        var standby = Self.standby
+        standby.restoreCommand = "test -z \"%p\""
+        let changes = try standby.changes(for: ServerFeatures(.postgres(15)), from: files)
+        #expect(changes.count == 4)
+        #expect(changes.first?.file == .standbySignal)
+        // Without a mark it would be an archive recovery, which ends with the archive.
+        if count == 0 { files[.recoverySignal] = nil }
+        for change in changes.prefix(count) { files[change.file] = change.after }
+        let server = try ScratchServer(settings: "") { directory in
+            for (file, content) in files { try Programs.put(content, at: "\(directory)/\(file.rawValue)") }
+        }
+        defer { #expect(throws: Never.self) { try server.stop() } }
+        let isStandby: Bool = try server.json("SELECT to_json(pg_is_in_recovery())")
+        #expect(isStandby == (count > 0))
+    }
 }

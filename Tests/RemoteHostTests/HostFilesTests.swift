@@ -106,6 +106,28 @@ import Testing
         await #expect(throws: HostError.self) { try await host.read(inner, deadline: .patient) }
     }
 
+    @Test func aCopyHasTheModeAndReplacesNothing() async throws {
+        let file = try path("a b"), copy = try path("copy of a b")
+        try await host.write([1, 2, 0, 255], to: file, mode: 0o640, deadline: .patient)
+        try await host.copy(file, to: copy, deadline: .patient)
+        #expect(try await host.read(copy, deadline: .patient) == [1, 2, 0, 255])
+        #expect(try mode(copy) == 0o640)
+        let error = try #require(await #expect(throws: HostError.self) { try await host.copy(file, to: copy, deadline: .patient) })
+        #expect(error.description.contains("it is there already"))
+        await #expect(throws: HostError.self) { try await host.copy(try path("nothing"), to: try path("c"), deadline: .patient) }
+        #expect(try await host.listDirectory(file.directory, deadline: .patient) == ["a b", "copy of a b"])
+    }
+
+    @Test func aDirectoryTellsWhatIsBehindItsNames() async throws {
+        let inner = try path("inner")
+        try await host.makeDirectory(inner, deadline: .patient)
+        try await host.require(
+            .script("cd \"$1\" && : >f && mkdir d && ln -s f lf && ln -s d ld && ln -s nowhere lost && ln -s loop loop && mkfifo p", inner.path), deadline: .patient)
+        let entries = try #require(try await host.directoryEntries(inner, deadline: .patient))
+        #expect(entries == ["f": .file, "d": .directory, "lf": .file, "ld": .directory, "lost": nil, "loop": nil, "p": .other])
+        #expect(try await host.directoryEntries(inner / "none", deadline: .patient) == nil)
+    }
+
     @Test func aDirectoryThatIsMissingIsSaid() async throws {
         let file = try path("none/file")
         let error = try #require(await #expect(throws: HostError.self) { try await host.write([1], to: file, deadline: .patient) })
