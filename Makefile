@@ -2,7 +2,7 @@
 #   make demo         a three-node Spock cluster under load, a fourth node seeded into it, the proof
 #   make test         all tests
 #   make shell        the demo's cluster, left to you: type the commands yourself
-#   make bench        what pggraft adds to pgBackRest by hand, as a ratio; the parts of the read-only window
+#   make bench        what pggraft adds to pgBackRest by hand, as a ratio; the parts of the read-only window; a pg_hba.conf of 10,000 lines explained
 #   make test-faults  the whole matrix of kills and faults, as a table (two hours)
 #   make test-fuzz    a million generated configuration files and values, compared with what PostgreSQL 15, 16 and 18 say of them
 #   make build        the release binary: .build/release/pggraft
@@ -33,6 +33,7 @@ shell: packages
 
 bench: packages
 	$(SWIFT) build -c release
+	.build/release/pggraft-bed bench-explain
 	.build/release/pggraft-bed bench
 
 test-faults: packages

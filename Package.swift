@@ -75,7 +75,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run"], swiftSettings: settings),
         .executableTarget(
-            name: "pggraft-bed", dependencies: ["Bed", "Run", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            name: "pggraft-bed", dependencies: ["Bed", "PostgresConfig", "Run", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "fixtures/BedCommand", swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
