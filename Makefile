@@ -1,4 +1,4 @@
-# pggraft: what a new machine needs is installed by these targets (apt); they end by themselves and leave nothing behind.
+# pggraft: what a new machine needs is installed by these targets (apt, PyPI); they end by themselves and leave nothing behind.
 #   make demo         a three-node Spock cluster under load, a fourth node seeded into it, the proof
 #   make test         all tests
 #   make shell        the demo's cluster, left to you: type the commands yourself
