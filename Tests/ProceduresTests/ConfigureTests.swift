@@ -98,6 +98,23 @@ extension Journal {
     fileprivate var run: String { get throws { try Memory(self).header?.run ?? "" } }
 }
 
+@Suite("What an operator writes") struct AssignmentTests {
+    @Test("is a change of one setting", arguments: [
+        ("work_mem=16MB", "work_mem", ConfigurationRequest.Assignment.Operation.set, "16MB"), ("work_mem=", "work_mem", .set, ""),
+        ("search_path+=a,b", "search_path", .add, "a,b"), ("x.y-=a=b", "x.y", .remove, "a=b"), ("log_line_prefix=%m [%p] ", "log_line_prefix", .set, "%m [%p] "),
+    ])
+    func read(text: String, name: String, operation: ConfigurationRequest.Assignment.Operation, value: String) {
+        let assignment = ConfigurationRequest.Assignment(text)
+        #expect(assignment == .init(name, operation, value))
+        #expect(assignment?.description == text)
+    }
+
+    @Test("or is refused", arguments: ["work_mem", "=1", "+=1", "a b=1", ""])
+    func refused(text: String) {
+        #expect(ConfigurationRequest.Assignment(text) == nil)
+    }
+}
+
 @Suite("Changing the configuration of one node", .serialized) struct ConfigureTests {
     @Test("a setting is replaced where it stands, read back, and taken back")
     func replaced() async throws {

@@ -128,9 +128,10 @@ struct WriteConfiguration: Step {
     }
 
     /// `error`, with what the server's own program says of files that the server refuses: its views say that a value cannot be
-    /// used, and not why.
+    /// used, and not why; its log does.
     private func words(of error: any Error, _ instance: Instance) async -> any Error {
-        guard case InstanceError.configurationRefused(let node, let problems)? = error as? InstanceError else { return error }
+        guard instance.features.hasHBARulesView,
+            case InstanceError.configurationRefused(let node, let problems)? = error as? InstanceError else { return error }
         do {
             try await instance.checkFiles(deadline: .after(.seconds(20)))
         } catch InstanceError.configurationRefused(_, let words) {
