@@ -23,7 +23,7 @@ extension Instance {
         let path = configuration.files.hbaFile
         let server = HBAServer(
             version, build: try await build(through: connection, deadline: deadline),
-            sslIsOn: (configuration.report("ssl").value ?? "off").lowercased().hasPrefix("on"),
+            sslIsOn: SettingValue(configuration.report("ssl").value ?? "off", kind: SettingKind(.bool, version: version)) == .bool(true),
             oauthValidators: (configuration.report("oauth_validator_libraries").value).flatMap { LibraryList($0)?.names } ?? [])
         let (rules, _) = try await parse(deadline: deadline) { HBARules(file: path.path, in: $0, for: server) } missing: { Array($0.missing) }
         let files = Set(rules.entries.map(\.file) + [path.path]).sorted()
@@ -36,9 +36,9 @@ extension Instance {
     /// Whether a file was changed since the server has read its configuration. By the host's `stat`: the server's knows whole
     /// seconds only.
     private func isAny(of files: [String], newerThan connection: PostgresConnection, deadline: Deadline) async throws -> Bool {
-        let result = try await host.run(Command(words: ["stat", "-L", "-c", "%.6Y", "--"] + files, user: user), deadline: deadline)
-        // Those that are not there are not newer.
-        let times = lines(of: result.text).compactMap(Double.init)
+        let result = try await host.run(Command(words: ["stat", "-L", "-c", "%.6Y %.6Z", "--"] + files, user: user), deadline: deadline)
+        // Those that are not there are not newer. A file that was moved into place may be old, its place is new.
+        let times = result.text.split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
         let loaded: Double = try await connection.query("SELECT extract(epoch FROM pg_conf_load_time())::float8 AS at", deadline: deadline).one().get("at")
         return times.contains { $0 > loaded }
     }
@@ -85,7 +85,12 @@ extension Instance {
             return try await connection.query(ServerAnswers.isMember(client.user, of: role), deadline: deadline).one().get("is_so")
         case .matches(let regex, let text):
             guard let connection else { return nil }
-            return try await connection.query("SELECT \(text)::text ~ \(regex)::text COLLATE \"C\" AS is_so", deadline: deadline).one().get("is_so")
+            do {
+                return try await connection.query("SELECT \(text)::text ~ \(regex)::text COLLATE \"C\" AS is_so", deadline: deadline).one().get("is_so")
+            } catch let error as PostgresError where error.code == "2201B" {
+                // The server refuses the line, and with it the file; its view says so.
+                return nil
+            }
         case .clientIsHost(let name):
             guard case .address(let address) = client.origin else { return false }
             let text = try await host.require(.script(ServerAnswers.names, "\(address)"), deadline: deadline).text

@@ -89,12 +89,14 @@ public enum Redaction {
                 position += 1
                 continue
             }
-            let value = valueEnd(in: bytes, from: end)
+            // In quotes that begin before the keyword it ends with them, wherever blanks are: in doubt, with the line.
+            let word = bytes[..<position].lastIndex { $0 == 0x20 || $0 == 0x09 }.map { $0 + 1 } ?? 0
+            let value = bytes[word..<position].contains(UInt8(ascii: "\"")) ? bytes.count : valueEnd(in: bytes, from: end)
             let mark = Array("‹redacted›".utf8)
             bytes.replaceSubrange(end..<value, with: mark)
             position = end + mark.count
         }
-        return String(decoding: bytes, as: UTF8.self)
+        return String(decoding: bytes, as: UTF8.self).replacing(#/(:\/\/[^\/@:\s'"]*:)[^\/@\s'"]+@/#) { "\($0.1)‹redacted›@" }
     }
 
     /// Where the value starts, if one of the keywords stands at `position`; blanks around `=` count as libpq reads them.

@@ -77,6 +77,7 @@ extension Instance {
 
     /// The value that `name` has for a server that is started now, in its own words; `nil` where it cannot say.
     public func valueAtStart(of name: String, deadline: Deadline) async throws -> String? {
+        guard features.canCheckFiles else { return nil }
         let files = try await configurationFiles(deadline: deadline)
         let result = try await host.run(
             program("postgres", ["-C", name, "-D", dataDirectory.path, "-c", "config_file=\(files.configFile)"]), deadline: deadline)
@@ -91,6 +92,8 @@ public struct ServerSettings: Sendable, Hashable {
         public var name: String
         /// In the base unit.
         public var value: String
+        /// What it is where nothing sets it.
+        public var defaultValue: String?
         /// As `SHOW` says it.
         public var shown: String
         public var unit: String?
@@ -129,10 +132,10 @@ public struct ServerSettings: Sendable, Hashable {
 extension ServerSettings {
     static func query(_ features: ServerFeatures) -> SQL {
         features.hasFileSettingsView ? """
-            SELECT name, setting, current_setting(name) AS shown, unit, vartype, enumvals, context, source, sourcefile, sourceline, pending_restart
+            SELECT name, setting, boot_val, current_setting(name) AS shown, unit, vartype, enumvals, context, source, sourcefile, sourceline, pending_restart
             FROM pg_settings ORDER BY lower(name)
             """ : """
-            SELECT name, setting, current_setting(name) AS shown, unit, vartype, enumvals, context, source, sourcefile, sourceline, false AS pending_restart
+            SELECT name, setting, boot_val, current_setting(name) AS shown, unit, vartype, enumvals, context, source, sourcefile, sourceline, false AS pending_restart
             FROM pg_settings ORDER BY lower(name)
             """
     }
@@ -148,7 +151,7 @@ extension ServerSettings {
 extension ServerSettings.Row {
     init(_ row: PostgresClient.Row) throws {
         self.init(
-            name: try row.get("name"), value: try row.optional("setting") ?? "", shown: try row.optional("shown") ?? "", unit: try row.optional("unit"),
+            name: try row.get("name"), value: try row.optional("setting") ?? "", defaultValue: try row.optional("boot_val"), shown: try row.optional("shown") ?? "", unit: try row.optional("unit"),
             type: try row.get("vartype"), choices: try row.optional("enumvals"), context: try row.get("context"), source: try row.get("source"), file: try row.optional("sourcefile"),
             line: try row.optional("sourceline"), isPendingRestart: try row.get("pending_restart"))
     }
@@ -166,6 +169,7 @@ extension Instance {
     /// `pg_hba.conf` is read by no program but the server: of it only what this tool itself says is known.
     /// - Throws: ``InstanceError/configurationRefused(node:problems:)`` with the program's own words.
     public func checkFiles(deadline: Deadline) async throws {
+        guard features.canCheckFiles else { return }
         let files = try await configurationFiles(deadline: deadline)
         let result = try await host.run(
             program("postgres", ["-C", "config_file", "-D", dataDirectory.path, "-c", "config_file=\(files.configFile)"]), deadline: deadline)

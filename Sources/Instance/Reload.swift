@@ -94,7 +94,7 @@ extension Instance {
             }
         }
         if features.hasHBARulesView {
-            problems += try await connection.query(ConfigurationProblem.inHBA, deadline: deadline).map(ConfigurationProblem.init)
+            problems += try await connection.query(features.hasHBAIncludes ? ConfigurationProblem.inHBAFiles : ConfigurationProblem.inHBA, deadline: deadline).map(ConfigurationProblem.init)
         }
         return problems
     }
@@ -109,6 +109,12 @@ extension ConfigurationProblem {
     static let inHBA: SQL = """
         SELECT current_setting('hba_file') AS file, line_number AS line, error, NULL AS name
         FROM pg_hba_file_rules WHERE error NOT LIKE '% record cannot match because %' ORDER BY line_number
+        """
+
+    /// From 16, where one file includes others.
+    static let inHBAFiles: SQL = """
+        SELECT file_name AS file, line_number AS line, error, NULL AS name
+        FROM pg_hba_file_rules WHERE error NOT LIKE '% record cannot match because %' ORDER BY rule_number, file_name, line_number
         """
 
     init(_ row: Row) throws {
@@ -150,6 +156,8 @@ struct SettingInForce: Sendable, Hashable {
             return SettingNotInForce(name: name, expected: expected, decidedBy: place.map { "\($0) with '\(fileValue ?? "")'" } ?? "no file")
         }
         if pendingRestart || source == nil || source == "configuration file" { return nil }
+        // A value that the server had by default already; and one that the asking role or its database has for its own sessions.
+        if ["default", "user", "database", "database user", "client", "session"].contains(source) { return nil }
         return SettingNotInForce(name: name, expected: expected, decidedBy: source ?? "")
     }
 }

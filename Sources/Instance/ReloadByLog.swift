@@ -6,12 +6,11 @@ extension Instance {
     /// Has the server read its configuration files again, and judges by what it writes about that in its log: where it has no
     /// views for them (before 9.5, and before 10 for `pg_hba.conf`), or nobody can connect to it.
     ///
-    /// - Parameter expecting: names of settings that were changed; the server must say of each that it took the new value, or
-    ///   that it waits for a restart.
+    /// It says nothing of a setting that has the new value already.
     /// - Throws: ``InstanceError/configurationRefused(node:problems:)`` after which the server may run with a part of the
-    ///   new settings; ``InstanceError/notInForce(node:settings:)``; ``InstanceError/noWordInLog(node:host:log:)``.
+    ///   new settings; ``InstanceError/noWordInLog(node:host:log:)``.
     @discardableResult
-    public func reloadByLog(expecting: [String: String] = [:], deadline: Deadline) async throws -> ReloadReport {
+    public func reloadByLog(deadline: Deadline) async throws -> ReloadReport {
         let log = try await messagesLog(deadline: deadline)
         let size = try await host.stat(log, as: user, deadline: deadline)?.size ?? 0
         // The second word that it reloads comes after everything that it had to say about the first one.
@@ -24,8 +23,8 @@ extension Instance {
             do {
                 said = try await wait(for: "\(node) to reload its configuration", until: deadline, every: .milliseconds(50)) {
                     let text = try await host.require(Command(words: ["tail", "-c", "+\(size + 1)", "--", log.path], user: user), deadline: deadline).text
-                    let turns = text.split(separator: "\n").map(String.init).split(omittingEmptySubsequences: false) { $0.contains(ReloadLog.begins) }
-                    return turns.count > turn ? .found(Array(turns[1])) : .notYet("nothing about it in \(log)")
+                    let turns = ReloadLog.turns(in: text)
+                    return turns.count > turn ? .found(turns[1]) : .notYet("nothing about it in \(log)")
                 }
             } catch is DeadlineExceeded {
                 throw InstanceError.noWordInLog(node: node, host: host.name, log: log)
@@ -37,16 +36,12 @@ extension Instance {
                 ConfigurationProblem(file: log.path, line: nil, error: $0, name: nil)
             })
         }
-        let silent = expecting.keys.filter { name in
-            !(verdict.changed + verdict.pendingRestart).contains { isSameSetting($0, name) }
-        }.sorted()
-        guard silent.isEmpty else {
-            throw InstanceError.notInForce(node: node, settings: silent.map {
-                SettingNotInForce(name: $0, expected: expecting[$0] ?? "", decidedBy: "something else than the file (the server's log has no word of it)")
-            })
-        }
         return ReloadReport(pendingRestart: verdict.pendingRestart.sorted())
     }
+
+    /// Sees to it that there is a log to judge by.
+    /// - Throws: ``InstanceError/noLog(node:host:)``.
+    public func checkLog(deadline: Deadline) async throws { _ = try await messagesLog(deadline: deadline) }
 
     /// The file the server's messages go to now.
     /// - Throws: ``InstanceError/noLog(node:host:)`` where they go to no file.
@@ -65,11 +60,22 @@ extension Instance {
 struct ReloadLog: Sendable, Hashable {
     static let begins = "received SIGHUP, reloading configuration files"
 
+    /// What was said after each time that the server began to reload; before the first one comes what does not belong here.
+    ///
+    /// Where lines name their process (`log_line_prefix`), those of other processes than the reloading one are left out.
+    static func turns(in text: String) -> [[String]] {
+        let lines = text.split(separator: "\n").map(String.init)
+        let process = lines.lazy.compactMap { line in line.contains(begins) ? line.firstMatch(of: #/\[\d+\]/#).map { String($0.0) } : nil }.first
+        return lines.filter { line in process.map { line.contains($0) } ?? true }
+            .split(omittingEmptySubsequences: false) { $0.contains(begins) }.map(Array.init)
+    }
+
     /// The newest of the files that the server's collector writes: `current_logfiles` names it from 10.
     static let find = """
         cd -- "$1" || exit 1
         if [ -r current_logfiles ]; then
-          read -r form file <current_logfiles
+          # A form of its own, such as CSV, says the same in another way, which is not read here.
+          file=$(sed -n 's/^stderr //p' current_logfiles)
         elif [ -d "$2" ]; then
           file=$2/$(ls -t -- "$2" | head -n 1)
         fi

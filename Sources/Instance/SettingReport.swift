@@ -46,7 +46,7 @@ public struct InstanceConfiguration: Sendable {
         let decider: SettingReport.Decider
         if let row, let source = SettingReport.Decider(source: row.source) {
             decider = source
-            if let entry, source != .session { hidden.append(entry) }
+            if let entry { hidden.append(entry) }
         } else if let argument {
             decider = .commandLine(argument.value)
             if let entry { hidden.append(entry) }
@@ -65,7 +65,7 @@ public struct InstanceConfiguration: Sendable {
         guard let row else { return .unknown }
         switch decider {
         case .file(let entry):
-            if row.means(entry.value, in: tree.version) { return .inForce }
+            if row.means(entry, in: tree.version) { return .inForce }
             return row.context == "postmaster" ? .waitsForRestart(entry.value) : .waitsForReload(entry.value)
         case .nobody:
             // A line that is gone from the files was read once.
@@ -130,13 +130,19 @@ public struct SettingReport: Sendable, Hashable {
 }
 
 extension ServerSettings.Row {
+    /// Whether the line of a file is the value in force.
+    func means(_ entry: SettingsTree.Entry, in version: MajorVersion) -> Bool {
+        if means(entry.value, in: version) { return true }
+        // Some values the server shows in its own way: what it has worked out for -1, a style of dates, a command it does not use.
+        guard !isPendingRestart, file == entry.file, line == entry.line else { return false }
+        return ["-1", "0"].contains(entry.value) || value == "(disabled)" || ["datestyle", "timezone", "log_timezone"].contains(name.lowercased())
+    }
+
     /// Whether `text`, as a file has it, is the value in force.
-    func means(_ text: String, in version: MajorVersion) -> Bool {
-        if let kind = SettingKind(vartype: type, unit: unit, enumvals: choices, version: version), kind.type != .string {
-            return SettingValue(text, kind: kind)?.isShown(as: value, kind: kind) ?? false
+    public func means(_ text: String, in version: MajorVersion) -> Bool {
+        guard let kind = SettingKind(vartype: type, unit: unit, enumvals: choices, version: version), kind.type != .string else {
+            return text == value || text == shown
         }
-        // A server may write a text in a way of its own: `iso, mdy` as `ISO, MDY`.
-        func folded(_ text: String) -> String { text.lowercased().filter { !$0.isWhitespace } }
-        return [value, shown].contains { folded($0) == folded(text) }
+        return SettingValue(text, kind: kind)?.isShown(as: value, kind: kind) ?? false
     }
 }

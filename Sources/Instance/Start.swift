@@ -36,6 +36,15 @@ extension Instance {
         return try await waitUntilReady(deadline: deadline)
     }
 
+    /// Starts the server as it was started last, after a start that failed: with the options that `pg_ctl` was given then.
+    /// - Throws: as ``start(deadline:)``.
+    @discardableResult
+    public func startAsBefore(deadline: Deadline) async throws -> PostmasterPID {
+        guard case .stopped = try await status(deadline: deadline), case .pgCtl = manager else { return try await start(deadline: deadline) }
+        try await start(logTo: defaultStartLog, word: "restart", deadline: deadline)
+        return try await waitUntilReady(deadline: deadline)
+    }
+
     /// Where a server that does not run yet writes until its own logging begins.
     ///
     /// Inside the data directory: it goes where the cluster goes, and nothing is left beside it.

@@ -25,6 +25,10 @@ public struct ServerFeatures: Sendable, Hashable {
     public let hasFileSettingsView: Bool
     /// Whether there is `pg_hba_file_rules` (from 10).
     public let hasHBARulesView: Bool
+    /// Whether `pg_hba.conf` may include other files, and its view names them (from 16).
+    public let hasHBAIncludes: Bool
+    /// Whether `postgres -C` reads the configuration files and says what it made of them (from 9.2).
+    public let canCheckFiles: Bool
     /// Whether `postmaster.pid` says `ready` in its eighth line (from 10).
     public let pidFileHasStatus: Bool
 
@@ -39,6 +43,8 @@ public struct ServerFeatures: Sendable, Hashable {
             + (isAtLeast12 ? ["max_wal_senders"] : [])
         hasFileSettingsView = version.number >= 905
         hasHBARulesView = isAtLeast10
+        hasHBAIncludes = version >= .postgres(16)
+        canCheckFiles = version.number >= 902
         pidFileHasStatus = isAtLeast10
     }
 

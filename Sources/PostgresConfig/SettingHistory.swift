@@ -96,7 +96,7 @@ extension SettingHistory {
         SettingHistory([since("18", "idle_replication_slot_timeout", "0", .reload)]),
         SettingHistory([since("9.1", "replication_timeout", "60000", .reload), since("9.3", "wal_sender_timeout", "60000", .reload)]),
         SettingHistory([since("9.3", "wal_receiver_timeout", "60000", .reload)]),
-        SettingHistory([since("9.1", "checkpoint_segments", "3", .reload), since("9.5", "max_wal_size", "1024", .reload)]),
+        SettingHistory([since("9.1", "checkpoint_segments", "3", .reload), since("9.5", "max_wal_size", "64", .reload), since("10", "max_wal_size", "1024", .reload)]),
         SettingHistory([since("9.4", "wal_log_hints", "off")]),
         SettingHistory([since("9.5", "track_commit_timestamp", "off")]),
         // Reaching the server.

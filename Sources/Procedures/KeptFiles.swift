@@ -26,8 +26,19 @@ struct KeptFiles: Sendable {
         try await keep(edit.path, run, deadline: deadline)
         // Before it is written, and beside the earlier ones: an undo may find either.
         let marks: [String] = try run.memory.recall(Self.written(edit.path)) ?? []
+        try await refuseForeign(edit, marks, run, deadline: deadline)
         try run.remember(Self.written(edit.path), marks + [fingerprint(edit.after)])
         try await edit.apply(on: instance.host, as: instance.user, deadline: deadline)
+    }
+
+    /// What somebody wrote into a file between two writes of this run would go with an undo.
+    private func refuseForeign(_ edit: ConfigurationEdit, _ marks: [String], _ run: StepRun, deadline: Deadline) async throws {
+        guard !marks.isEmpty, !marks.contains(fingerprint(edit.before)) else { return }
+        let kept = try Self.place(of: edit.path, run.memory)
+        guard try await instance.host.read(kept, as: instance.user, deadline: deadline) != edit.before else { return }
+        throw Problem(
+            "\(instance.node): \(edit.path) was changed by someone else since this run wrote it: left alone",
+            hint: "what it was before the run is in \(kept): undo the run, which leaves such a file alone, and begin anew")
     }
 
     private func keep(_ path: HostPath, _ run: StepRun, deadline: Deadline) async throws {

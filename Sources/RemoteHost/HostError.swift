@@ -281,3 +281,13 @@ public struct AuthenticationAttempt: Sendable, Hashable, CustomStringConvertible
         return "\(key): \(result)"
     }
 }
+
+extension HostError {
+    /// Whether it is not known any more how far the host got; otherwise the host has answered, with a refusal.
+    public var isOfConnection: Bool {
+        switch self {
+        case .permissionDenied, .fileFailed: false
+        default: true
+        }
+    }
+}

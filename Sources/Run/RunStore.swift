@@ -63,10 +63,11 @@ public struct RunStore: Sendable {
     }
 
     /// The newest run of `cluster` that is neither finished nor undone, for the holder of its lock.
+    /// - Parameter isOver: those that are left as they are on purpose.
     /// - Throws: ``JournalError`` where a journal cannot be read, which may be the one.
-    public func unfinished(cluster: String) throws -> RunSummary? {
+    public func unfinished(cluster: String, ignoring isOver: (RunSummary) -> Bool = { _ in false }) throws -> RunSummary? {
         let (runs, unreadable) = try runs(isAtWork: { _ in false })
         if let (_, error) = unreadable.first(where: { $0.file.contains("-\(cluster)") }) { throw error }
-        return runs.first { $0.header.cluster == cluster && $0.state != .finished && $0.state != .undone }
+        return runs.first { $0.header.cluster == cluster && $0.state != .finished && $0.state != .undone && !isOver($0) }
     }
 }

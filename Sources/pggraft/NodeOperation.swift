@@ -40,6 +40,7 @@ struct NodeOptions: ParsableArguments {
     fileprivate func target() throws -> (target: NodeTarget, cluster: String) {
         var target = NodeTarget(name: node, ssh: node), cluster = "node-" + node.map { $0.isLetter || $0.isNumber || "._-".contains($0) ? String($0) : "-" }.joined()
         if node == "." { (target.name, cluster) = (ProcessInfo.processInfo.hostName, "node-here") }
+        cluster += "-\(port ?? 5432)"
         if let playbook {
             guard case .addSpockNode(let add) = try Playbook.load(path: playbook).procedure else { throw ValidationError("\(playbook) names no nodes") }
             guard let node = (add.cluster.nodes + [add.newNode.node]).first(where: { $0.name == node }) else {
@@ -106,7 +107,7 @@ struct NodeOperation: Sendable {
         let configure = ConfigureNode(node, request), store = RunStore()
         let lock = try RunLock(cluster: cluster, in: store, holder: Holder())
         defer { withExtendedLifetime(lock) {} }
-        if let unfinished = try store.unfinished(cluster: cluster) {
+        if let unfinished = try store.unfinished(cluster: cluster, ignoring: ConfigureNode.isOver) {
             throw Problem("run \(unfinished.header.run) of \(cluster) is not finished: \(unfinished.state.rawValue)", hint: unfinished.ways)
         }
         let plan = try await runner(configure).plan()
@@ -118,7 +119,7 @@ struct NodeOperation: Sendable {
         guard try terminal.asksToGoOn(yes) else { return }
         let (header, journal) = try store.begin(cluster: cluster, procedure: request.procedure, playbook: "", steps: configure.steps.map(\.id.name))
         try lock.describe(Holder(run: header.run))
-        try configure.remember(in: journal)
+        try await configure.remember(in: journal)
         try await perform(configure, journal)
     }
 
@@ -129,10 +130,15 @@ struct NodeOperation: Sendable {
             try await Interruption.cancelling { try await runner.perform(journal) }
         } catch let failure as RunFailure {
             // The step has put back what it could: what is left is nothing, or named.
-            guard !(failure.cause is HostError), try await runner.undo(journal).isEmpty else {
-                terminal.print(terminal.styled("It is not known what state the files of \(node.target.name) are in.", .bad))
+            guard !((failure.cause as? HostError)?.isOfConnection ?? false) else {
+                terminal.print(terminal.styled("It is not known how far \(node.target.name) got.", .bad))
                 terminal.print("  pggraft resume \(run)   goes on from here")
                 terminal.print("  pggraft undo \(run)     takes it back")
+                throw ExitCode(1)
+            }
+            guard try await runner.undo(journal).isEmpty else {
+                terminal.print(terminal.styled("It failed, and not everything is as it was: see above.", .bad))
+                terminal.print("  pggraft undo \(run)     tries again")
                 throw ExitCode(1)
             }
             terminal.print(terminal.styled(failure.interrupted ? "Interrupted. Nothing is changed." : "It failed. Nothing is changed.", .bad))

@@ -37,7 +37,7 @@ struct Configured: Sendable {
         let configure = ConfigureNode(node ?? self.node(), ConfigurationRequest(change, restarts: restarts))
         let (_, journal) = try RunStore(environment: ["PGGRAFT_STATE_DIR": journals])
             .begin(cluster: "n1", procedure: configure.request.procedure, playbook: "", steps: configure.steps.map(\.id.name))
-        try configure.remember(in: journal)
+        try await configure.remember(in: journal)
         do {
             try await Runner(steps: configure.steps).perform(journal)
         } catch {
@@ -241,12 +241,11 @@ extension Journal {
         #expect(file.value(of: "synchronous_standby_names") == "\"n-2\"")
         _ = try await n1.set("synchronous_standby_names-=n-2", "shared_preload_libraries-=pg_stat_statements", restarts: true)
         #expect(try await n1.value("shared_preload_libraries") == "")
-        for (assignment, said) in [
-            ("work_mem+=1", "work_mem is no list"), ("search_path-=nowhere", "nowhere is not in search_path"),
-        ] {
-            let plan = try await n1.plan(.settings([try #require(ConfigurationRequest.Assignment(assignment))]))
-            #expect(plan.problems.map(\.fact).joined().contains(said), "\(plan.problems)")
-        }
+        let noList = try await n1.plan(.settings([.init("work_mem", .add, "1")]))
+        #expect(noList.problems.map(\.fact) == ["n1: work_mem is no list"])
+        // What is not in it is out of it already.
+        let absent = try await n1.plan(.settings([.init("search_path", .remove, "nowhere")]))
+        #expect(absent.problems.isEmpty && absent.edits.isEmpty)
         _ = try await n1.set("synchronous_standby_names=ANY 2 (a, b)")
         let hangs = try await n1.plan(.settings([.init("synchronous_standby_names", .remove, "b")]))
         #expect(hangs.problems.first?.fact.contains("waits for 2 standbys and names 1: every commit would hang") == true, "\(hangs.problems)")
@@ -314,6 +313,80 @@ extension Journal {
         let another = try await n1.change(.allow(rule: rule, accepting: []))
         _ = try await n1.change(.removeRules(ofRun: try another.run))
         #expect(try await n1.read("pg_hba.conf") == "# theirs\n" + before)
+        try await n1.end()
+    }
+
+    @Test("what somebody writes between two writes of a run is not taken away by undoing it")
+    func foreign() async throws {
+        let n1 = try await Configured()
+        let journal = try await n1.set("jit=off"), theirs = try #require(try await n1.read("postgresql.conf")).replacing("jit = 'off'", with: "jit = on") + "work_mem = 7MB\n"
+        try await n1.write(theirs, to: "postgresql.conf")
+        let (_, request) = try #require(try ConfigureNode.recall(Memory(journal))), node = n1.node()
+        let error = await #expect(throws: RunFailure.self) { try await Runner(steps: ConfigureNode(node, request).steps).perform(journal) }
+        #expect(error?.description.contains("was changed by someone else since this run wrote it: left alone") == true, "\(String(describing: error))")
+        #expect(try await n1.undo(journal).map(\.fact).joined().contains("was changed since by someone else: left alone"))
+        #expect(try await n1.read("postgresql.conf") == theirs)
+        await node.close()
+        try await n1.end()
+    }
+
+    @Test("an undo finds a node whose server does not start any more, and reloads where an earlier undo could not")
+    func undoLater() async throws {
+        let n1 = try await Configured()
+        let broken = try await n1.set("shared_preload_libraries=no_such_library")
+        try await n1.instance.stop(deadline: soon)
+        await #expect(throws: InstanceError.self) { try await n1.instance.start(deadline: soon) }
+        let (target, _) = try #require(try ConfigureNode.recall(Memory(broken)))
+        #expect(target.dataDirectory == n1.instance.dataDirectory.path && target.binDirectory == ScratchArea.binaries)
+        #expect(try await n1.undo(broken).isEmpty)
+        try await n1.instance.start(deadline: soon)
+
+        let journal = try await n1.set("work_mem=33MB"), rules = try #require(try await n1.read("pg_hba.conf"))
+        try await n1.write(rules + "nonsense\n", to: "pg_hba.conf")
+        #expect(try await !n1.undo(journal).isEmpty)
+        #expect(try await n1.value("work_mem") == "33MB")
+        try await n1.write(rules, to: "pg_hba.conf")
+        #expect(try await n1.undo(journal).isEmpty)
+        #expect(try await n1.value("work_mem") == "4MB")
+        try await n1.end()
+    }
+
+    @Test("a start that failed is made good with the options that the server was started with")
+    func options() async throws {
+        let n1 = try await Configured(starting: false)
+        try await n1.area.host.require(
+            Command(ScratchArea.binaries + "/pg_ctl", "start", "-w", "-D", n1.instance.dataDirectory.path, "-l", (n1.area.directory / "log").path, "-o", "-c work_mem=7MB").as("postgres"),
+            deadline: soon)
+        let error = await #expect(throws: Configured.ChangeFailed.self) { try await n1.set("unix_socket_directories=/nonexistent", restarts: true) }
+        #expect(error?.description.contains("the files are as they were") == true, "\(String(describing: error))")
+        #expect(try await n1.value("work_mem") == "7MB")
+        try await n1.end()
+    }
+
+    @Test("a value that the asking role has for itself does not stand in the way, and is not what a list is made of")
+    func roleSettings() async throws {
+        let n1 = try await Configured(settings: "search_path = 'app, public'\n")
+        _ = try await n1.instance.ask("SELECT set_config('x.y', '1', false) AS done")
+        let connection = try await n1.instance.connect()
+        for statement: SQL in ["ALTER ROLE postgres SET work_mem = '9MB'", "ALTER ROLE postgres SET search_path = x"] { _ = try await connection.query(statement, deadline: soon) }
+        await connection.close()
+        _ = try await n1.set("work_mem=21MB", "search_path+=Sales", "max_wal_senders=5", "max_worker_processes=8")
+        let file = SettingsFile(try #require(try await n1.read("postgresql.conf")))
+        #expect(file.value(of: "work_mem") == "21MB")
+        #expect(file.value(of: "search_path") == "app, public, \"Sales\"")
+        try await n1.end()
+    }
+
+    @Test("no password is shown or written down, however it is given", arguments: [
+        "postgresql://repl:s3cret@10.0.0.1/x", "host=n2 password=s3cret", "host=n2 password = 's3cret two'",
+    ])
+    func secrets(conninfo: String) async throws {
+        let n1 = try await Configured(settings: "primary_conninfo = '\(conninfo.replacing("'", with: "''"))'\nprimary_conninfo = 'host=n2'\n")
+        let plan = try await n1.plan(.settings([.init("primary_conninfo", .set, conninfo)]))
+        #expect(plan.problems.count == 1)
+        let other = try await n1.plan(.settings([.init("primary_conninfo", .set, "host=n3")]))
+        #expect(!other.edits.isEmpty)
+        #expect(!"\(plan) \(other.remarks) \(other.seen) \(other.edits.map(\.diff))".replacing("\(plan.edits)", with: "").contains("s3cret"), "\(other.remarks)")
         try await n1.end()
     }
 

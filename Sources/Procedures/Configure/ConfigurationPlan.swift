@@ -43,12 +43,27 @@ extension WriteConfiguration {
         if let why = await node.whyUnasked, try await instance.status(deadline: deadline).isRunning {
             plan.remarks.append("nobody can ask the server (\(why.split(separator: "\n")[0])): its log is the judge")
         }
-        let waiting = configuration.namesSet.filter { name in
-            if case .waitsForReload = configuration.report(name).state { !plan.names.contains { isSameSetting($0, name) } } else { false }
+        func others(_ isWaiting: (SettingReport.State) -> Bool) -> [String] {
+            configuration.namesSet.filter { name in isWaiting(configuration.report(name).state) && !plan.names.contains { isSameSetting($0, name) } }
         }
+        let waiting = others { if case .waitsForReload = $0 { true } else { false } }
         if !waiting.isEmpty, !plan.edits.isEmpty {
             plan.remarks.append("the reload also brings in what others have written and not loaded: \(list(waiting))")
         }
+        if plan.needsRestart, case let pending = others({ if case .waitsForRestart = $0 { true } else { false } }), !pending.isEmpty {
+            plan.remarks.append("the restart also brings in what others have written: \(list(pending))")
+        }
+        if let connection, plan.problems.isEmpty {
+            for problem in try await instance.configurationProblems(through: connection, deadline: deadline) {
+                plan.problems.append(Problem("\(node.target.name): the server refuses its files as they are: \(problem)", hint: "correct that line first"))
+            }
+        } else if connection == nil, try await instance.status(deadline: deadline).isRunning {
+            // Where it cannot be judged by, it is not begun.
+            try await instance.checkLog(deadline: deadline)
+        }
+        plan.remarks = plan.remarks.map(Redaction.redacted)
+        plan.seen = Redaction.redacted(plan.seen)
+        plan.problems = plan.problems.map { Problem(Redaction.redacted($0.fact), hint: $0.hint) }
         return plan
     }
 
@@ -69,7 +84,7 @@ extension WriteConfiguration {
                 continue
             }
             let pending = changes.last { isSameSetting($0.name, assignment.name) }
-            switch result(of: assignment, from: pending.map { $0.value } ?? configuration.report(assignment.name).listText, instance.version) {
+            switch result(of: assignment, from: pending.map { $0.value } ?? configuration.listText(assignment.name), instance.version) {
             case .success(let value): changes.append((assignment.name, value))
             case .failure(let problem): plan.problems.append(problem)
             }
@@ -89,10 +104,15 @@ extension WriteConfiguration {
             switch report.state {
             case .waitsForRestart where isWritten: plan.waitingForRestart.append(setting)
             case .waitsForReload where isWritten: plan.needsReload = true
-            default: if !isWritten, row?.context == "postmaster" { plan.waitingForRestart.append(setting) }
+            default:
+                let isSame = value.map { row?.means($0, in: instance.version) ?? false } ?? false
+                if !isWritten, !isSame, row?.context == "postmaster" { plan.waitingForRestart.append(setting) }
             }
             for override in report.overrides { plan.remarks.append("sessions of \(override) keep that value") }
-            for entry in report.hidden { plan.remarks.append("\(entry) stays, and does not decide") }
+            if value != nil {
+                // A line that this session does not see may be the one that is changed.
+                for entry in configuration.tree.overridden(setting) { plan.remarks.append("\(entry) stays, and does not decide") }
+            }
             seen.append("\(setting) = \(report.value ?? "the default"), from \(report.origin)" + (plan.waitingForRestart.contains(setting) ? "; waits for a restart" : ""))
         }
         plan.needsRestart = request.restarts && !plan.waitingForRestart.isEmpty
@@ -158,9 +178,8 @@ extension WriteConfiguration {
             return .success(changed.names.isEmpty ? "" : changed.description)
         case .list(let syntax):
             guard let list = SettingList(current ?? "", syntax: syntax) else { return invalid(current ?? "") }
-            guard isAdded || list.contains(element) else {
-                return .failure(Problem("\(node): \(element) is not in \(name) = '\(current ?? "")'", hint: "it holds: \(list.names.joined(separator: ", "))"))
-            }
+            // What is not in it is out of it.
+            guard isAdded || list.contains(element) else { return .success(current) }
             return .success((isAdded ? list.adding(element) : list.removing(element)).description)
         }
     }
@@ -223,12 +242,12 @@ extension WriteConfiguration {
     }
 }
 
-extension SettingReport {
-    /// What a list is edited from: the text of the file where a file decides.
-    fileprivate var listText: String? {
-        if case .file(let entry) = decider { entry.value } else { value }
-    }
+extension InstanceConfiguration {
+    /// What a list is edited from: the text of the files, else the server's default. Not what the asking session has.
+    fileprivate func listText(_ name: String) -> String? { tree.deciding(name)?.value ?? inForce?.row(name)?.defaultValue }
+}
 
+extension SettingReport {
     fileprivate var isFromNoFile: Bool {
         if case .file = decider { false } else { true }
     }

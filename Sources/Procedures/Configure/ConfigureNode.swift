@@ -19,13 +19,17 @@ public struct ConfigureNode: Sendable {
     /// Whether a run with this name for its procedure is one of these.
     public static func isOne(_ procedure: String) -> Bool { ["conf-set", "hba-allow", "hba-remove"].contains(procedure) }
 
+    /// Whether nothing has to follow a run: what an undo of it left alone, because others have changed it, stays so.
+    public static func isOver(_ run: RunSummary) -> Bool { isOne(run.header.procedure) && run.state == .undoneInPart }
+
     private static let key = "request"
     private struct Remembered: Codable { var target: NodeTarget, request: ConfigurationRequest }
 
     /// Writes down what resume and undo need to know.
-    /// - Throws: `JournalError`.
-    public func remember(in journal: Journal) throws {
-        try journal.append(JournalEntry(.fact, key: Self.key, value: try JSON(of: Remembered(target: node.target, request: request))))
+    /// - Throws: `JournalError`, what looking for the instance throws.
+    public func remember(in journal: Journal) async throws {
+        let remembered = Remembered(target: try await node.foundTarget(), request: request)
+        try journal.append(JournalEntry(.fact, key: Self.key, value: try JSON(of: remembered)))
     }
 
     /// What the run of a journal wanted, and where; `nil` where it ended before it wrote that down, and changed nothing.
@@ -77,7 +81,7 @@ struct WriteConfiguration: Step {
         do {
             for edit in plan.edits { try await kept.apply(edit, run, deadline: .after(.seconds(60))) }
             return try await prove(plan, instance, run)
-        } catch let error where !(error is HostError) && !(error is JournalError) {
+        } catch let error where !((error as? HostError)?.isOfConnection ?? false) && !(error is JournalError) {
             let said = await words(of: error, instance)
             // In a task of its own, so that Ctrl-C does not leave half of it.
             throw await Task { await putBack(said, kept, instance, run) }.value
@@ -88,15 +92,16 @@ struct WriteConfiguration: Step {
     private func prove(_ plan: ConfigurationPlan, _ instance: Instance, _ run: StepRun) async throws -> String {
         let deadline = Deadline.after(.seconds(60))
         guard try await instance.status(deadline: deadline).isRunning else {
+            guard case .settings = request.change else { return "the server does not run; no program but the server reads these rules, they were checked here only" }
             try await instance.checkFiles(deadline: deadline)
             return "the server does not run; its programs accept the files"
         }
         var pending: [String], judge = "read back"
         if let connection = try await node.connection(deadline: deadline), instance.features.hasHBARulesView {
             pending = try await instance.reload(expecting: plan.expecting, through: connection, deadline: deadline).pendingRestart
-            try await readBack(plan, instance)
+            _ = try await readBack(plan, instance)
         } else {
-            pending = try await instance.reloadByLog(expecting: plan.expecting, deadline: deadline).pendingRestart
+            pending = try await instance.reloadByLog(deadline: deadline).pendingRestart
             judge = "accepted, as the server's log says"
         }
         pending = pending.filter { name in plan.names.contains { isSameSetting($0, name) } }
@@ -105,26 +110,32 @@ struct WriteConfiguration: Step {
         run.progress("restarting the server")
         await node.forgetConnection()
         try await instance.restart(deadline: .after(.seconds(600)))
-        try await readBack(plan, instance)
+        guard try await readBack(plan, instance) else {
+            return "restarted; nobody could ask it afterwards: \(await node.whyUnasked?.split(separator: "\n").first.map(String.init) ?? "")"
+        }
         return "restarted and \(judge)"
     }
 
     /// What `pg_settings` and `pg_hba_file_rules` must say by now.
-    private func readBack(_ plan: ConfigurationPlan, _ instance: Instance) async throws {
+    /// - Returns: whether anybody could ask.
+    private func readBack(_ plan: ConfigurationPlan, _ instance: Instance) async throws -> Bool {
         let deadline = Deadline.after(.seconds(30))
-        guard let connection = try await node.connection(deadline: deadline) else { return }
+        guard let connection = try await node.connection(deadline: deadline) else { return false }
         let now = try await instance.configuration(through: connection, deadline: deadline)
         for (name, value) in plan.expecting {
             let report = now.report(name)
-            guard case .file(let entry) = report.decider, entry.value == value else {
+            // A value that the server had by default is not taken from the file, one of the asking role hides it from this session only.
+            if case .session = report.decider, now.tree.deciding(name)?.value == value { continue }
+            guard now.tree.deciding(name)?.value == value, report.state != .waitsForReload(value), !report.isDecidedAtStart else {
                 throw Problem("\(node.target.name): \(name) was written and something else decides: \(report.origin)")
             }
         }
-        guard let rule = plan.rule else { return }
+        guard let rule = plan.rule else { return true }
         let access = try await instance.accessRules(now, through: connection, deadline: deadline)
         guard access.rules.areAccepted, access.rules.entries.contains(where: { $0.reading.rule == rule }) else {
             throw Problem("\(node.target.name): the rule was written and is not what the server reads in \(access.file)")
         }
+        return true
     }
 
     /// `error`, with what the server's own program says of files that the server refuses: its views say that a value cannot be
@@ -150,24 +161,33 @@ struct WriteConfiguration: Step {
             if case .left(let problems, _) = try await kept.restore(run, deadline: deadline) {
                 return Problem("\(name): it did not work, and not everything is as it was: \(list(problems.map(\.description)))", because: error)
             }
-            switch try await instance.status(deadline: deadline) {
-            case .running:
-                // What it has read of the refused files goes again.
-                if let connection = try await node.connection(deadline: deadline), instance.features.hasHBARulesView {
-                    try await instance.reload(through: connection, deadline: deadline)
-                } else {
-                    try await instance.reloadByLog(deadline: deadline)
-                }
-            case .stopped where request.restarts: try await instance.start(deadline: .after(.seconds(600)))
-            case .stopped, .notACluster: break
-            }
         } catch let second {
             return Problem(
                 "\(name): it did not work (\(error)), and putting the files back did not either", because: second,
                 hint: "the previous version of each file is beside it")
         }
+        do {
+            switch try await instance.status(deadline: deadline) {
+            // What it has read of the refused files goes again.
+            case .running: _ = try await reload(instance, deadline)
+            case .stopped where request.restarts: try await instance.startAsBefore(deadline: .after(.seconds(600)))
+            case .stopped, .notACluster: break
+            }
+        } catch let second {
+            return Problem(
+                "\(name): it did not work (\(error)); the files are as they were, but the server was not brought to read them", because: second,
+                hint: "what it runs with may be a part of what was refused: look at `pggraft conf show`, and reload or start it")
+        }
         if error is CancellationError { return error }
         return Problem("\(name): the files are as they were", because: error)
+    }
+
+    /// - Returns: settings that wait for a restart.
+    private func reload(_ instance: Instance, _ deadline: Deadline) async throws -> [String] {
+        if let connection = try await node.connection(deadline: deadline), instance.features.hasHBARulesView {
+            return try await instance.reload(through: connection, deadline: deadline).pendingRestart
+        }
+        return try await instance.reloadByLog(deadline: deadline).pendingRestart
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
@@ -176,13 +196,10 @@ struct WriteConfiguration: Step {
         if case .left = outcome, case .allow = request.change, try await removeLine(instance, run, deadline) {
             outcome = .undone(["\(node.target.name): the line of this run is out of pg_hba.conf; what was changed since stays"])
         }
-        guard case .undone(let lines) = outcome, !lines.isEmpty, try await instance.status(deadline: deadline).isRunning else { return outcome }
-        let pending: [String]
-        if let connection = try await node.connection(deadline: deadline), instance.features.hasHBARulesView {
-            pending = try await instance.reload(through: connection, deadline: deadline).pendingRestart
-        } else {
-            pending = try await instance.reloadByLog(deadline: deadline).pendingRestart
-        }
+        // Also where the files were put back earlier: the server may not have read them then.
+        guard case .undone(let lines) = outcome, try !KeptFiles.changed(on: instance.node, in: run.memory).isEmpty,
+            try await instance.status(deadline: deadline).isRunning else { return outcome }
+        let pending = try await reload(instance, deadline)
         return .undone(lines + ["reloaded" + (pending.isEmpty ? "" : "; waits for a restart: \(list(pending))")])
     }
 }
@@ -196,14 +213,23 @@ extension WriteConfiguration {
         let path = configuration.files.hbaFile
         guard let content = try await instance.host.read(path, as: instance.user, deadline: deadline) else { return false }
         var file = HBAFile(content, for: HBAServer(instance.version))
-        guard file.remove(marked: mark) else { return false }
+        file.remove(marked: mark)
         try await ConfigurationEdit(path: path, before: content, after: file.render()).apply(on: instance.host, as: instance.user, deadline: deadline)
-        try await instance.host.remove(try KeptFiles.place(of: path, run.memory), as: instance.user, deadline: deadline)
+        let kept = try KeptFiles.place(of: path, run.memory)
+        try await instance.host.asOwner(instance.user) { try await instance.host.remove(kept, as: $0, deadline: deadline) }
         return true
     }
 }
 
 extension SettingReport {
+    /// Whether no file decides, because the server was started with the value.
+    var isDecidedAtStart: Bool {
+        switch decider {
+        case .commandLine, .environment: true
+        case .file, .session, .nobody: false
+        }
+    }
+
     /// Where the value comes from, in words.
     public var origin: String {
         switch decider {

@@ -62,6 +62,16 @@ public actor ConfiguredNode {
         return instance
     }
 
+    /// The target with what was found out about it: it is found again when its server does not run, or on another port.
+    /// - Throws: as ``instance(deadline:)``.
+    func foundTarget() async throws -> NodeTarget {
+        let instance = try await instance(deadline: .after(.seconds(20)))
+        var target = target
+        target.dataDirectory = instance.dataDirectory.path
+        target.binDirectory = instance.binaries.directory.path
+        return target
+    }
+
     /// A connection to the server; `nil` where it does not run or lets nobody in, for which ``whyUnasked`` is the reason.
     /// - Throws: what connecting to the host throws.
     public func connection(deadline: Deadline) async throws -> PostgresConnection? {
@@ -77,7 +87,14 @@ public actor ConfiguredNode {
             return nil
         }
         do {
-            session = try await access.connection(target.name, database: target.database, deadline: deadline)
+            let connection = try await access.connection(target.name, database: target.database, deadline: deadline)
+            let isSuperuser: String = try await connection.query("SELECT current_setting('is_superuser') AS is_so", deadline: deadline).one().get("is_so")
+            guard isSuperuser == "on" else {
+                await connection.close()
+                whyUnasked = "\(target.role) is no superuser: name one with --role"
+                return nil
+            }
+            session = connection
             whyUnasked = nil
         } catch let error as PostgresError {
             whyUnasked = error.description

@@ -48,8 +48,8 @@ struct ConfShow: AsyncParsableCommand {
         terminal.print(terminal.styled("\(report.name) = \(report.shownValue)", .bold))
         terminal.print("  from \(report.origin)")
         if !report.remark.isEmpty { terminal.print(terminal.styled("  \(report.remark)", .warn)) }
-        for entry in report.hidden { terminal.print(terminal.styled("  does not decide: \(entry)", .dim)) }
-        for override in report.overrides { terminal.print(terminal.styled("  other for \(override)", .warn)) }
+        for entry in report.hidden { terminal.print(terminal.styled("  does not decide: \(Redaction.redacted("\(entry)"))", .dim)) }
+        for override in report.overrides { terminal.print(terminal.styled("  other for \(Redaction.redacted("\(override)"))", .warn)) }
     }
 }
 

@@ -72,21 +72,23 @@ struct HBAExplain: AsyncParsableCommand {
         }
     }
 
-    private static let shown = 40
+    private static let nearest = 40
+
+    private func shown(_ entry: HBARules.Entry) -> String { Redaction.redacted("\(entry)") }
 
     private func show(_ explanation: HBAExplanation, on terminal: Terminal) {
-        let left = all ? 0 : max(0, explanation.steps.count - Self.shown)
+        let left = all ? 0 : max(0, explanation.steps.count - Self.nearest)
         if left > 0 { terminal.print(terminal.styled("\(left) earlier lines do not match either; --all shows them", .dim)) }
         for step in explanation.steps.dropFirst(left) {
             switch step.verdict {
             case .doesNotMatch(let mismatch):
-                terminal.print(terminal.styled("  \(step.entry)", .dim))
+                terminal.print(terminal.styled("  \(shown(step.entry))", .dim))
                 terminal.print(terminal.styled("      no: \(mismatch)", .dim))
             case .open(let questions):
-                terminal.print(terminal.styled("? \(step.entry)", .warn))
+                terminal.print(terminal.styled("? \(shown(step.entry))", .warn))
                 for question in questions { terminal.print(terminal.styled("      \(question)", .warn)) }
             case .decides:
-                terminal.print(terminal.styled("→ \(step.entry)", .bold))
+                terminal.print(terminal.styled("→ \(shown(step.entry))", .bold))
             }
         }
         switch explanation.decision {
@@ -97,7 +99,7 @@ struct HBAExplain: AsyncParsableCommand {
         case .filesRefused, .undecided: terminal.print(terminal.styled("\(explanation.decision)", .bad))
         }
         if case .filesRefused(let entries) = explanation.decision {
-            for entry in entries { terminal.print(terminal.styled("  \(entry)", .bad)) }
+            for entry in entries { terminal.print(terminal.styled("  \(shown(entry))", .bad)) }
         }
     }
 }
@@ -146,6 +148,10 @@ struct HBAAllow: AsyncParsableCommand {
         case let text: IPNetwork(text).map(HBARule.Address.network) ?? .hostName(text)
         }
         return HBARule(client.ssl ? .hostssl : .host, databases: [database], users: [user], from: address, method: method)
+    }
+
+    func validate() throws {
+        if !client.replication, client.database == "replication" { throw ValidationError("for the connections of standbys say --replication") }
     }
 
     func run() async throws {

@@ -13,6 +13,9 @@ struct Resume: AsyncParsableCommand {
 
     func run() async throws {
         func check(_ run: RunSummary) throws {
+            if ConfigureNode.isOne(run.header.procedure), run.state == .finished {
+                throw Problem("run \(run.header.run) is finished", hint: "`pggraft undo \(run.header.run)` takes it back.")
+            }
             guard !run.canResume else { return }
             throw Problem(
                 "run \(run.header.run) is \(run.state.rawValue): it cannot be gone on with",

@@ -18,7 +18,7 @@ struct RunCommand: AsyncParsableCommand {
             do {
                 let lock = try RunLock(cluster: operation.cluster, in: store, holder: Holder())
                 defer { withExtendedLifetime(lock) {} }
-                if let unfinished = try store.unfinished(cluster: operation.cluster) {
+                if let unfinished = try store.unfinished(cluster: operation.cluster, ignoring: ConfigureNode.isOver) {
                     throw Problem(
                         "run \(unfinished.header.run) of cluster \(operation.cluster) is not finished: \(unfinished.state.rawValue) in step \(unfinished.progress)",
                         hint: unfinished.ways)
