@@ -4,7 +4,7 @@
 #   make shell        the demo's cluster, left to you: type the commands yourself
 #   make bench        what pggraft adds to pgBackRest by hand, as a ratio; the parts of the read-only window; a pg_hba.conf of 10,000 lines explained
 #   make test-faults  the whole matrix of kills and faults, as a table (two hours)
-#   make test-fuzz    a million generated configuration files and values, compared with what PostgreSQL 15, 16 and 18 say of them
+#   make test-fuzz    a million generated configuration files (and values), compared with what PostgreSQL 15, 16 and 18 say of them (forty minutes)
 #   make build        the release binary: .build/release/pggraft
 
 SHELL := /bin/bash
@@ -43,7 +43,7 @@ test-faults: packages
 	echo; cat .build/faults; exit $$status
 
 # Files for each server and each kind of file. A failure names the seed to see it again with: PGGRAFT_FUZZ_SEED.
-PGGRAFT_FUZZ ?= 160000
+PGGRAFT_FUZZ ?= 300000
 
 test-fuzz: packages
 	$(SWIFT) build --build-tests

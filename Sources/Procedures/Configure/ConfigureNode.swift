@@ -64,7 +64,8 @@ struct WriteConfiguration: Step {
             changes.append(Change("reload the server, and read back what it made of the files"))
             if plan.needsRestart { changes.append(Change("restart the server: \(list(plan.waitingForRestart)) needs it")) }
         } else {
-            changes.append(Change("the server does not run: its programs check the files"))
+            let isOfSettings = if case .settings = request.change { true } else { false }
+            changes.append(Change("the server does not run: " + (isOfSettings ? "its programs check the files" : "it reads the rules when it starts")))
         }
         return .needed(changes + plan.remarks.map { Change($0) })
     }
@@ -166,10 +167,11 @@ struct WriteConfiguration: Step {
                 "\(name): it did not work (\(error)), and putting the files back did not either", because: second,
                 hint: "the previous version of each file is beside it")
         }
+        var waiting: [String] = []
         do {
             switch try await instance.status(deadline: deadline) {
             // What it has read of the refused files goes again.
-            case .running: _ = try await reload(instance, deadline)
+            case .running: waiting = try await reload(instance, deadline)
             case .stopped where request.restarts: try await instance.startAsBefore(deadline: .after(.seconds(600)))
             case .stopped, .notACluster: break
             }
@@ -179,7 +181,8 @@ struct WriteConfiguration: Step {
                 hint: "what it runs with may be a part of what was refused: look at `pggraft conf show`, and reload or start it")
         }
         if error is CancellationError { return error }
-        return Problem("\(name): the files are as they were", because: error)
+        let runsWith = waiting.isEmpty ? "" : ", and the server waits for a restart to be so too (\(list(waiting)))"
+        return Problem("\(name): the files are as they were\(runsWith)", because: error)
     }
 
     /// - Returns: settings that wait for a restart.
