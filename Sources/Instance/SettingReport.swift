@@ -41,14 +41,14 @@ public struct InstanceConfiguration: Sendable {
 
     public func report(_ name: String) -> SettingReport {
         let row = inForce?.row(name), entry = tree.deciding(name)
-        let argument = arguments?.settings.last { isSameSetting($0.name, name) }
+        let argument = arguments?.value(of: name)
         var hidden = tree.overridden(name)
         let decider: SettingReport.Decider
         if let row, let source = SettingReport.Decider(source: row.source) {
             decider = source
             if let entry { hidden.append(entry) }
         } else if let argument {
-            decider = .commandLine(argument.value)
+            decider = .commandLine(argument)
             if let entry { hidden.append(entry) }
         } else if let entry {
             decider = .file(entry)
@@ -56,7 +56,7 @@ public struct InstanceConfiguration: Sendable {
             decider = .nobody
         }
         return SettingReport(
-            name: row?.name ?? entry?.name ?? name, value: row?.shown ?? argument?.value ?? entry?.value, decider: decider, hidden: hidden,
+            name: row?.name ?? entry?.name ?? name, value: row?.shown ?? argument ?? entry?.value, decider: decider, hidden: hidden,
             overrides: inForce?.overrides.filter { isSameSetting($0.name, name) } ?? [],
             state: state(row, entry, decider), isKnown: inForce == nil || row != nil || name.contains("."))
     }
