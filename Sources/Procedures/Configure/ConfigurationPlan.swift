@@ -43,8 +43,9 @@ extension WriteConfiguration {
         if let why = await node.whyUnasked, try await instance.status(deadline: deadline).isRunning {
             plan.remarks.append("nobody can ask the server (\(why.split(separator: "\n")[0])): its log is the judge")
         }
+        let reports = configuration.namesSet.map(configuration.report)
         func others(_ isWaiting: (SettingReport.State) -> Bool) -> [String] {
-            configuration.namesSet.filter { name in isWaiting(configuration.report(name).state) && !plan.names.contains { isSameSetting($0, name) } }
+            reports.filter { report in isWaiting(report.state) && !plan.names.contains { isSameSetting($0, report.name) } }.map(\.name)
         }
         let waiting = others { if case .waitsForReload = $0 { true } else { false } }
         if !waiting.isEmpty, !plan.edits.isEmpty {
