@@ -1,6 +1,7 @@
 # pggraft: what a new machine needs is installed by these targets (apt, PyPI); they end by themselves and leave nothing behind.
 #   make demo         a three-node Spock cluster under load, a fourth node seeded into it, the proof
 #   make test         all tests
+#   make lint         the form of every Swift file, by .swift-format
 #   make shell        the demo's cluster, left to you: type the commands yourself
 #   make bench        what pggraft adds to pgBackRest by hand, as a ratio; the parts of the read-only window; a pg_hba.conf of 10,000 lines explained
 #   make test-faults  the whole matrix of kills and faults, as a table (two hours)
@@ -11,13 +12,16 @@ SHELL := /bin/bash
 SWIFT ?= swift
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: build test demo shell bench test-faults test-fuzz packages clean
+.PHONY: build lint test demo shell bench test-faults test-fuzz packages clean
 
 packages:
 	@fixtures/install
 
 build: packages
 	$(SWIFT) build -c release --product pggraft
+
+lint:
+	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests fixtures
 
 test: packages
 	$(SWIFT) build --build-tests

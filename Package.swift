@@ -41,13 +41,17 @@ let package = Package(
         layer("Instance", below: ["PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         layer("PgBackRest", below: ["RemoteHost", "PostgresClient", "EventLoop"]),
         layer("Spock", below: ["PostgresClient", "EventLoop"]),
-        layer("Procedures", below: [
-            "Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop",
-        ]),
-        .executableTarget(name: "pggraft", dependencies: [
-            "Procedures", "Instance", "PostgresConfig", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop",
-            .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        ], swiftSettings: settings),
+        layer(
+            "Procedures",
+            below: [
+                "Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop",
+            ]),
+        .executableTarget(
+            name: "pggraft",
+            dependencies: [
+                "Procedures", "Instance", "PostgresConfig", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: settings),
 
         tests("EventLoop"),
         tests("RemoteHost", ["EventLoop"]),
@@ -58,9 +62,11 @@ let package = Package(
         tests("Instance", ["Scratch", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
         tests("Spock", ["PostgresClient", "EventLoop"]),
-        tests("Procedures", [
-            "Scratch", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Spock",
-        ]),
+        tests(
+            "Procedures",
+            [
+                "Scratch", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Spock",
+            ]),
 
         // What tests need from outside: servers of their own in a directory; several hosts on this machine, and an oracle for lost and doubled rows.
         .target(

@@ -51,11 +51,13 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         wakeup = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
         precondition(epoll >= 0 && wakeup >= 0, "no event loop: \(String(cString: strerror(errno)))")
         control(EPOLL_CTL_ADD, wakeup, .readable)
-        let started = pthread_create(&thread, nil, { loop in
-            guard let loop else { return nil }
-            Unmanaged<EventLoop>.fromOpaque(loop).takeRetainedValue().run()
-            return nil
-        }, Unmanaged.passRetained(self).toOpaque())
+        let started = pthread_create(
+            &thread, nil,
+            { loop in
+                guard let loop else { return nil }
+                Unmanaged<EventLoop>.fromOpaque(loop).takeRetainedValue().run()
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
         precondition(started == 0, "no thread for an event loop: \(String(cString: strerror(started)))")
     }
 

@@ -25,7 +25,11 @@ extension Instance {
             version, build: try await build(through: connection, deadline: deadline),
             sslIsOn: SettingValue(configuration.report("ssl").value ?? "off", kind: SettingKind(.bool, version: version)) == .bool(true),
             oauthValidators: (configuration.report("oauth_validator_libraries").value).flatMap { LibraryList($0)?.names } ?? [])
-        let (rules, _) = try await parse(deadline: deadline) { HBARules(file: path.path, in: $0, for: server) } missing: { Array($0.missing) }
+        let (rules, _) = try await parse(deadline: deadline) {
+            HBARules(file: path.path, in: $0, for: server)
+        } missing: {
+            Array($0.missing)
+        }
         let files = Set(rules.entries.map(\.file) + [path.path]).sorted()
         var isNewer = false
         if let connection { isNewer = try await isAny(of: files, newerThan: connection, deadline: deadline) }

@@ -207,7 +207,8 @@ public struct CloneConfiguration: Sendable {
     private func neutralised() -> [(String, String)] {
         source.lines.reduce(into: [(String, String)]()) { values, line in
             guard line.file != source.files.autoConfFile.path, travellingFiles.contains(line.file),
-                !values.contains(where: { isSameSetting($0.0, line.name) }) else { return }
+                !values.contains(where: { isSameSetting($0.0, line.name) })
+            else { return }
             if isSameSetting(line.name, "spock.readonly") { values.append((line.name, "off")) }
             let harmless = StandbyConfiguration.harmlessValue(of: line.name)
             if StandbyConfiguration.endsRecovery(line.name), line.value != harmless { values.append((line.name, harmless)) }

@@ -104,7 +104,8 @@ public enum Redaction {
         for keyword in keywords {
             let word = keyword.utf8.dropLast()
             guard position + word.count < bytes.count,
-                zip(word, bytes[position...]).allSatisfy({ $0 == $1 | 0x20 }) else { continue }
+                zip(word, bytes[position...]).allSatisfy({ $0 == $1 | 0x20 })
+            else { continue }
             var end = position + word.count
             while end < bytes.count, bytes[end] == 0x20 { end += 1 }
             guard end < bytes.count, bytes[end] == UInt8(ascii: "=") else { continue }

@@ -61,7 +61,8 @@ extension Instance {
         if let told = arguments?.value(of: "config_file") {
             configFile = HostPath(told) ?? dataDirectory / told
         } else if let directory = (arguments?.value(of: "data_directory")).flatMap({ HostPath($0) }), directory != dataDirectory,
-            try await host.stat(directory / "postgresql.conf", as: user, deadline: deadline) != nil {
+            try await host.stat(directory / "postgresql.conf", as: user, deadline: deadline) != nil
+        {
             // `-D` may name the directory of the configuration.
             configFile = directory / "postgresql.conf"
         }

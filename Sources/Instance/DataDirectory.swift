@@ -80,7 +80,9 @@ public struct Usage: Sendable, Hashable {
         for line in lines(of: output) {
             let fields = line.split(separator: "\t", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
             guard fields.count == 3, let kilobytes = Int64(fields[1]), let path = HostPath(fields[2]) else { return nil }
-            if fields[0] == "." { own = kilobytes * 1024 } else {
+            if fields[0] == "." {
+                own = kilobytes * 1024
+            } else {
                 elsewhere.append(Elsewhere(link: fields[0], path: path, bytes: kilobytes * 1024))
             }
         }

@@ -12,7 +12,7 @@ public struct DebianCluster: Sendable, Hashable {
     public let logFile: HostPath?
 
     /// Where `postgresql.conf` and `pg_hba.conf` are: not in the data directory.
-    public var configDirectory: HostPath? { HostPath("/etc/postgresql") .map { $0 / version / name } }
+    public var configDirectory: HostPath? { HostPath("/etc/postgresql").map { $0 / version / name } }
 
     /// Reads what `pg_lsclusters --no-header` writes; lines of another form are left out.
     static func parse(_ output: String) -> [DebianCluster] {

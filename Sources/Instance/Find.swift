@@ -13,9 +13,10 @@ extension Instance {
         let servers = RunningServer.parse(
             try await host.require(.script(RunningServer.survey).as(address.user), deadline: deadline).text)
 
-        guard let dataDirectory = address.dataDirectory
-            ?? servers.first(where: { $0.port == address.port })?.dataDirectory
-            ?? clusters.first(where: { $0.port == address.port })?.dataDirectory
+        guard
+            let dataDirectory = address.dataDirectory
+                ?? servers.first(where: { $0.port == address.port })?.dataDirectory
+                ?? clusters.first(where: { $0.port == address.port })?.dataDirectory
         else { throw InstanceError.nothingOnPort(node: address.node, host: host.name, port: address.port) }
         let cluster = clusters.first { $0.dataDirectory == dataDirectory }
         let server = servers.first { $0.dataDirectory == dataDirectory }
@@ -56,7 +57,8 @@ extension Instance {
             if let directory = HostPath(asked.text) { places.append(directory) }
         }
         let output = try await host.require(
-            Command(words: ["sh", "-c", Binaries.survey, "sh"] + places.map(\.path), user: address.user), deadline: deadline).text
+            Command(words: ["sh", "-c", Binaries.survey, "sh"] + places.map(\.path), user: address.user), deadline: deadline
+        ).text
         // A directory that was given is taken at its word; the caller compares versions and names both.
         let wanted = address.binDirectory == nil ? version : nil
         guard let binaries = Binaries.choose(from: output, in: places, version: wanted) else {

@@ -18,7 +18,9 @@ extension Instance {
     func settings(in configFile: HostPath, deadline: Deadline) async throws -> (tree: SettingsTree, snapshot: FileSnapshot) {
         try await parse(deadline: deadline) { snapshot in
             SettingsTree(configFile: configFile.path, dataDirectory: dataDirectory.path, snapshot: snapshot, version: version)
-        } missing: { $0.missing }
+        } missing: {
+            $0.missing
+        }
     }
 
     /// Parses again and again, reading on the host what the parse says is missing, until it has everything.
@@ -131,10 +133,12 @@ public struct ServerSettings: Sendable, Hashable {
 
 extension ServerSettings {
     static func query(_ features: ServerFeatures) -> SQL {
-        features.hasFileSettingsView ? """
+        features.hasFileSettingsView
+            ? """
             SELECT name, setting, boot_val, current_setting(name) AS shown, unit, vartype, enumvals, context, source, sourcefile, sourceline, pending_restart
             FROM pg_settings ORDER BY lower(name)
-            """ : """
+            """
+            : """
             SELECT name, setting, boot_val, current_setting(name) AS shown, unit, vartype, enumvals, context, source, sourcefile, sourceline, false AS pending_restart
             FROM pg_settings ORDER BY lower(name)
             """
@@ -151,8 +155,10 @@ extension ServerSettings {
 extension ServerSettings.Row {
     init(_ row: PostgresClient.Row) throws {
         self.init(
-            name: try row.get("name"), value: try row.optional("setting") ?? "", defaultValue: try row.optional("boot_val"), shown: try row.optional("shown") ?? "", unit: try row.optional("unit"),
-            type: try row.get("vartype"), choices: try row.optional("enumvals"), context: try row.get("context"), source: try row.get("source"), file: try row.optional("sourcefile"),
+            name: try row.get("name"), value: try row.optional("setting") ?? "", defaultValue: try row.optional("boot_val"), shown: try row.optional("shown") ?? "",
+            unit: try row.optional("unit"),
+            type: try row.get("vartype"), choices: try row.optional("enumvals"), context: try row.get("context"), source: try row.get("source"),
+            file: try row.optional("sourcefile"),
             line: try row.optional("sourceline"), isPendingRestart: try row.get("pending_restart"))
     }
 }
@@ -179,8 +185,10 @@ extension Instance {
             let message = line.firstRange(of: ":  ").map { String(line[$0.upperBound...]) } ?? line
             return message.isEmpty || message.hasSuffix("contains errors") ? nil : message
         }
-        throw InstanceError.configurationRefused(node: node, problems: words.map {
-            ConfigurationProblem(file: "postgres", line: nil, error: $0, name: nil)
-        })
+        throw InstanceError.configurationRefused(
+            node: node,
+            problems: words.map {
+                ConfigurationProblem(file: "postgres", line: nil, error: $0, name: nil)
+            })
     }
 }

@@ -75,7 +75,8 @@ extension Instance {
     /// When this session has read the files, in microseconds: a form that no setting changes.
     private func loadTime(through connection: PostgresConnection, deadline: Deadline) async throws -> Int64 {
         try await connection.query(
-            "SELECT (extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint AS at", deadline: deadline).one().get("at")
+            "SELECT (extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint AS at", deadline: deadline
+        ).one().get("at")
     }
 
     /// The lines of the configuration files that the server would refuse now. Changes that need a restart are none.
@@ -94,7 +95,8 @@ extension Instance {
             }
         }
         if features.hasHBARulesView {
-            problems += try await connection.query(features.hasHBAIncludes ? ConfigurationProblem.inHBAFiles : ConfigurationProblem.inHBA, deadline: deadline).map(ConfigurationProblem.init)
+            problems += try await connection.query(features.hasHBAIncludes ? ConfigurationProblem.inHBAFiles : ConfigurationProblem.inHBA, deadline: deadline).map(
+                ConfigurationProblem.init)
         }
         return problems
     }

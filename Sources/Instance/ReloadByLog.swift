@@ -32,9 +32,11 @@ extension Instance {
         }
         let verdict = ReloadLog(said)
         guard verdict.problems.isEmpty else {
-            throw InstanceError.configurationRefused(node: node, problems: verdict.problems.map {
-                ConfigurationProblem(file: log.path, line: nil, error: $0, name: nil)
-            })
+            throw InstanceError.configurationRefused(
+                node: node,
+                problems: verdict.problems.map {
+                    ConfigurationProblem(file: log.path, line: nil, error: $0, name: nil)
+                })
         }
         return ReloadReport(pendingRestart: verdict.pendingRestart.sorted())
     }
@@ -103,7 +105,9 @@ struct ReloadLog: Sendable, Hashable {
                 // A change that waits for a restart is such an error too.
                 isRefused = isRefused || message.contains("not reloaded") || message.contains("no changes were applied") || pendingRestart.isEmpty
                 details.append(message)
-            } else if message.contains(#/syntax error in file|unrecognized configuration parameter|invalid value for parameter|is outside the valid range|requires a |could not open |configuration file/#) {
+            } else if message.contains(
+                #/syntax error in file|unrecognized configuration parameter|invalid value for parameter|is outside the valid range|requires a |could not open |configuration file/#)
+            {
                 isRefused = true
                 details.append(message)
             }

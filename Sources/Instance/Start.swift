@@ -74,12 +74,14 @@ extension Instance {
         let output = (parts.first.map(String.init) ?? "") + result.errorText
         var logText = parts.count > 1 ? String(parts[1]) : ""
         if deadline.hasPassed, case .running = try await status(deadline: afterwards) {
-            throw DeadlineExceeded(waitedFor: "\(node) on \(host.name) to accept connections", budget: deadline.budget,
-                                   lastSeen: logText.split(separator: "\n").last.map(String.init) ?? "starting")
+            throw DeadlineExceeded(
+                waitedFor: "\(node) on \(host.name) to accept connections", budget: deadline.budget,
+                lastSeen: logText.split(separator: "\n").last.map(String.init) ?? "starting")
         }
         if case .systemd(let unit) = manager {
             logText = try await host.run(
-                Command("journalctl", "--no-pager", "-n", "25", "-o", "cat", "-u", unit).as("root"), deadline: afterwards).text
+                Command("journalctl", "--no-pager", "-n", "25", "-o", "cat", "-u", unit).as("root"), deadline: afterwards
+            ).text
         } else if let note = logText.firstRange(of: "Future log output will appear in directory \"") {
             // Logging has gone on in files of the server's own: the end of the newest says more.
             let directory = String(logText[note.upperBound...].prefix { $0 != "\"" })
@@ -94,11 +96,17 @@ extension Instance {
         switch manager {
         case .pgCtl:
             let program = (binaries.directory / "pg_ctl").path
-            return StartScript.command(log, [program, word, "-D", dataDirectory.path, "-l", log.path, "-w", "-t", "\(seconds)"]
-                + (word == "restart" ? ["-m", "fast"] : []) + startOptions).as(user)
+            return StartScript.command(
+                log,
+                [program, word, "-D", dataDirectory.path, "-l", log.path, "-w", "-t", "\(seconds)"]
+                    + (word == "restart" ? ["-m", "fast"] : []) + startOptions
+            ).as(user)
         case .pgCtlCluster(let version, let cluster):
-            return StartScript.command(log, ["pg_ctlcluster", "--skip-systemctl-redirect", version, cluster, word, "--", "-w", "-t", "\(seconds)"]
-                + startOptions).as(user)
+            return StartScript.command(
+                log,
+                ["pg_ctlcluster", "--skip-systemctl-redirect", version, cluster, word, "--", "-w", "-t", "\(seconds)"]
+                    + startOptions
+            ).as(user)
         case .systemd(let unit): return Command("systemctl", word, "--", unit).as("root")
         }
     }

@@ -47,14 +47,15 @@ public enum InstanceStatus: Sendable, Hashable {
     public var isRunning: Bool { if case .running = self { true } else { false } }
 
     /// The state of the directory, then of the process that `postmaster.pid` names.
-    static let script = DataDirectoryState.script + """
+    static let script =
+        DataDirectoryState.script + """
 
-        [ -f "$1/PG_VERSION" ] && [ -f "$1/postmaster.pid" ] || exit 0
-        cd -- "$1" && pwd -P
-        pid=$(head -n 1 postmaster.pid)
-        readlink "/proc/$pid/cwd" || echo
-        cat postmaster.pid
-        """
+            [ -f "$1/PG_VERSION" ] && [ -f "$1/postmaster.pid" ] || exit 0
+            cd -- "$1" && pwd -P
+            pid=$(head -n 1 postmaster.pid)
+            readlink "/proc/$pid/cwd" || echo
+            cat postmaster.pid
+            """
 
     /// What ``script`` wrote; `nil` for anything else.
     static func parse(_ output: String) -> InstanceStatus? {

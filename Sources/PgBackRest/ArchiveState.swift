@@ -17,10 +17,9 @@ public enum ArchiveState: Sendable, Hashable, CustomStringConvertible {
     public init(mode: String, command: String, library: String = "", stanza: StanzaName) {
         let command = command.split(whereSeparator: \.isWhitespace).joined(separator: " ")
         self =
-            if mode == "off" { .off } else if !library.isEmpty { .library(library) }
-            else if ArchiveState.commandsThatDoNothing.contains(command) { .emptyOrTrue }
-            else if let pushed = ArchiveState.stanza(pushedToBy: command) { pushed == stanza.name ? .ready : .pushes(to: pushed) }
-            else { .other(command: command) }
+            if mode == "off" { .off } else if !library.isEmpty { .library(library) } else if ArchiveState.commandsThatDoNothing.contains(command) {
+                .emptyOrTrue
+            } else if let pushed = ArchiveState.stanza(pushedToBy: command) { pushed == stanza.name ? .ready : .pushes(to: pushed) } else { .other(command: command) }
     }
 
     /// Whether pgBackRest can be put in without a restart.

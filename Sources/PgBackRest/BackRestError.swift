@@ -156,7 +156,8 @@ extension BackRestError.Failure: CustomStringConvertible {
         case .outputLost: "the connection to the host was lost; run pggraft again to continue."
         case .archivingOff: "set archive_mode = on and restart the server."
         case .noBackup, .archiveTimeout, .archiveCommandForeign, .lockHeld, .stopped, .noServer, .serverOfAnotherDirectory, .serverRunning,
-            .mustRunOnRepositoryHost, .terminated, .other: nil
+            .mustRunOnRepositoryHost, .terminated, .other:
+            nil
         }
     }
 }

@@ -66,7 +66,10 @@ extension UInt64 {
         guard self >= 1024 else { return "\(self) B" }
         var value = Double(self) / 1024, unit = 0
         let units = ["KB", "MB", "GB", "TB", "PB", "EB"]
-        while value >= 1024, unit < units.count - 1 { value /= 1024; unit += 1 }
+        while value >= 1024, unit < units.count - 1 {
+            value /= 1024
+            unit += 1
+        }
         let tenths = UInt64((value * 10).rounded())
         return (tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)") + " \(units[unit])"
     }

@@ -78,7 +78,7 @@ public struct BackRestLog: Sendable, Hashable {
     }
 
     private static func failure(_ message: Substring) -> Failure? {
-        guard message.first == "[", let end = message.firstIndex(of: "]"), 
+        guard message.first == "[", let end = message.firstIndex(of: "]"),
             let number = Int32(message[message.index(after: message.startIndex)..<end])
         else { return nil }
         let text = message[message.index(after: end)...]

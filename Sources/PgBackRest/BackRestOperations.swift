@@ -119,12 +119,14 @@ extension BackRest {
     private func succeeded(_ result: CommandResult, _ command: String, on host: any Host) throws(BackRestError) -> CommandResult {
         guard !result.succeeded else { return result }
         if let failure = BackRestLog(result.errorText).failure ?? BackRestLog(result.text).failure {
-            throw .failed(BackRestError.Failure(
-                host: host.name, command: command, stanza: stanza, code: failure.code, message: failure.message, hints: failure.hints))
+            throw .failed(
+                BackRestError.Failure(
+                    host: host.name, command: command, stanza: stanza, code: failure.code, message: failure.message, hints: failure.hints))
         }
         if result.status == .code(63) {
-            throw .failed(BackRestError.Failure(
-                host: host.name, command: command, stanza: stanza, code: BackRestErrorCode(rawValue: 63), message: "terminated by a signal", hints: []))
+            throw .failed(
+                BackRestError.Failure(
+                    host: host.name, command: command, stanza: stanza, code: BackRestErrorCode(rawValue: 63), message: "terminated by a signal", hints: []))
         }
         throw .ended(host: host.name, command: command, stanza: stanza, result.status, errorText: result.errorText)
     }

@@ -47,17 +47,24 @@ public enum RestoredDirectory: Sendable, Hashable {
 
     init(_ text: String) {
         let lines = text.split(whereSeparator: \.isNewline).map(String.init)
-        if lines == ["absent"] { self = .absent; return }
-        if lines == ["empty"] { self = .empty; return }
+        if lines == ["absent"] {
+            self = .absent
+            return
+        }
+        if lines == ["empty"] {
+            self = .empty
+            return
+        }
         let has = { (name: String) in lines.contains("has \(name)") }
         let value = { (key: String) in lines.first { $0.hasPrefix("\(key) ") }.map { String($0.dropFirst(key.count + 1)) } }
         self =
             if has("backup.manifest") || (has("PG_VERSION") && !has("global/pg_control")) {
                 .incomplete(set: value("set"))
             } else if has("PG_VERSION") {
-                .complete(Complete(
-                    startLSN: value("start").flatMap { LSN($0) }, started: !has("backup_label"),
-                    hasPostmaster: has("postmaster.pid"), isStandby: has("standby.signal") || has("recovery.conf")))
+                .complete(
+                    Complete(
+                        startLSN: value("start").flatMap { LSN($0) }, started: !has("backup_label"),
+                        hasPostmaster: has("postmaster.pid"), isStandby: has("standby.signal") || has("recovery.conf")))
             } else {
                 .foreign
             }

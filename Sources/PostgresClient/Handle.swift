@@ -17,10 +17,12 @@ final class Handle: @unchecked Sendable {
         pointer = started
         // A failed connection has no result to ask for SQLSTATE: verbose errors carry it in their text.
         PQsetErrorVerbosity(pointer, PQERRORS_VERBOSE)
-        PQsetNoticeReceiver(pointer, { context, result in
-            guard let context, let result else { return }
-            Unmanaged<Handle>.fromOpaque(context).takeUnretainedValue().received(Notice(result, statement: ""))
-        }, Unmanaged.passUnretained(self).toOpaque())
+        PQsetNoticeReceiver(
+            pointer,
+            { context, result in
+                guard let context, let result else { return }
+                Unmanaged<Handle>.fromOpaque(context).takeUnretainedValue().received(Notice(result, statement: ""))
+            }, Unmanaged.passUnretained(self).toOpaque())
     }
 
     deinit { PQfinish(pointer) }

@@ -14,10 +14,11 @@ struct LibpqOption {
         var next = first
         while let keyword = next.pointee.keyword {
             let text: (UnsafeMutablePointer<CChar>?) -> String? = { $0.map { String(cString: $0) } }
-            options.append(LibpqOption(
-                keyword: String(cString: keyword), variable: text(next.pointee.envvar),
-                compiledDefault: text(next.pointee.compiled), value: text(next.pointee.val),
-                isSecret: text(next.pointee.dispchar) == "*"))
+            options.append(
+                LibpqOption(
+                    keyword: String(cString: keyword), variable: text(next.pointee.envvar),
+                    compiledDefault: text(next.pointee.compiled), value: text(next.pointee.val),
+                    isSecret: text(next.pointee.dispchar) == "*"))
             next += 1
         }
         return options

@@ -130,9 +130,8 @@ extension ConnectFailure {
         guard !lacksPassword, PQconnectionUsedPassword(handle.pointer) == 1 else { return }
         let inUse = options["password"] ?? ""
         source =
-            if inUse.isEmpty { .file }
-            else if conninfo["password"] == inUse { .connectionString }
-            else if getenv("PGPASSWORD").map({ String(cString: $0) }) == inUse { .environment }
-            else { .service }
+            if inUse.isEmpty { .file } else if conninfo["password"] == inUse { .connectionString } else if getenv("PGPASSWORD").map({ String(cString: $0) }) == inUse {
+                .environment
+            } else { .service }
     }
 }

@@ -45,7 +45,9 @@ extension PostgresConnection {
             }
         }
         guard heedingCancellation else { return await doze() }
-        return await withTaskCancellationHandler { await doze() } onCancel: {
+        return await withTaskCancellationHandler {
+            await doze()
+        } onCancel: {
             Task { await self.wake(caller, .cancelled) }
         }
     }
@@ -106,11 +108,13 @@ private func onNewThread(_ work: @escaping @Sendable () -> Void) -> String? {
     }
     let boxed = Unmanaged.passRetained(Work(work))
     var thread = pthread_t()
-    let failure = pthread_create(&thread, nil, { work in
-        guard let work else { return nil }
-        Unmanaged<Work>.fromOpaque(work).takeRetainedValue().run()
-        return nil
-    }, boxed.toOpaque())
+    let failure = pthread_create(
+        &thread, nil,
+        { work in
+            guard let work else { return nil }
+            Unmanaged<Work>.fromOpaque(work).takeRetainedValue().run()
+            return nil
+        }, boxed.toOpaque())
     guard failure == 0 else {
         boxed.release()
         return String(cString: strerror(failure))

@@ -79,7 +79,8 @@ public enum HBAMismatch: Sendable, Hashable, CustomStringConvertible {
     }
 
     private func hints(_ listed: [HBARule.Database], _ user: String) -> String {
-        listed.contains(.sameUser) || listed.contains(.sameRole) ? " (the user is \(user))"
+        listed.contains(.sameUser) || listed.contains(.sameRole)
+            ? " (the user is \(user))"
             : listed.contains(.replication) ? " (replication is physical replication only)" : ""
     }
 

@@ -6,7 +6,8 @@ public struct HBAMark: Sendable, Hashable, CustomStringConvertible {
     public init?(_ text: String) {
         let bytes = Array(text.utf8)
         guard let first = bytes.first, let last = bytes.last, !isHBABlank(first), !isHBABlank(last), last != UInt8(ascii: "\\"),
-            !bytes.contains(where: { $0 == 0 || $0 == 0x0A || $0 == 0x0D }) else { return nil }
+            !bytes.contains(where: { $0 == 0 || $0 == 0x0A || $0 == 0x0D })
+        else { return nil }
         description = text
     }
 }
@@ -45,7 +46,8 @@ extension HBAFile {
         for index in lines.indices where mayMatchSome(lines[index], of: rule) {
             let number = number(at: index)
             if case .rule(let existing) = lines[index].content, existing.matchesAll(of: rule), existing.method == rule.method,
-                existing.options == rule.options {
+                existing.options == rule.options
+            {
                 return .present(line: number)
             }
             let shadow = Shadow(line: number, text: String(decoding: lines[index].bytes.filter { $0 != 0x0A && $0 != 0x0D }, as: UTF8.self))

@@ -35,9 +35,10 @@ public struct HBAExplanation: Sendable, Hashable {
             case .rule(let entry, let rule): "\(entry.location) decides: \(rule.method)"
             case .noLine: "no line matches: the connection is refused"
             case .filesRefused(let entries):
-                entries.isEmpty ? "there is no rule in the file: a running server keeps the rules it has, and none starts"
+                entries.isEmpty
+                    ? "there is no rule in the file: a running server keeps the rules it has, and none starts"
                     : "the server does not take the file over because of \(entries.map(\.location).joined(separator: ", ")): "
-                    + "a running one keeps the rules it has, and none starts"
+                        + "a running one keeps the rules it has, and none starts"
             case .undecided(let questions): "it depends: " + questions.map(\.description).joined(separator: " ")
             }
         }
@@ -97,8 +98,10 @@ struct HBATrial {
         switch any(rule.databases, matches) {
         case .yes: break
         case .no:
-            return .doesNotMatch(connection.isPhysicalReplication ? .physicalReplication(of: rule.databases)
-                : .database(connection.database, of: rule.databases, user: connection.user))
+            return .doesNotMatch(
+                connection.isPhysicalReplication
+                    ? .physicalReplication(of: rule.databases)
+                    : .database(connection.database, of: rule.databases, user: connection.user))
         case .open(let open): questions += open
         }
         switch any(rule.users, matches) {

@@ -76,7 +76,8 @@ struct HBALineParser {
     private mutating func connectionType() throws(Refusal) -> HBARule.ConnectionType {
         let token = try word("connection type", "connection type")
         guard let type = HBARule.ConnectionType(rawValue: token.text),
-            server.knowsGSSEncryption || (type != .hostgssenc && type != .hostnogssenc) else {
+            server.knowsGSSEncryption || (type != .hostgssenc && type != .hostnogssenc)
+        else {
             throw Refusal(problem: "invalid connection type \"\(token.text)\"")
         }
         if type == .hostssl {

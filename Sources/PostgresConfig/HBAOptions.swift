@@ -17,8 +17,9 @@ struct HBAOptions {
         let (name, value) = (option.name, option.value)
         switch name {
         case "map":
-            try require(name, server.version >= .postgres(18) ? ["ident", "peer", "gss", "sspi", "cert", "oauth"] : ["ident", "peer", "gss", "sspi", "cert"],
-                        server.version >= .postgres(18) ? "ident, peer, gssapi, sspi, cert, and oauth" : "ident, peer, gssapi, sspi, and cert")
+            try require(
+                name, server.version >= .postgres(18) ? ["ident", "peer", "gss", "sspi", "cert", "oauth"] : ["ident", "peer", "gss", "sspi", "cert"],
+                server.version >= .postgres(18) ? "ident, peer, gssapi, sspi, cert, and oauth" : "ident, peer, gssapi, sspi, and cert")
         case "clientcert": try checkClientCertificate(value)
         case "clientname" where server.version >= .postgres(14):
             guard type == .hostssl else { throw Refusal(problem: "clientname can only be configured for \"hostssl\" rows") }
@@ -115,8 +116,10 @@ struct HBAOptions {
         if values["ldapprefix"] != nil || values["ldapsuffix"] != nil {
             let others = ["ldapbasedn", "ldapbinddn", "ldapbindpasswd", "ldapsearchattribute", "ldapsearchfilter"]
             if others.contains(where: { values[$0] != nil }) {
-                throw Refusal(problem: server.version >= .postgres(17) ? "cannot mix options for simple bind and search+bind modes"
-                    : "cannot use ldapbasedn, ldapbinddn, ldapbindpasswd, ldapsearchattribute, ldapsearchfilter, or ldapurl together with ldapprefix")
+                throw Refusal(
+                    problem: server.version >= .postgres(17)
+                        ? "cannot mix options for simple bind and search+bind modes"
+                        : "cannot use ldapbasedn, ldapbinddn, ldapbindpasswd, ldapsearchattribute, ldapsearchfilter, or ldapurl together with ldapprefix")
             }
         } else if values["ldapbasedn"] == nil {
             throw Refusal(problem: "authentication method \"ldap\" requires argument \"ldapbasedn\", \"ldapprefix\", or \"ldapsuffix\" to be set")
@@ -204,8 +207,9 @@ struct HBAOptions {
                 throw Refusal(problem: "validator \"\(validator)\" is not permitted by oauth_validator_libraries")
             }
         } else if allowed.count > 1 {
-            throw Refusal(problem: "authentication method \"oauth\" requires argument \"validator\" to be set "
-                + "when oauth_validator_libraries contains multiple options")
+            throw Refusal(
+                problem: "authentication method \"oauth\" requires argument \"validator\" to be set "
+                    + "when oauth_validator_libraries contains multiple options")
         }
         if values["delegate_ident_mapping"] == "1", values["map"] != nil {
             throw Refusal(problem: "map cannot be used in combination with delegate_ident_mapping")

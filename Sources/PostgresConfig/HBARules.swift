@@ -97,7 +97,8 @@ struct HBAExpansion {
                 guard !scanned.fields.isEmpty || scanned.problem != nil else { return }
                 var problem = scanned.problem
                 if problem == nil, server.knowsRegexAndIncludes, scanned.fields.count == 2,
-                    let directive = HBADirective(rawValue: scanned.fields[0][0].text) {
+                    let directive = HBADirective(rawValue: scanned.fields[0][0].text)
+                {
                     problem = include(directive, scanned.fields[1][0].text, from: path, depth: depth + 1, into: &lines)
                     guard problem != nil else { return }
                 }
@@ -125,8 +126,10 @@ struct HBAExpansion {
         guard place.depth <= server.nestingLimit else { return Words(problem: tooDeep(place.path)) }
         switch open(place.path) {
         case .failed(let why):
-            return Words(problem: server.knowsRegexAndIncludes ? "could not open file \"\(place.path)\": \(why)"
-                : "could not open secondary authentication file \"@\(place.name)\" as \"\(place.path)\": \(why)")
+            return Words(
+                problem: server.knowsRegexAndIncludes
+                    ? "could not open file \"\(place.path)\": \(why)"
+                    : "could not open secondary authentication file \"@\(place.name)\" as \"\(place.path)\": \(why)")
         case .bytes(let bytes):
             var words = Words()
             for line in lines(of: bytes, place.path, depth: place.depth) {

@@ -16,7 +16,8 @@ struct HBAToken: Sendable, Hashable {
         // Bytes, not characters: a sign with a combining mark behind it is another character and the same byte.
         let bytes = Array(text.utf8)
         guard let first = bytes.first, let last = bytes.last else { return "\"\"" }
-        let isPlain = !keywords.contains(text) && !"+@/".utf8.contains(first) && last != UInt8(ascii: "\\")
+        let isPlain =
+            !keywords.contains(text) && !"+@/".utf8.contains(first) && last != UInt8(ascii: "\\")
             && !bytes.contains { isHBABlank($0) || ",#\"".utf8.contains($0) }
         guard !isPlain else { return text }
         let doubled = bytes.flatMap { $0 == UInt8(ascii: "\"") ? [$0, $0] : [$0] }

@@ -38,7 +38,8 @@ public struct ServerFeatures: Sendable, Hashable {
         let isAtLeast12 = version >= .postgres(12)
         standbyMarker = isAtLeast12 ? .signalFile : .recoveryConf
         walNaming = isAtLeast10 ? .wal : .xlog
-        hotStandbyMinima = ["max_connections", "max_prepared_transactions", "max_locks_per_transaction"]
+        hotStandbyMinima =
+            ["max_connections", "max_prepared_transactions", "max_locks_per_transaction"]
             + (version.number >= 904 ? ["max_worker_processes"] : [])
             + (isAtLeast12 ? ["max_wal_senders"] : [])
         hasFileSettingsView = version.number >= 905

@@ -143,9 +143,11 @@ public enum ListSetting: Sendable, Hashable {
         case "log_connections": version >= .postgres(18) ? .list(.identifiers) : nil
         case "datestyle", "log_destination", "wal_consistency_checking", "createrole_self_grant", "debug_io_direct",
             "restrict_nonsystem_relation_kind", "synchronized_standby_slots", "plpgsql.extra_errors", "plpgsql.extra_warnings",
-            "search_path", "temp_tablespaces": .list(.identifiers)
+            "search_path", "temp_tablespaces":
+            .list(.identifiers)
         case "shared_preload_libraries", "session_preload_libraries", "local_preload_libraries", "unix_socket_directories",
-            "oauth_validator_libraries", "output_plugin_libraries": .list(.paths)
+            "oauth_validator_libraries", "output_plugin_libraries":
+            .list(.paths)
         default: nil
         }
     }

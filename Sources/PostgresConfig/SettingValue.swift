@@ -46,13 +46,14 @@ public enum SettingValue: Sendable, Hashable {
 
     /// Reads `text` as the server does; `nil` where the server refuses it, whatever the setting's limits.
     public init?(_ text: String, kind: SettingKind) {
-        let value: SettingValue? = switch kind.type {
-        case .bool: Self.bool(text).map(SettingValue.bool)
-        case .integer: Self.integer(text, unit: kind.unit, version: kind.version).map(SettingValue.integer)
-        case .real: Self.real(text, unit: kind.unit, version: kind.version).map(SettingValue.real)
-        case .string: .string(text)
-        case .enumeration: Self.choice(text, of: kind.choices).map(SettingValue.enumeration)
-        }
+        let value: SettingValue? =
+            switch kind.type {
+            case .bool: Self.bool(text).map(SettingValue.bool)
+            case .integer: Self.integer(text, unit: kind.unit, version: kind.version).map(SettingValue.integer)
+            case .real: Self.real(text, unit: kind.unit, version: kind.version).map(SettingValue.real)
+            case .string: .string(text)
+            case .enumeration: Self.choice(text, of: kind.choices).map(SettingValue.enumeration)
+            }
         guard let value else { return nil }
         self = value
     }

@@ -59,11 +59,12 @@ struct SettingsReading {
             case .setting(let setting): rows.append(.setting(SettingsTree.Entry(file: path, setting: setting)))
             case .include(let include):
                 let place = Place(file: path, line: include.line, depth: depth + 1)
-                let wasGood = switch include.kind {
-                case .file: read(include.path, mustExist: true, from: place)
-                case .fileIfExists: read(include.path, mustExist: false, from: place)
-                case .directory: readDirectory(include.path, from: place)
-                }
+                let wasGood =
+                    switch include.kind {
+                    case .file: read(include.path, mustExist: true, from: place)
+                    case .fileIfExists: read(include.path, mustExist: false, from: place)
+                    case .directory: readDirectory(include.path, from: place)
+                    }
                 isGood = wasGood && isGood
             case .syntaxError(let error):
                 isGood = refuse("syntax error", at: Place(file: path, line: error.reportedLine, depth: depth))

@@ -83,8 +83,9 @@ enum SettingsScanner {
 
         if line[start] == UInt8(ascii: "=") { return Token(kind: .equals, range: start..<start + 1) }
         if line[start] == UInt8(ascii: "'") {
-            return Token(kind: stringEnd(in: line, from: start) == nil ? .error : .string,
-                         range: start..<(stringEnd(in: line, from: start) ?? start + 1))
+            return Token(
+                kind: stringEnd(in: line, from: start) == nil ? .error : .string,
+                range: start..<(stringEnd(in: line, from: start) ?? start + 1))
         }
         if isLetter(line[start]) {
             let id = end(from: start, while: isLetterOrDigit)

@@ -153,7 +153,8 @@ public struct SettingsTree: Sendable, Hashable {
     /// - Throws: ``Unwritable``
     public func setting(_ name: String, to value: String) throws(Unwritable) -> Edit {
         guard SettingsScanner.isName(name), !isSameSetting(name, "config_file"),
-              !SettingsFile.Include.Kind.allCases.contains(where: { isSameSetting(name, $0.rawValue) }) else { throw .name(name) }
+            !SettingsFile.Include.Kind.allCases.contains(where: { isSameSetting(name, $0.rawValue) })
+        else { throw .name(name) }
         guard !value.utf8.contains(0) else { throw .zeroByte(name: name) }
         let entry = deciding(name), path = entry?.file ?? configFile
         guard let before = files[path] else { throw .noFile(path) }

@@ -24,7 +24,8 @@ struct ClusterLock: Sendable {
                     """
                     SELECT pid, application_name AS name, date_trunc('second', backend_start)::text AS since FROM pg_stat_activity WHERE pid IN (SELECT pid \
                     FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) | objid::bigint = \(key))
-                    """, deadline: deadline).first
+                    """, deadline: deadline
+                ).first
                 guard let other else { return .notYet("whoever had it has just ended") }
                 let who = try other.get("name", as: String.self)
                 if let run = holder.run, who.hasPrefix("pggraft run \(run),") {

@@ -86,14 +86,16 @@ struct KeptFiles: Sendable {
         guard let original = try await host.read(kept, as: user, deadline: deadline) else {
             // Put back already, or never changed.
             guard isOurs else { return .absent }
-            return .left(Problem(
-                "\(node): \(path) is as this run wrote it, and what it was before is gone (\(kept)): left alone",
-                hint: "make \(path) what it should be, and undo again"))
+            return .left(
+                Problem(
+                    "\(node): \(path) is as this run wrote it, and what it was before is gone (\(kept)): left alone",
+                    hint: "make \(path) what it should be, and undo again"))
         }
         guard now == original || isOurs else {
-            return .left(Problem(
-                "\(node): \(path) was changed since by someone else: left alone",
-                hint: "what it was before the run is in \(kept): make \(path) what it should be, remove \(kept), and undo again"))
+            return .left(
+                Problem(
+                    "\(node): \(path) was changed since by someone else: left alone",
+                    hint: "what it was before the run is in \(kept): make \(path) what it should be, remove \(kept), and undo again"))
         }
         if now == nil {
             // With the owner and mode that it had.

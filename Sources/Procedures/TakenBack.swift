@@ -16,17 +16,20 @@ enum TakenBack: Sendable {
 func takeBack(_ things: [Created], _ work: @escaping @Sendable (Created) async throws -> TakenBack) async -> UndoOutcome {
     let places = Dictionary(grouping: things.reversed(), by: \.place)
     var undone: [String] = [], left: [Problem] = []
-    for (place, result) in await attemptOnEach(places.keys.sorted(), { place in
-        var outcomes: [TakenBack] = []
-        for thing in places[place] ?? [] {
-            do {
-                outcomes.append(try await work(thing))
-            } catch {
-                outcomes.append(.left(Problem("\(thing) may still be there", because: error, hint: "undo again when \(place) is well; what is undone already stays so")))
+    for (place, result) in await attemptOnEach(
+        places.keys.sorted(),
+        { place in
+            var outcomes: [TakenBack] = []
+            for thing in places[place] ?? [] {
+                do {
+                    outcomes.append(try await work(thing))
+                } catch {
+                    outcomes.append(.left(Problem("\(thing) may still be there", because: error, hint: "undo again when \(place) is well; what is undone already stays so")))
+                }
             }
-        }
-        return outcomes
-    }) {
+            return outcomes
+        })
+    {
         switch result {
         case .success(let outcomes):
             for outcome in outcomes {

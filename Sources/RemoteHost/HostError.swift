@@ -267,17 +267,18 @@ public struct AuthenticationAttempt: Sendable, Hashable, CustomStringConvertible
     }
 
     public var description: String {
-        let result = switch outcome {
-        case .refused: "refused by the server"
-        case .signatureRefused: "signature refused by the server"
-        case .rsaFileUnusable: "RSA key files cannot be used"
-        case .passphraseMissing: "no passphrase given"
-        case .passphraseWrong: "wrong passphrase"
-        case .unreadable(let why): "not readable: \(why)"
-        case .agentFailed(let why): "ssh-agent: \(why)"
-        case .disconnected(let why): "the server disconnected: \(why)"
-        case .unsupported(let why): "not supported: \(why)"
-        }
+        let result =
+            switch outcome {
+            case .refused: "refused by the server"
+            case .signatureRefused: "signature refused by the server"
+            case .rsaFileUnusable: "RSA key files cannot be used"
+            case .passphraseMissing: "no passphrase given"
+            case .passphraseWrong: "wrong passphrase"
+            case .unreadable(let why): "not readable: \(why)"
+            case .agentFailed(let why): "ssh-agent: \(why)"
+            case .disconnected(let why): "the server disconnected: \(why)"
+            case .unsupported(let why): "not supported: \(why)"
+            }
         return "\(key): \(result)"
     }
 }

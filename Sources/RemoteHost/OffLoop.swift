@@ -39,11 +39,13 @@ enum OffLoop {
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         let box = Unmanaged.passRetained(Work(work))
         var thread = pthread_t()
-        let result = pthread_create(&thread, &attributes, { box in
-            guard let box else { return nil }
-            Unmanaged<Work>.fromOpaque(box).takeRetainedValue().body()
-            return nil
-        }, box.toOpaque())
+        let result = pthread_create(
+            &thread, &attributes,
+            { box in
+                guard let box else { return nil }
+                Unmanaged<Work>.fromOpaque(box).takeRetainedValue().body()
+                return nil
+            }, box.toOpaque())
         guard result == 0 else {
             box.release()
             throw SystemFailure(code: result)

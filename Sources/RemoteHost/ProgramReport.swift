@@ -33,10 +33,14 @@ struct ProgramReport {
     func wrapped(_ line: String) -> String {
         // Descriptor 3 and the subshell keep the shell's own remarks ("Killed") out of the program's standard error.
         // English is asked for here too, for sudo's own messages.
-        "exec " + Shell.line(["sh", "-c", #"""
-            printf '%s\n' "$1" && printf '%s %s\n' "$1" "$$" >&2 || exit 1; LC_ALL=C; export LC_ALL; exec 3>&2 2>/dev/null; \#
-            (exec sh -c "$2" 2>&3 3>&-); s=$?; printf '\n%s\n' "$1"; printf '\n%s %s\n' "$1" "$s" >&3
-            """#, "sh", nonce, line])
+        "exec "
+            + Shell.line([
+                "sh", "-c",
+                #"""
+                printf '%s\n' "$1" && printf '%s %s\n' "$1" "$$" >&2 || exit 1; LC_ALL=C; export LC_ALL; exec 3>&2 2>/dev/null; \#
+                (exec sh -c "$2" 2>&3 3>&-); s=$?; printf '\n%s\n' "$1"; printf '\n%s %s\n' "$1" "$s" >&3
+                """#, "sh", nonce, line,
+            ])
     }
 
     var began: Bool { outputStream.began && errorStream.began }

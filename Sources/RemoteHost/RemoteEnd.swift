@@ -4,7 +4,8 @@ extension ProgramReport {
     /// Tells everything below the watcher to end (TERM, once each) and waits up to 4 s until it has. Never KILL: what
     /// runs there may be a postmaster.
     static func endingCommand(watcher: Int32, nonce: String, user: String?) -> Command {
-        Command.script(#"""
+        Command.script(
+            #"""
             grep -qaF -- "$2" "/proc/$1/cmdline" 2>/dev/null || exit 0
             told=' ' round=0
             while [ "$round" -lt 20 ]; do
@@ -27,7 +28,8 @@ extension ProgramReport {
             done
             echo "still running after SIGTERM:" $below
             exit 1
-            """#, String(watcher), nonce).as(user)
+            """#, String(watcher), nonce
+        ).as(user)
     }
 }
 

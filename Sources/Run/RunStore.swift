@@ -14,9 +14,11 @@ public struct RunStore: Sendable {
     /// - Parameter steps: the names of the procedure's steps, in order.
     public func begin(cluster: String, procedure: String, playbook: String, steps: [String], now: Date = Date()) throws -> (header: RunHeader, journal: Journal) {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        let stamp = now.formatted(Date.VerbatimFormatStyle(
-            format: "\(year: .defaultDigits)\(month: .twoDigits)\(day: .twoDigits)-\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased))\(minute: .twoDigits)\(second: .twoDigits)",
-            timeZone: .gmt, calendar: Calendar(identifier: .gregorian)))
+        let stamp = now.formatted(
+            Date.VerbatimFormatStyle(
+                format:
+                    "\(year: .defaultDigits)\(month: .twoDigits)\(day: .twoDigits)-\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased))\(minute: .twoDigits)\(second: .twoDigits)",
+                timeZone: .gmt, calendar: Calendar(identifier: .gregorian)))
         for attempt in 1... {
             let name = "\(stamp)-\(cluster)" + (attempt > 1 ? "-\(attempt)" : "")
             let path = directory + "/\(name).jsonl"

@@ -22,12 +22,13 @@ public struct MeshLimit: Sendable, Hashable {
         let named = state.origins.count { $0.name != nil }
         // A crash recovery counts every remote node once more, by its node id.
         let origins = named + 1 + mesh.names.count
-        return limits([
-            (name, "max_replication_slots", state.slots.count + 1, "\(state.slots.count) slots there + 1 for \(new.name)"),
-            (name, originLimit(state), origins, "\(named) origins there + 1 for \(new.name) + 1 for each of \(mesh.names.count) other nodes in a crash recovery"),
-            (name, "max_wal_senders", state.usage.walSenders + 1 + feeds, "\(state.usage.walSenders) senders there + 1 for \(new.name)\(feedsText)"),
-            (name, "max_worker_processes", state.usage.backgroundWorkers + 1, "\(state.usage.backgroundWorkers) workers there + 1 to apply \(new.name)"),
-        ], state)
+        return limits(
+            [
+                (name, "max_replication_slots", state.slots.count + 1, "\(state.slots.count) slots there + 1 for \(new.name)"),
+                (name, originLimit(state), origins, "\(named) origins there + 1 for \(new.name) + 1 for each of \(mesh.names.count) other nodes in a crash recovery"),
+                (name, "max_wal_senders", state.usage.walSenders + 1 + feeds, "\(state.usage.walSenders) senders there + 1 for \(new.name)\(feedsText)"),
+                (name, "max_worker_processes", state.usage.backgroundWorkers + 1, "\(state.usage.backgroundWorkers) workers there + 1 to apply \(new.name)"),
+            ], state)
     }
 
     /// The copy recovers with the source's origins and one state per remote node; then it is provider and subscriber of all.
@@ -37,18 +38,19 @@ public struct MeshLimit: Sendable, Hashable {
         let databases = source.otherDatabases.count + 1
         // Supervisor, failover slots worker and the launcher of logical replication.
         let standing = 3
-        return limits([
-            (new.name, "max_replication_slots", peers, "1 slot for each of \(peers) peers"),
-            (
-                new.name, originLimit(source), max(carried + peers - 1, 2 * peers),
-                "\(carried) origins of \(new.source) + 1 for each of its \(peers - 1) peers while it recovers, then 2 for each of \(peers) peers"
-            ),
-            (new.name, "max_wal_senders", peers, "1 sender for each of \(peers) peers"),
-            (
-                new.name, "max_worker_processes", standing + databases + peers,
-                "\(standing) that are always there + 1 manager for each of \(databases) databases + 1 to apply each of \(peers) peers"
-            ),
-        ], source)
+        return limits(
+            [
+                (new.name, "max_replication_slots", peers, "1 slot for each of \(peers) peers"),
+                (
+                    new.name, originLimit(source), max(carried + peers - 1, 2 * peers),
+                    "\(carried) origins of \(new.source) + 1 for each of its \(peers - 1) peers while it recovers, then 2 for each of \(peers) peers"
+                ),
+                (new.name, "max_wal_senders", peers, "1 sender for each of \(peers) peers"),
+                (
+                    new.name, "max_worker_processes", standing + databases + peers,
+                    "\(standing) that are always there + 1 manager for each of \(databases) databases + 1 to apply each of \(peers) peers"
+                ),
+            ], source)
     }
 
     /// Origins have a limit of their own from PostgreSQL 18 on.

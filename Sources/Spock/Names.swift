@@ -89,10 +89,11 @@ public struct ReplicationSetName: CatalogName {
 private func isIdentifier(_ text: String) -> Bool { (1...63).contains(text.utf8.count) && !text.utf8.contains(0) }
 
 private func isSlotWord(_ text: String) -> Bool {
-    isIdentifier(text) && text.utf8.allSatisfy { byte in
-        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-            || byte == UInt8(ascii: "_")
-    }
+    isIdentifier(text)
+        && text.utf8.allSatisfy { byte in
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                || byte == UInt8(ascii: "_")
+        }
 }
 
 extension SQL.Interpolation {

@@ -19,11 +19,12 @@ public struct RefusedTable: Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String {
-        let why = switch reason {
-        case .unlogged: "is unlogged"
-        case .identity: "has no primary key, or another replica identity"
-        case .columns: "has a column list that does not fit its columns any more"
-        }
+        let why =
+            switch reason {
+            case .unlogged: "is unlogged"
+            case .identity: "has no primary key, or another replica identity"
+            case .columns: "has a column list that does not fit its columns any more"
+            }
         return "\(relation) in \(set) \(why)"
     }
 

@@ -121,7 +121,7 @@ extension SpockSession {
             group.addTask {
                 do {
                     return .created(try await query(ReplicationSlot.create(slot), deadline).one().get("lsn"))
-                } catch where deadline.hasPassed {
+                } catch  where deadline.hasPassed {
                     return .gaveUp(error)
                 }
             }

@@ -15,9 +15,11 @@ public struct SubscriptionPattern: Sendable, Hashable, CustomStringConvertible {
     public init?(of subscriptions: [Subscription]) {
         guard let first = subscriptions.first else { return nil }
         let candidates = SubscriptionPattern.candidates(for: first)
-        guard let pattern = candidates.first(where: { pattern in
-            subscriptions.allSatisfy { pattern.name(provider: $0.provider, subscriber: $0.subscriber) == $0.name }
-        }) else { return nil }
+        guard
+            let pattern = candidates.first(where: { pattern in
+                subscriptions.allSatisfy { pattern.name(provider: $0.provider, subscriber: $0.subscriber) == $0.name }
+            })
+        else { return nil }
         self = pattern
     }
 
@@ -25,13 +27,14 @@ public struct SubscriptionPattern: Sendable, Hashable, CustomStringConvertible {
     ///
     /// What a subscription's name cannot hold is made lower case, or `_`.
     public func name(provider: NodeName, subscriber: NodeName) -> SubscriptionName? {
-        SubscriptionName(rawValue: parts.map { part in
-            switch part {
-            case .text(let text): text
-            case .provider: word(provider)
-            case .subscriber: word(subscriber)
-            }
-        }.joined())
+        SubscriptionName(
+            rawValue: parts.map { part in
+                switch part {
+                case .text(let text): text
+                case .provider: word(provider)
+                case .subscriber: word(subscriber)
+                }
+            }.joined())
     }
 
     public var description: String {

@@ -8,11 +8,12 @@ struct CheckView: Sendable {
         let width = findings.map { $0.requirement.count }.max() ?? 0
         let placeWidth = findings.map { ($0.place ?? "").count }.max() ?? 0
         for finding in findings {
-            let (mark, style, hint): (String, Terminal.Style, String?) = switch finding.verdict {
-            case .met: ("✓", .good, nil)
-            case .note(let hint): ("!", .warn, hint)
-            case .notMet(let hint): ("✗", .bad, hint)
-            }
+            let (mark, style, hint): (String, Terminal.Style, String?) =
+                switch finding.verdict {
+                case .met: ("✓", .good, nil)
+                case .note(let hint): ("!", .warn, hint)
+                case .notMet(let hint): ("✗", .bad, hint)
+                }
             let place = finding.place ?? ""
             let head = "\(mark) \(padded(finding.requirement, width))  \(padded(place, placeWidth))  "
             let continuation = "\n" + String(repeating: " ", count: width + placeWidth + 6)

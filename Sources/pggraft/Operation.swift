@@ -94,9 +94,11 @@ func connector(_ options: ConnectionOptions, _ terminal: Terminal) -> ClusterAcc
     let config = options.sshConfig ?? ProcessInfo.processInfo.environment["PGGRAFT_SSH_CONFIG"]
     return { destination, name, deadline in
         guard destination != "." else { return LocalHost(name: name) }
-        return try await SSHHost.connect(sshTarget(destination, configFile: config), name: name, passphrase: { file, attempt in
-            terminal.secret(attempt == 1 ? "Passphrase for \(file)" : "That was not it. Passphrase for \(file)")
-        }, deadline: deadline)
+        return try await SSHHost.connect(
+            sshTarget(destination, configFile: config), name: name,
+            passphrase: { file, attempt in
+                terminal.secret(attempt == 1 ? "Passphrase for \(file)" : "That was not it. Passphrase for \(file)")
+            }, deadline: deadline)
     }
 }
 

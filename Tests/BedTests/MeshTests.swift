@@ -8,9 +8,13 @@ struct MeshTests {
             try await bed.mesh()
             for node in Bed.meshNodes {
                 #expect(try await bed.psql(node, "SELECT count(*) FROM spock.sub_show_status() WHERE status = 'replicating'") == "2")
-                #expect(try await bed.psql(node, "SELECT sub_name FROM spock.subscription ORDER BY 1") == Bed.meshNodes.filter { $0 != node }.map { "sub_\($0)_\(node)" }.joined(separator: "\n"))
+                #expect(
+                    try await bed.psql(node, "SELECT sub_name FROM spock.subscription ORDER BY 1")
+                        == Bed.meshNodes.filter { $0 != node }.map { "sub_\($0)_\(node)" }.joined(separator: "\n"))
                 #expect(try await bed.psql(node, "SELECT distinct sub_replication_sets FROM spock.subscription") == "{default,default_insert_only,ddl_sql,regional}")
-                try await bed.psql(node, """
+                try await bed.psql(
+                    node,
+                    """
                     INSERT INTO app.ledger (node, writer, seq) VALUES ('\(node)', 0, 1);
                     INSERT INTO app.events (node, writer, seq) VALUES ('\(node)', 0, 1);
                     """)
@@ -21,7 +25,8 @@ struct MeshTests {
                 #expect(try await bed.psql(node, "SELECT node FROM app.ledger ORDER BY 1") == "n1\nn2\nn3")
                 #expect(try await bed.psql(node, "SELECT node FROM app.events ORDER BY 1") == "n1\nn2\nn3")
                 #expect(try await bed.psql(node, "SELECT count(*) FROM app.bulk") == "20000")
-                #expect(try await bed.psql(node, "SELECT id, region, amount, secret_note FROM app.orders ORDER BY 1") == (node == "n1" ? "1|EU|10|hidden\n2|US|20|hidden" : "1|EU|10|"))
+                #expect(
+                    try await bed.psql(node, "SELECT id, region, amount, secret_note FROM app.orders ORDER BY 1") == (node == "n1" ? "1|EU|10|hidden\n2|US|20|hidden" : "1|EU|10|"))
                 #expect(try await bed.psql(node, "SELECT set_seqoid FROM spock.replication_set_seq") == (node == "n1" ? "app.order_no" : ""))
             }
         }
@@ -36,7 +41,9 @@ struct MeshTests {
             #expect(try await new.run(asUser: "postgres", "\(bed.binaryDirectory)/postgres --version").contains("PostgreSQL"))
             let path = "host=10.77.0.11 user=spock_admin dbname=app"
             #expect(try await new.run(asUser: "postgres", "\(bed.binaryDirectory)/psql -XAtw '\(path)' -c 'SELECT current_user'") == "spock_admin", "by ~/.pgpass")
-            #expect(try await new.run(asUser: "postgres", "\(bed.binaryDirectory)/psql -XAtw 'host=10.77.0.11 user=replicator dbname=app replication=true' -c IDENTIFY_SYSTEM").contains("|"))
+            #expect(
+                try await new.run(asUser: "postgres", "\(bed.binaryDirectory)/psql -XAtw 'host=10.77.0.11 user=replicator dbname=app replication=true' -c IDENTIFY_SYSTEM")
+                    .contains("|"))
             #expect(try await bed.host("repo").run(asUser: "postgres", "pgbackrest version").contains("pgBackRest"))
             #expect(try await Shell.run("psql -XAtw '\(try bed.conninfo("n2", user: "app"))' -c 'SELECT current_user'") == "app")
             await #expect(throws: BedError.self, "only replicator, and only for replication") {

@@ -4,7 +4,9 @@ import Testing
 extension Bed {
     /// Statements on a node whose changes stay there: they carry an origin, which is not forwarded.
     func psqlLocally(_ node: String, _ sql: String) async throws {
-        try await psql(node, """
+        try await psql(
+            node,
+            """
             SELECT pg_replication_origin_create('by hand') WHERE NOT EXISTS (SELECT FROM pg_replication_origin WHERE roname = 'by hand');
             SELECT pg_replication_origin_session_setup('by hand');
             \(sql);
@@ -129,13 +131,15 @@ struct StandInTests {
         try await Bed.exclusively { bed in
             try await bed.mesh()
             func transaction(_ last: String) async throws -> CommandOutput {
-                try await bed.host("n1").execute(asUser: "postgres", "exec psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app", input: """
-                    BEGIN;
-                    INSERT INTO app.events (node, seq) VALUES ('open', 1);
-                    \\! until [ -e /tmp/go ]; do sleep 0.02; done
-                    \(last)
-                    COMMIT;
-                    """)
+                try await bed.host("n1").execute(
+                    asUser: "postgres", "exec psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app",
+                    input: """
+                        BEGIN;
+                        INSERT INTO app.events (node, seq) VALUES ('open', 1);
+                        \\! until [ -e /tmp/go ]; do sleep 0.02; done
+                        \(last)
+                        COMMIT;
+                        """)
             }
             let n1 = try bed.host("n1")
             async let commit = transaction("")
@@ -190,7 +194,9 @@ struct StandInTests {
             let position = try await bed.psql("n2", "SELECT lsn FROM pg_create_logical_replication_slot('\(slot)', 'spock_output')")
             // From here on n2 is written to without a pause.
             let writers = try await Writers.start(on: ["n2"], of: bed, rate: 50)
-            try await bed.psql("n1", """
+            try await bed.psql(
+                "n1",
+                """
                 BEGIN;
                 SELECT spock.sub_create('sub_n2_n1', 'host=10.77.0.12 port=5432 dbname=app user=spock_admin', '{default,default_insert_only,ddl_sql,regional}', enabled := false);
                 COMMIT;
@@ -198,7 +204,9 @@ struct StandInTests {
             #expect(try await bed.psql("n1", "SELECT status, slot_name FROM spock.sub_show_status('sub_n2_n1')") == "disabled|\(slot)")
             #expect(try await bed.psql("n1", "SELECT sync_status FROM spock.local_sync_status JOIN spock.subscription ON sub_id = sync_subid WHERE sub_name = 'sub_n2_n1'") == "r")
             #expect(try await bed.psql("n1", "SELECT count(*) FROM pg_replication_origin WHERE roname = '\(slot)'") == "1")
-            try await bed.psql("n1", """
+            try await bed.psql(
+                "n1",
+                """
                 BEGIN;
                 SELECT pg_replication_origin_advance('\(slot)', '\(position)');
                 SELECT spock.sub_enable('sub_n2_n1');
@@ -225,7 +233,9 @@ struct StandInTests {
             let slot = "spk_app_n2_sub_n2_n1"
             let position = try await bed.psql("n2", "SELECT lsn FROM pg_create_logical_replication_slot('\(slot)', 'spock_output')")
             try await bed.psql("n2", "INSERT INTO app.events (node, seq) SELECT 'between', i FROM generate_series(1, 100) i")
-            try await bed.psql("n1", """
+            try await bed.psql(
+                "n1",
+                """
                 BEGIN;
                 SELECT spock.sub_create('sub_n2_n1', 'host=10.77.0.12 port=5432 dbname=app user=spock_admin', '{default,default_insert_only,ddl_sql,regional}', enabled := false);
                 SELECT pg_replication_origin_advance('\(slot)', '\(position)');
@@ -242,7 +252,10 @@ struct StandInTests {
             try await bed.mesh()
             let new = try bed.host("n4")
             let bin = bed.binaryDirectory, data = Bed.dataDirectory
-            try await new.run(asUser: "postgres", "\(bin)/pg_basebackup -w -h 10.77.0.11 -U replicator -D \(data) -R -X stream -c fast && sed -i \"s/^shared_preload_libraries.*/shared_preload_libraries = ''/\" \(data)/postgresql.conf")
+            try await new.run(
+                asUser: "postgres",
+                "\(bin)/pg_basebackup -w -h 10.77.0.11 -U replicator -D \(data) -R -X stream -c fast && sed -i \"s/^shared_preload_libraries.*/shared_preload_libraries = ''/\" \(data)/postgresql.conf"
+            )
             try await new.startPostgres()
             let before = try await bed.psql("n2", "SELECT pg_current_wal_insert_lsn()")
             try await bed.psql("n2", "INSERT INTO app.ledger (node, writer, seq) VALUES ('n2', 0, 1)")
@@ -251,8 +264,10 @@ struct StandInTests {
             let inserted = try await bed.psql("n1", "SELECT pg_current_wal_insert_lsn()")
             try await eventually("n4 to replay \(inserted)", within: .seconds(20)) { try await bed.psql("n4", "SELECT pg_last_wal_replay_lsn() >= '\(inserted)'") == "t" }
             try await new.run(asUser: "postgres", "\(bin)/pg_ctl -s -w -D \(data) promote")
-            let position = try await bed.psql("n4", "SELECT remote_lsn FROM pg_replication_origin_status WHERE external_id IS NULL AND local_id = (SELECT node_id FROM spock.node WHERE node_name = 'n2')")
-            #expect(try await bed.psql("n4", "SELECT '\(position)'::pg_lsn > '\(before)' AND '\(position)'::pg_lsn <= '\(after)'") == "t", "\(position) between \(before) and \(after)")
+            let position = try await bed.psql(
+                "n4", "SELECT remote_lsn FROM pg_replication_origin_status WHERE external_id IS NULL AND local_id = (SELECT node_id FROM spock.node WHERE node_name = 'n2')")
+            #expect(
+                try await bed.psql("n4", "SELECT '\(position)'::pg_lsn > '\(before)' AND '\(position)'::pg_lsn <= '\(after)'") == "t", "\(position) between \(before) and \(after)")
             #expect(try await bed.psql("n4", "SELECT node_name, node_id FROM spock.node ORDER BY 1") == "n1|49708\nn2|26863\nn3|9057")
             let named = try await bed.psql("n4", "SELECT remote_lsn < '\(position)' FROM pg_replication_origin_status WHERE external_id = 'spk_app_n2_sub_n2_n1'")
             #expect(named == "t", "the named origin is as old as the last checkpoint")

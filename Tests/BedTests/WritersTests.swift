@@ -7,7 +7,9 @@ struct WritersTests {
         try await Bed.exclusively { bed in
             try await bed.mesh()
             let writers = try await Writers.start(of: bed, perNode: 2, rate: 20, big: (every: 20, rows: 500))
-            try await eventually("a big transaction", within: .seconds(20)) { try writers.ledger().entries.contains { $0.last - $0.first + 1 == 500 && $0.outcome == .acknowledged } }
+            try await eventually("a big transaction", within: .seconds(20)) {
+                try writers.ledger().entries.contains { $0.last - $0.first + 1 == 500 && $0.outcome == .acknowledged }
+            }
             let ledger = try await writers.stop()
             #expect(ledger.failed == 0)
             #expect(ledger.inDoubt == 0)
@@ -74,7 +76,9 @@ struct WritersTests {
             try await eventually("a second to pass", within: .seconds(5)) { clock.duration(to: .now) > .seconds(1) }
             try await bed.setReadonly("off", on: "n1")
             let refused = try writers.ledger().acknowledged
-            try await eventually("the writers to go on", within: .seconds(5)) { try writers.ledger().entries.last { $0.node == "n1" && $0.ended != nil }?.outcome == .acknowledged && writers.ledger().acknowledged > refused }
+            try await eventually("the writers to go on", within: .seconds(5)) {
+                try writers.ledger().entries.last { $0.node == "n1" && $0.ended != nil }?.outcome == .acknowledged && writers.ledger().acknowledged > refused
+            }
             let ledger = try await writers.stop()
             #expect(ledger.failed > 0)
             #expect(ledger.inDoubt == 0)
@@ -94,7 +98,8 @@ struct WritersTests {
             func writesOn() async throws {
                 let before = try writers.ledger().acknowledged
                 try await eventually("n2 to acknowledge again", within: .seconds(20)) {
-                    try writers.ledger().acknowledged > before && writers.ledger().entries.filter { $0.node == "n2" && $0.ended != nil }.max { ($0.ended ?? 0) < ($1.ended ?? 0) }?.outcome == .acknowledged
+                    try writers.ledger().acknowledged > before
+                        && writers.ledger().entries.filter { $0.node == "n2" && $0.ended != nil }.max { ($0.ended ?? 0) < ($1.ended ?? 0) }?.outcome == .acknowledged
                 }
             }
             try await n2.stopPostgres()

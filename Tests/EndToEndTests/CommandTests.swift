@@ -81,7 +81,8 @@ struct CommandTests {
             // What a process of the run leaves on the server when its machine loses power: the lock, and a session with a lock of its own.
             func session(named name: String, holding statement: String) async throws -> CommandOutput {
                 try await bed.host("n1").execute(
-                    asUser: "postgres", "PGAPPNAME='\(name)' PGPASSWORD=secret-of-spock_admin exec \(bed.binaryDirectory)/psql -h 127.0.0.1 -U spock_admin -XAtq -v ON_ERROR_STOP=1 -d app",
+                    asUser: "postgres",
+                    "PGAPPNAME='\(name)' PGPASSWORD=secret-of-spock_admin exec \(bed.binaryDirectory)/psql -h 127.0.0.1 -U spock_admin -XAtq -v ON_ERROR_STOP=1 -d app",
                     input: "BEGIN; \(statement); SELECT pg_sleep(100);", within: .seconds(120))
             }
             async let lock = session(named: "pggraft run \(run), pid 1, root@gone", holding: "SELECT pg_advisory_lock(hashtextextended('pggraft app', 0))")

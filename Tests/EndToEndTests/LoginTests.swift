@@ -19,65 +19,84 @@ struct LoginTests {
 
     static let rules: [Rules] = [
         Rules(name: "nothing", text: "local all postgres peer\n"),
-        Rules(name: "broad lines before narrow ones", text: """
-            host all all 10.77.0.31/32 reject
-            host app app 10.77.0.31/32 trust
-            host all all 10.77.0.0/24 scram-sha-256
-            local all all trust
-            """),
-        Rules(name: "roles", text: """
-            host all +staff samenet scram-sha-256
-            host sameuser all all md5
-            host samerole all all password
-            local all +staff trust
-            local all all reject
-            """),
-        Rules(name: "replication", text: """
-            host all all 10.77.0.32/32 trust
-            host replication app all scram-sha-256
-            host "replication" app all trust
-            local replication all peer
-            """),
-        Rules(name: "ssl", text: """
-            hostssl all all 10.77.0.31/32 trust
-            hostnossl all all 10.77.0.31/32 reject
-            hostssl all batch all scram-sha-256
-            hostnossl app all all md5
-            """),
-        Rules(name: "host names", text: """
-            host app all c1.example.org trust
-            host app all .example.org scram-sha-256
-            host all all liar.example.org trust
-            host all all samehost password
-            """),
-        Rules(name: "quotes, lists and files", text: """
-            host app,"odd db" app,"odd user" 10.77.0.31 255.255.255.255 scram-sha-256
-            host "all" all 10.77.0.32/32 trust
-            host @dbs @users 0.0.0.0/0 password
-            host all "+staff" all trust
-            host all all \\
-              10.77.0.0/24 \\
-              md5 # the rest
-            """, files: ["dbs": "postgres\n@more\n", "more": "batch, \"odd db\"\n", "users": "# who\nbatch \"odd user\"\n"]),
-        Rules(name: "a mask with holes, and one that masks nothing", text: """
-            host app all 10.0.0.31 255.0.0.255 trust
-            host all app 10.77.0.99/0 scram-sha-256
-            """),
+        Rules(
+            name: "broad lines before narrow ones",
+            text: """
+                host all all 10.77.0.31/32 reject
+                host app app 10.77.0.31/32 trust
+                host all all 10.77.0.0/24 scram-sha-256
+                local all all trust
+                """),
+        Rules(
+            name: "roles",
+            text: """
+                host all +staff samenet scram-sha-256
+                host sameuser all all md5
+                host samerole all all password
+                local all +staff trust
+                local all all reject
+                """),
+        Rules(
+            name: "replication",
+            text: """
+                host all all 10.77.0.32/32 trust
+                host replication app all scram-sha-256
+                host "replication" app all trust
+                local replication all peer
+                """),
+        Rules(
+            name: "ssl",
+            text: """
+                hostssl all all 10.77.0.31/32 trust
+                hostnossl all all 10.77.0.31/32 reject
+                hostssl all batch all scram-sha-256
+                hostnossl app all all md5
+                """),
+        Rules(
+            name: "host names",
+            text: """
+                host app all c1.example.org trust
+                host app all .example.org scram-sha-256
+                host all all liar.example.org trust
+                host all all samehost password
+                """),
+        Rules(
+            name: "quotes, lists and files",
+            text: """
+                host app,"odd db" app,"odd user" 10.77.0.31 255.255.255.255 scram-sha-256
+                host "all" all 10.77.0.32/32 trust
+                host @dbs @users 0.0.0.0/0 password
+                host all "+staff" all trust
+                host all all \\
+                  10.77.0.0/24 \\
+                  md5 # the rest
+                """, files: ["dbs": "postgres\n@more\n", "more": "batch, \"odd db\"\n", "users": "# who\nbatch \"odd user\"\n"]),
+        Rules(
+            name: "a mask with holes, and one that masks nothing",
+            text: """
+                host app all 10.0.0.31 255.0.0.255 trust
+                host all app 10.77.0.99/0 scram-sha-256
+                """),
     ]
 
     static let newer: [Rules] = [
-        Rules(name: "regular expressions", text: """
-            host "/^o.d" "/user$" all trust
-            host all /^(app|nobody)$ 10.77.0.0/24 scram-sha-256
-            host /^p all all password
-            local all /a trust
-            """),
-        Rules(name: "included files", text: """
-            include first.conf
-            include_if_exists nowhere.conf
-            include_dir more.d
-            host all all all reject
-            """, files: [
+        Rules(
+            name: "regular expressions",
+            text: """
+                host "/^o.d" "/user$" all trust
+                host all /^(app|nobody)$ 10.77.0.0/24 scram-sha-256
+                host /^p all all password
+                local all /a trust
+                """),
+        Rules(
+            name: "included files",
+            text: """
+                include first.conf
+                include_if_exists nowhere.conf
+                include_dir more.d
+                host all all all reject
+                """,
+            files: [
                 "first.conf": "host app app 10.77.0.31/32 trust\ninclude second.conf\n", "second.conf": "host all batch all scram-sha-256\n",
                 "more.d/b.conf": "host all app all md5\n", "more.d/a.conf": "host postgres app 10.77.0.32/32 password\n", "more.d/.c.conf": "host all all all trust\n",
             ]),
@@ -134,7 +153,8 @@ struct LoginTests {
             _ = try await bed.addHost(name, address: address)
         }
         let db = try bed.host("db")
-        try await db.run("""
+        try await db.run(
+            """
             cat >>/etc/hosts <<END
             10.77.0.31 c1.example.org c1
             10.77.0.32 c2.example.org c2
@@ -142,7 +162,9 @@ struct LoginTests {
             END
             rm -rf \(Self.data); install -d -o postgres -m 700 \(Self.data)
             """)
-        try await db.run(asUser: "postgres", """
+        try await db.run(
+            asUser: "postgres",
+            """
             set -e
             \(bin)/initdb -D \(Self.data) -A trust -U postgres --no-sync >/dev/null
             openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=db -days 3 -keyout \(Self.data)/server.key -out \(Self.data)/server.crt 2>/dev/null
@@ -157,14 +179,16 @@ struct LoginTests {
             printf '%s' "$0" >\(Self.data)/pg_hba.conf
             \(bin)/pg_ctl -D \(Self.data) -l \(Self.data)/log -w -t 100 start >/dev/null
             """.replacing("\"$0\"", with: "'\(Self.socket)'"), within: .seconds(120))
-        try await db.run(asUser: "postgres", "exec psql -h /tmp -p 5555 -qX -v ON_ERROR_STOP=1", input: """
-            CREATE ROLE staff; CREATE ROLE devs IN ROLE staff;
-            CREATE ROLE app LOGIN REPLICATION PASSWORD 'right' IN ROLE devs;
-            CREATE ROLE batch LOGIN REPLICATION PASSWORD 'right';
-            CREATE ROLE "odd user" LOGIN REPLICATION PASSWORD 'right' IN ROLE batch;
-            CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'right';
-            CREATE DATABASE app; CREATE DATABASE batch; CREATE DATABASE staff; CREATE DATABASE "odd db";
-            """)
+        try await db.run(
+            asUser: "postgres", "exec psql -h /tmp -p 5555 -qX -v ON_ERROR_STOP=1",
+            input: """
+                CREATE ROLE staff; CREATE ROLE devs IN ROLE staff;
+                CREATE ROLE app LOGIN REPLICATION PASSWORD 'right' IN ROLE devs;
+                CREATE ROLE batch LOGIN REPLICATION PASSWORD 'right';
+                CREATE ROLE "odd user" LOGIN REPLICATION PASSWORD 'right' IN ROLE batch;
+                CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'right';
+                CREATE DATABASE app; CREATE DATABASE batch; CREATE DATABASE staff; CREATE DATABASE "odd db";
+                """)
         return db
     }
 

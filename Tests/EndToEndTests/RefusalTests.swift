@@ -46,13 +46,17 @@ struct RefusalTests {
                 try writeFile(try readFile(bed.knownHosts), to: someone.knownHosts)
             },
             Obstacle(title: "a password is wrong", says: ["✗ PostgreSQL … n1 …", "password authentication failed … spock_admin"]) { _, someone in
-                try writeFile(try readFile(someone.pgpass).split(separator: "\n").map { line in
-                    line.hasPrefix("n1:") || line.hasPrefix("10.77.0.11:") ? line.replacing("secret-of-spock_admin", with: "secret-of-nobody") : line
-                }.joined(separator: "\n") + "\n", to: someone.pgpass, mode: 0o600)
+                try writeFile(
+                    try readFile(someone.pgpass).split(separator: "\n").map { line in
+                        line.hasPrefix("n1:") || line.hasPrefix("10.77.0.11:") ? line.replacing("secret-of-spock_admin", with: "secret-of-nobody") : line
+                    }.joined(separator: "\n") + "\n", to: someone.pgpass, mode: 0o600)
             } mend: { bed, someone in
                 try writeFile(try readFile(bed.pgpass), to: someone.pgpass, mode: 0o600)
             },
-            Obstacle(title: "a node is down", says: ["✗ PostgreSQL … n3 … nothing listens on port 5432", "HINT: start PostgreSQL on n3", "could not be looked at as a whole: … n3 … missing"]) { bed, _ in
+            Obstacle(
+                title: "a node is down",
+                says: ["✗ PostgreSQL … n3 … nothing listens on port 5432", "HINT: start PostgreSQL on n3", "could not be looked at as a whole: … n3 … missing"]
+            ) { bed, _ in
                 try await bed.host("n3").stopPostgres()
             } mend: { bed, _ in
                 try await bed.host("n3").startPostgres()
@@ -60,14 +64,16 @@ struct RefusalTests {
             },
         ],
         [
-            Obstacle(title: "the data directory of the new node is in use", says: ["✗ data directory … n4 … /var/lib/postgresql/15/main", "HINT: name an empty directory"]) { bed, _ in
+            Obstacle(title: "the data directory of the new node is in use", says: ["✗ data directory … n4 … /var/lib/postgresql/15/main", "HINT: name an empty directory"]) {
+                bed, _ in
                 try await bed.host("n4").run(asUser: "postgres", "echo precious >\(Bed.dataDirectory)/precious")
             } mend: { bed, _ in
                 #expect(try await bed.host("n4").run("cat \(Bed.dataDirectory)/precious") == "precious")
                 try await bed.host("n4").run("rm \(Bed.dataDirectory)/precious")
             },
             Obstacle(title: "the new node has another version of Spock", says: ["✗ Spock … n4 … 4.0.9 is installed, the cluster has 5.0.11"]) { bed, _ in
-                try await bed.host("n4").run("""
+                try await bed.host("n4").run(
+                    """
                     control=$(\(bed.binaryDirectory)/pg_config --sharedir)/extension/spock.control
                     cp -p $control /run/spock.control
                     sed -i "s/^default_version.*/default_version = '4.0.9'/" $control
@@ -75,13 +81,19 @@ struct RefusalTests {
             } mend: { bed, _ in
                 try await bed.host("n4").run("cp -p /run/spock.control $(\(bed.binaryDirectory)/pg_config --sharedir)/extension/spock.control")
             },
-            Obstacle(title: "the disk of the new node is too small", says: ["✗ disk … n4 … MB free in /var/lib/postgresql/15/main, the source has … MB", "HINT: make room"]) { bed, _ in
+            Obstacle(title: "the disk of the new node is too small", says: ["✗ disk … n4 … MB free in /var/lib/postgresql/15/main, the source has … MB", "HINT: make room"]) {
+                bed, _ in
                 try await bed.host("n4").resizeDisk(to: "60m")
             } mend: { bed, _ in
                 try await bed.host("n4").resizeDisk(to: "4g")
             },
-            Obstacle(title: "the stanza belongs to another database", says: ["✗ pgBackRest … repo: stanza 'app' belongs to database system …, the source is", "HINT: choose another stanza name"]) { bed, _ in
-                try await bed.host("repo").run(asUser: "postgres", """
+            Obstacle(
+                title: "the stanza belongs to another database",
+                says: ["✗ pgBackRest … repo: stanza 'app' belongs to database system …, the source is", "HINT: choose another stanza name"]
+            ) { bed, _ in
+                try await bed.host("repo").run(
+                    asUser: "postgres",
+                    """
                     set -e
                     \(bed.binaryDirectory)/initdb -D /tmp/other -U postgres --no-sync --auth=trust >/dev/null
                     \(bed.binaryDirectory)/pg_ctl -s -w -D /tmp/other -o "-k /tmp -p 5999 -c listen_addresses='' -c archive_mode=on -c archive_command=/bin/true" -l /tmp/other.log start
@@ -115,11 +127,15 @@ struct RefusalTests {
             } mend: { bed, _ in
                 try await bed.host("n4").run("mv /usr/bin/pgbackrest.away /usr/bin/pgbackrest")
             },
-            Obstacle(title: "limits are too small, and the source does not archive", says: [
-                "n1: max_replication_slots is 4, … are needed (… origins there + 1 for n4", "n1: max_wal_senders is 3, 4 are needed (2 senders there + 1 for n4 + 1 to feed the copy)",
-                "n4: max_worker_processes is 7, 8 are needed (3 that are always there + 1 manager for each of 2 databases + 1 to apply each of 3 peers)",
-                "HINT: set max_wal_senders to at least 4 and restart n1", "✗ archiving … n1 … archive_mode",
-            ]) { bed, _ in
+            Obstacle(
+                title: "limits are too small, and the source does not archive",
+                says: [
+                    "n1: max_replication_slots is 4, … are needed (… origins there + 1 for n4",
+                    "n1: max_wal_senders is 3, 4 are needed (2 senders there + 1 for n4 + 1 to feed the copy)",
+                    "n4: max_worker_processes is 7, 8 are needed (3 that are always there + 1 manager for each of 2 databases + 1 to apply each of 3 peers)",
+                    "HINT: set max_wal_senders to at least 4 and restart n1", "✗ archiving … n1 … archive_mode",
+                ]
+            ) { bed, _ in
                 for setting in ["max_replication_slots = 4", "max_wal_senders = 3", "max_worker_processes = 7", "archive_mode = off"] {
                     try await bed.psql("n1", "ALTER SYSTEM SET \(setting)")
                 }
@@ -136,9 +152,13 @@ struct RefusalTests {
             },
         ],
         [
-            Obstacle(title: "the new node has programs of another major version", says: ["✗ new node … the programs in /opt/other/bin on … are of version 14", "HINT: give the bin_directory of PostgreSQL 15"],
-                     playbook: [anchor: "  data_directory: /var/lib/postgresql/15/main\n  bin_directory: /opt/other/bin\n  # The connection string"]) { bed, _ in
-                try await bed.host("n4").run("""
+            Obstacle(
+                title: "the new node has programs of another major version",
+                says: ["✗ new node … the programs in /opt/other/bin on … are of version 14", "HINT: give the bin_directory of PostgreSQL 15"],
+                playbook: [anchor: "  data_directory: /var/lib/postgresql/15/main\n  bin_directory: /opt/other/bin\n  # The connection string"]
+            ) { bed, _ in
+                try await bed.host("n4").run(
+                    """
                     mkdir -p /opt/other/bin
                     for program in postgres pg_ctl pg_controldata pg_config initdb; do
                       printf '#!/bin/sh\\necho "%s (PostgreSQL) 14.9"\\n' $program >/opt/other/bin/$program
@@ -148,7 +168,7 @@ struct RefusalTests {
                     """)
             } mend: { bed, _ in
                 try await bed.host("n4").run("rm -r /opt/other")
-            },
+            }
         ],
     ]
 
@@ -179,19 +199,23 @@ struct RefusalTests {
 
     /// A name that Spock would give the id of n1.
     private func collision(_ bed: Bed) async throws -> Obstacle {
-        let name = try await bed.psql("n1", """
+        let name = try await bed.psql(
+            "n1",
+            """
             SELECT 'n4_' || i FROM generate_series(1, 2000000) i
              WHERE hashname(('n4_' || i)::name) & 65535 = (SELECT node_id::bigint FROM spock.local_node) LIMIT 1
             """)
-        return Obstacle(title: "the new node would have the id of another", says: ["✗ mesh … \(name) would have the node id …, which is that of n1", "HINT: choose another name"],
-                        playbook: ["  name: n4\n": "  name: \(name)\n  ssh: n4\n"])
+        return Obstacle(
+            title: "the new node would have the id of another", says: ["✗ mesh … \(name) would have the node id …, which is that of n1", "HINT: choose another name"],
+            playbook: ["  name: n4\n": "  name: \(name)\n  ssh: n4\n"])
     }
 
     private static let archivingCopy = Obstacle(
         title: "the new node's own configuration archives into the source's stanza",
         says: ["✗ archiving … archive_command pushes into stanza 'app'", "HINT: turn archiving off there"]
     ) { bed, _ in
-        try await bed.host("n4").run("""
+        try await bed.host("n4").run(
+            """
             cp -p /etc/postgresql/15/main/postgresql.conf /run/postgresql.conf
             printf "archive_mode = on\\narchive_command = 'pgbackrest --stanza=app archive-push %%p'\\n" >>/etc/postgresql/15/main/postgresql.conf
             """)

@@ -16,8 +16,9 @@ struct SeedTests {
         #expect(window < 30)
         let steps = try someone.entries().filter { $0.event == .fact && $0.key == "window" }
         report("\(title): \(bed.spockDescription)")
-        report("  window \(window) s, longest gap between two acknowledged transactions \(ledger.longestGap()), "
-            + "\(ledger.acknowledged) acknowledged (\(Int(ledger.transactionsPerSecond)) a second), \(ledger.failed) refused, \(ledger.inDoubt) in doubt")
+        report(
+            "  window \(window) s, longest gap between two acknowledged transactions \(ledger.longestGap()), "
+                + "\(ledger.acknowledged) acknowledged (\(Int(ledger.transactionsPerSecond)) a second), \(ledger.failed) refused, \(ledger.inDoubt) in doubt")
         #expect(steps.count == 1)
         for error in ledger.errors.keys {
             #expect(error.contains("read-only cluster") || error.hasPrefix("57P01") || error.hasPrefix("connection"), "a writer was refused for another reason")
@@ -41,12 +42,14 @@ struct SeedTests {
 
     /// A client that has `rows` rows written in a transaction, and commits when something has happened on the host.
     private func transaction(of rows: Int, named name: String, on node: String, _ bed: Bed, commitWhen condition: String) async throws -> CommandOutput {
-        try await bed.host(node).execute(asUser: "postgres", "exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app", input: """
-            BEGIN;
-            INSERT INTO app.events (node, writer, seq) SELECT '\(name)', 0, i FROM generate_series(1, \(rows)) i;
-            \\! until \(condition); do sleep 0.02; done
-            COMMIT;
-            """, within: .seconds(300))
+        try await bed.host(node).execute(
+            asUser: "postgres", "exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app",
+            input: """
+                BEGIN;
+                INSERT INTO app.events (node, writer, seq) SELECT '\(name)', 0, i FROM generate_series(1, \(rows)) i;
+                \\! until \(condition); do sleep 0.02; done
+                COMMIT;
+                """, within: .seconds(300))
     }
 
     private func waitForTransactions(_ count: Int, on node: String, _ bed: Bed) async throws {
@@ -68,10 +71,12 @@ struct SeedTests {
             // One that nobody ends, one that ends itself just after the nodes became read-only, and a statement that goes on and on.
             async let idle = transaction(of: 1, named: "idle", on: "n2", bed, commitWhen: "[ -e /tmp/go ]")
             async let late = transaction(of: 60_000, named: "late", on: "n3", bed, commitWhen: readOnly)
-            async let long = bed.host("n1").execute(asUser: "postgres", "exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app", input: """
-                INSERT INTO app.events (node, writer, seq)
-                SELECT 'long', 0, i FROM generate_series(1, 60000) i WHERE i % 100 <> 0 OR pg_sleep(0.2) IS NOT NULL
-                """, within: .seconds(300))
+            async let long = bed.host("n1").execute(
+                asUser: "postgres", "exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app",
+                input: """
+                    INSERT INTO app.events (node, writer, seq)
+                    SELECT 'long', 0, i FROM generate_series(1, 60000) i WHERE i % 100 <> 0 OR pg_sleep(0.2) IS NOT NULL
+                    """, within: .seconds(300))
             try await waitForTransactions(1, on: "n1", bed)
             try await waitForTransactions(1, on: "n2", bed)
             try await waitForTransactions(1, on: "n3", bed)
@@ -113,7 +118,11 @@ struct SeedTests {
             let since = try await bed.psql("n2", "SELECT pg_current_wal_lsn()"), clock = ContinuousClock(), began = clock.now
             try await someone.reaches("catch-up")
             try await eventually("n3 to be three seconds behind n2", within: .seconds(30)) { began.duration(to: clock.now) >= .seconds(3) }
-            #expect(try await bed.psql("n3", "SELECT bool_and(remote_lsn <= '\(since)'::pg_lsn + 1048576) FROM pg_replication_origin_status s JOIN spock.subscription u ON u.sub_slot_name = s.external_id WHERE u.sub_name = 'sub_n2_n3'") == "t")
+            #expect(
+                try await bed.psql(
+                    "n3",
+                    "SELECT bool_and(remote_lsn <= '\(since)'::pg_lsn + 1048576) FROM pg_replication_origin_status s JOIN spock.subscription u ON u.sub_slot_name = s.external_id WHERE u.sub_name = 'sub_n2_n3'"
+                ) == "t")
             #expect(try !someone.entries().contains { $0.step == "read-only" }, "the window waits for the mesh")
             try await bed.unblock("n2", "n3")
             try await seed(bed, writers: writers, begun: run, by: someone, before: before, title: "with a lag of three seconds")

@@ -39,9 +39,10 @@ extension DeadlineTests {
     }
 
     @Test func aWaitThatFindsNothingSaysWhatItSawLast() async throws {
-        let error = try #require(await #expect(throws: DeadlineExceeded.self) {
-            try await wait(for: "the slot", until: .after(.milliseconds(20)), every: .milliseconds(5)) { Look<Void>.notYet("no slot yet") }
-        })
+        let error = try #require(
+            await #expect(throws: DeadlineExceeded.self) {
+                try await wait(for: "the slot", until: .after(.milliseconds(20)), every: .milliseconds(5)) { Look<Void>.notYet("no slot yet") }
+            })
         #expect(error.description == "gave up after 20 ms waiting for the slot (last seen: no slot yet)")
     }
 

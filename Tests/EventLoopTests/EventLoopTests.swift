@@ -1,7 +1,8 @@
-@testable import EventLoop
 import Glibc
 import Synchronization
 import Testing
+
+@testable import EventLoop
 
 /// What an actor that owns a descriptor looks like.
 private actor Owner {

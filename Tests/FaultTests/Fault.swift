@@ -72,7 +72,9 @@ enum Fault: String, Sendable, CaseIterable, CustomTestStringConvertible {
         guard self == .sourceOff || self == .peerStopped, let host else { return 0 }
         try await awaitMesh(bed)
         // The table is in an insert-only set: what is deleted here is deleted nowhere else.
-        let removed = try await bed.psql(host, """
+        let removed = try await bed.psql(
+            host,
+            """
             SET spock.readonly = off;
             WITH doubled AS (DELETE FROM app.events WHERE ctid IN (
                 SELECT ctid FROM (SELECT ctid, row_number() OVER (PARTITION BY node, writer, seq) AS number FROM app.events) rows WHERE number > 1) RETURNING 1)

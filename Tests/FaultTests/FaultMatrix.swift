@@ -15,10 +15,12 @@ struct FaultMatrix {
     /// A run for each step, killed as it begins, three times inside of it, and before the next.
     static func resumes() throws -> [[KillPoint]] {
         guard !isWhole else { return try KillPoint.steps().asked { $0 }.map { KillPoint.all(in: $0, withBegin: true) } }
-        return [[
-            KillPoint(step: "restore", moment: .inside(0.5)), KillPoint(step: "drain", moment: .done),
-            KillPoint(step: "promote", moment: .done), KillPoint(step: "subscriptions", moment: .inside(0.5)),
-        ]]
+        return [
+            [
+                KillPoint(step: "restore", moment: .inside(0.5)), KillPoint(step: "drain", moment: .done),
+                KillPoint(step: "promote", moment: .done), KillPoint(step: "subscriptions", moment: .inside(0.5)),
+            ]
+        ]
     }
 
     @Test("killed again and again, it is resumed to the end that it would have had", arguments: try FaultMatrix.resumes())
@@ -97,7 +99,9 @@ struct FaultMatrix {
     }
 
     /// With a host gone for good, everything else is undone, and the rest when it is back.
-    @Test("with a host gone, it is undone in part, and wholly later", arguments: isWhole ? [Fault.newNodeOff, .sourceOff, .newNodeCut, .newNodeFrozen, .peerCut].asked(\.testDescription) : [])
+    @Test(
+        "with a host gone, it is undone in part, and wholly later",
+        arguments: isWhole ? [Fault.newNodeOff, .sourceOff, .newNodeCut, .newNodeFrozen, .peerCut].asked(\.testDescription) : [])
     func faultAndUndo(_ fault: Fault) async throws {
         try await withLoad("\(fault.testDescription) after subscriptions, and undo, and undo again") { bed, writers, run in
             let before = try await Snapshot(of: bed)
@@ -131,7 +135,9 @@ struct FaultMatrix {
                 #expect(output.status == 1, "\(output.standardOutput)\(output.standardError)")
                 #expect(output.standardOutput.contains("pggraft undo --give-up-writes") == options.isEmpty, "\(output.standardOutput)")
                 for node in Bed.meshNodes {
-                    let rest = try await bed.psql(node, """
+                    let rest = try await bed.psql(
+                        node,
+                        """
                         SELECT (SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE '%n4'), (SELECT count(*) FROM spock.subscription WHERE sub_name = 'sub_n4_\(node)')
                         """)
                     #expect(rest == "\(left)|\(left)", "slots and subscriptions on \(node)\n\(output.standardOutput)")
@@ -220,7 +226,9 @@ struct FaultMatrix {
                 let output = try await program.wait(within: .seconds(60))
                 #expect(output.status == 130, "\(output.standardOutput)\(output.standardError)")
                 #expect(output.standardError.contains("Ending safely; once more to end at once."), "\(output.standardError)")
-                #expect(output.standardOutput.contains(begin ? "Interrupted. No node is read-only because of it." : "Interrupted. Every node that was closed is open again."), "\(output.standardOutput)")
+                #expect(
+                    output.standardOutput.contains(begin ? "Interrupted. No node is read-only because of it." : "Interrupted. Every node that was closed is open again."),
+                    "\(output.standardOutput)")
                 #expect(output.standardOutput.contains("pggraft resume \(try run.name)"))
                 for node in Bed.meshNodes {
                     let mode = try await bed.psql(node, "SHOW spock.readonly")

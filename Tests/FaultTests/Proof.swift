@@ -16,11 +16,15 @@ func expectMesh(of four: Bed, _ writers: Writers, sourceLocation: SourceLocation
     }
     for node in everyNode {
         try await eventually("three subscriptions of \(node) to replicate, and three slots to be read", within: .seconds(30)) {
-            try await four.psql(node, """
+            try await four.psql(
+                node,
+                """
                 SELECT (SELECT count(*) FROM spock.sub_show_status() WHERE status = 'replicating'), (SELECT count(*) FROM pg_replication_slots WHERE active)
                 """) == "3|3"
         }
-        let rest = try await four.psql(node, """
+        let rest = try await four.psql(
+            node,
+            """
             SELECT count(*) FROM pg_replication_slots; SELECT count(*) FROM spock.exception_log;
             SELECT current_setting('spock.readonly'); SELECT count(*) FROM pg_namespace WHERE nspname = 'pggraft'
             """)

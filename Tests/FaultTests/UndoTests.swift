@@ -25,13 +25,19 @@ struct UndoTests {
                 make: { bed in try await bed.psql("n1", "ALTER SYSTEM SET archive_command = '/bin/true # password=hunter2'; SELECT pg_reload_conf()") },
                 look: { bed in try await bed.psql("n1", "SELECT setting FROM pg_file_settings WHERE name = 'archive_command' ORDER BY seqno DESC LIMIT 1") },
                 mend: { bed in try await bed.psql("n1", "ALTER SYSTEM RESET archive_command; SELECT pg_reload_conf()") },
-                said: ["n1: archive_command in postgresql.auto.conf is '/bin/true # password=‹redacted›', which this run did not set: left alone", "ALTER SYSTEM RESET archive_command"]),
+                said: [
+                    "n1: archive_command in postgresql.auto.conf is '/bin/true # password=‹redacted›', which this run did not set: left alone",
+                    "ALTER SYSTEM RESET archive_command",
+                ]),
             Change(
                 host: "repo",
                 make: { bed in try await bed.host("repo").run("sed -i.orig 's/^pg1-port=.*/pg1-port=6000/' \(path) && grep -q 6000 \(path)") },
                 look: { bed in try await bed.host("repo").run("cat \(path)") },
                 mend: { bed in try await bed.host("repo").run("mv \(path).orig \(path)") },
-                said: ["repo: \(path) says something else in [app] than this run wrote", "pg1-port): left alone", "the stanza app is left alone: repo: \(path), which says where it is, is not as this run wrote it"]),
+                said: [
+                    "repo: \(path) says something else in [app] than this run wrote", "pg1-port): left alone",
+                    "the stanza app is left alone: repo: \(path), which says where it is, is not as this run wrote it",
+                ]),
             Change(
                 host: "n2",
                 make: { bed in
@@ -162,7 +168,8 @@ struct UndoTests {
             try await bed.psql("n4", "INSERT INTO app.ledger (node, writer, seq) VALUES ('client of n4', 0, 2)")
             try await bed.host("n4").stopPostgres(mode: "immediate")
             try await bed.host("n4").heal()
-            try await fails(run, saying: ["n4 has been open to clients and is stopped", "subscription sub_n4_n1 on n1 is left as it is", "n4: \(Bed.dataDirectory) is left as it is"])
+            try await fails(
+                run, saying: ["n4 has been open to clients and is stopped", "subscription sub_n4_n1 on n1 is left as it is", "n4: \(Bed.dataDirectory) is left as it is"])
             try await bed.host("n4").startPostgres()
             for node in Bed.meshNodes {
                 try await eventually("\(node) to read what a client wrote on n4", within: .seconds(60)) {
@@ -174,7 +181,9 @@ struct UndoTests {
             let directory = Bed.dataDirectory
             let programs = try await bed.host("n4").run("dirname $(readlink /proc/$(head -n 1 \(directory)/postmaster.pid)/exe)")
             try await bed.host("n4").stopPostgres()
-            try await bed.host("n4").run(asUser: "postgres", """
+            try await bed.host("n4").run(
+                asUser: "postgres",
+                """
                 find \(directory) -mindepth 1 -delete && \(programs)/initdb -D \(directory) >/dev/null &&
                 \(programs)/pg_ctl start -w -D \(directory) -l /tmp/other.log -o "-c unix_socket_directories=/tmp -c listen_addresses=''" >/dev/null
                 """)

@@ -1,7 +1,8 @@
-@testable import Instance
 import PostgresConfig
 import RemoteHost
 import Testing
+
+@testable import Instance
 
 @Suite("The commands of an instance") struct CommandTests {
     static func instance(_ manager: ServiceManager, startOptions: [String] = []) throws -> Instance {
@@ -18,16 +19,18 @@ import Testing
     func start() throws {
         let plain = try Self.instance(.pgCtl, startOptions: ["-Z", "datanode"])
         let command = plain.startCommand(logTo: plain.defaultStartLog, word: "start", seconds: 60)
-        #expect(Self.started(command) == [
-            "/usr/lib/postgresql/15/bin/pg_ctl", "start", "-D", "/srv/my data", "-l", "/srv/my data/log/pggraft-start.log", "-w", "-t", "60",
-            "-Z", "datanode",
-        ])
+        #expect(
+            Self.started(command) == [
+                "/usr/lib/postgresql/15/bin/pg_ctl", "start", "-D", "/srv/my data", "-l", "/srv/my data/log/pggraft-start.log", "-w", "-t", "60",
+                "-Z", "datanode",
+            ])
         #expect(command.words[4] == "/srv/my data/log/pggraft-start.log")
         #expect(command.user == "postgres")
 
         let debian = try Self.instance(.pgCtlCluster(version: "15", cluster: "odd-name"))
-        #expect(Self.started(debian.startCommand(logTo: debian.defaultStartLog, word: "start", seconds: 9))
-            == ["pg_ctlcluster", "--skip-systemctl-redirect", "15", "odd-name", "start", "--", "-w", "-t", "9"])
+        #expect(
+            Self.started(debian.startCommand(logTo: debian.defaultStartLog, word: "start", seconds: 9))
+                == ["pg_ctlcluster", "--skip-systemctl-redirect", "15", "odd-name", "start", "--", "-w", "-t", "9"])
 
         let unit = try Self.instance(.systemd(unit: "postgresql-15.service")).startCommand(logTo: plain.defaultStartLog, word: "start", seconds: 9)
         #expect(unit.words == ["systemctl", "start", "--", "postgresql-15.service"])

@@ -1,15 +1,17 @@
 import EventLoop
-@testable import Instance
 import PostgresClient
 import PostgresConfig
 import RemoteHost
 import Scratch
 import Testing
 
+@testable import Instance
+
 @Suite("A copy of a real server", .serialized) struct CopyTests {
-    static let open = HBAFile(only: [
-        HBARule(.host, databases: [.all, .replication], users: [.named("postgres")], from: .sameHost, method: "trust"),
-    ], comment: "for the test", for: HBAServer(.postgres(15)))
+    static let open = HBAFile(
+        only: [
+            HBARule(.host, databases: [.all, .replication], users: [.named("postgres")], from: .sameHost, method: "trust")
+        ], comment: "for the test", for: HBAServer(.postgres(15)))
 
     /// Reads what the copy holds and does the edits that make a standby of it.
     static func configure(_ target: Instance, as copyOf: Instance, _ area: ScratchArea) async throws -> CloneConfiguration {
@@ -39,15 +41,17 @@ import Testing
     func promote() async throws {
         let area = try await ScratchArea()
         defer { area.end() }
-        let n1 = try await area.cluster("n1", settings: """
-            include 'own.conf'
-            include '\(area.directory)/elsewhere.conf'
-            archive_mode = on
-            archive_command = 'exit 1'
-            shared_preload_libraries = 'auto_explain, pg_stat_statements'
-            recovery_target_action = promote
+        let n1 = try await area.cluster(
+            "n1",
+            settings: """
+                include 'own.conf'
+                include '\(area.directory)/elsewhere.conf'
+                archive_mode = on
+                archive_command = 'exit 1'
+                shared_preload_libraries = 'auto_explain, pg_stat_statements'
+                recovery_target_action = promote
 
-            """)
+                """)
         try await area.append("work_mem = 6MB\n", to: n1.dataDirectory / "own.conf")
         try await area.append("max_connections = 37\ntemp_buffers = 5MB\n", to: area.directory / "elsewhere.conf")
         try await n1.start(deadline: soon)

@@ -1,8 +1,9 @@
-@testable import Instance
 import PostgresClient
 import PostgresConfig
 import RemoteHost
 import Testing
+
+@testable import Instance
 
 @Suite("What programs say") struct OutputTests {
     static let controlData = """
@@ -66,9 +67,11 @@ import Testing
         #expect(file.phase == .ready)
     }
 
-    @Test("postmaster.pid before version 10, or just written, has no phase", arguments: [
-        ["4711", "/srv/pg", "1700000000", "5433", "", "", ""], ["4711", "/srv/pg", "1700000000"],
-    ])
+    @Test(
+        "postmaster.pid before version 10, or just written, has no phase",
+        arguments: [
+            ["4711", "/srv/pg", "1700000000", "5433", "", "", ""], ["4711", "/srv/pg", "1700000000"],
+        ])
     func noPhase(lines: [String]) {
         #expect(PostmasterPID(lines)?.phase == nil)
         #expect(PostmasterPID(lines)?.pid == 4711)
@@ -79,14 +82,16 @@ import Testing
         #expect(PostmasterPID(lines) == nil)
     }
 
-    @Test("the state of a data directory", arguments: [
-        ("absent", .notACluster(.absent)),
-        ("empty", .notACluster(.empty)),
-        ("foreign\nlost+found\nmy file", .notACluster(.foreign(entries: ["lost+found", "my file"]))),
-        ("cluster\n15", .stopped(.postgres(15), stalePID: nil)),
-        ("cluster\n9.6\n/srv/pg\n\n4711\n/srv/pg\n1700000000", .stopped(MajorVersion(serverVersionNumber: 90600), stalePID: 4711)),
-        ("cluster\n15\n/srv/pg\n/srv/other\n4711\n/srv/pg\n1700000000\n5432", .stopped(.postgres(15), stalePID: 4711)),
-    ] as [(String, InstanceStatus)])
+    @Test(
+        "the state of a data directory",
+        arguments: [
+            ("absent", .notACluster(.absent)),
+            ("empty", .notACluster(.empty)),
+            ("foreign\nlost+found\nmy file", .notACluster(.foreign(entries: ["lost+found", "my file"]))),
+            ("cluster\n15", .stopped(.postgres(15), stalePID: nil)),
+            ("cluster\n9.6\n/srv/pg\n\n4711\n/srv/pg\n1700000000", .stopped(MajorVersion(serverVersionNumber: 90600), stalePID: 4711)),
+            ("cluster\n15\n/srv/pg\n/srv/other\n4711\n/srv/pg\n1700000000\n5432", .stopped(.postgres(15), stalePID: 4711)),
+        ] as [(String, InstanceStatus)])
     func status(output: String, expected: InstanceStatus) {
         #expect(InstanceStatus.parse(output) == expected)
     }
@@ -115,10 +120,12 @@ import Testing
         #expect(clusters.map { $0.configDirectory?.path } == ["/etc/postgresql/15/main", "/etc/postgresql/16/odd-name"])
     }
 
-    @Test("the versions of programs", arguments: [
-        ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "15.18"), ("pg_ctl (PostgreSQL) 9.6.24", "9.6.24"),
-        ("postgres (PostgreSQL) 18beta1", "18beta1"), ("postgres (Postgres-XC) 1.2.1", ""),
-    ])
+    @Test(
+        "the versions of programs",
+        arguments: [
+            ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "15.18"), ("pg_ctl (PostgreSQL) 9.6.24", "9.6.24"),
+            ("postgres (PostgreSQL) 18beta1", "18beta1"), ("postgres (Postgres-XC) 1.2.1", ""),
+        ])
     func versions(answer: String, expected: String) {
         #expect(Binaries.versionText(answer) == expected)
     }

@@ -1,9 +1,10 @@
-@testable import Instance
 import PostgresClient
 import PostgresConfig
 import RemoteHost
 import Scratch
 import Testing
+
+@testable import Instance
 
 @Suite("What a server says of its configuration") struct ReloadLogTests {
     struct Said: Sendable {
@@ -13,23 +14,28 @@ import Testing
     static let said: [Said] = [
         Said(lines: ["LOG:  parameter \"work_mem\" changed to \"6MB\"", "LOG:  checkpoint starting: time"], changed: ["work_mem"]),
         Said(lines: ["LOG:  parameter \"work_mem\" removed from configuration file, reset to default"], changed: ["work_mem"]),
-        Said(lines: [
-            "2026-11-21 14:10:23.248 UTC [26140] LOG:  parameter \"max_connections\" cannot be changed without restarting the server",
-            "2026-11-21 14:10:23.248 UTC [26140] LOG:  configuration file \"/d/postgresql.conf\" contains errors; unaffected changes were applied",
-        ], pending: ["max_connections"]),
-        Said(lines: [
-            "LOG:  parameter \"max_connections\" cannot be changed without restarting the server", "LOG:  invalid value for parameter \"work_mem\": \"lots\"",
-            "LOG:  configuration file \"/d/postgresql.conf\" contains errors; unaffected changes were applied",
-        ], pending: ["max_connections"], problems: [
-            "invalid value for parameter \"work_mem\": \"lots\"", "configuration file \"/d/postgresql.conf\" contains errors; unaffected changes were applied",
-        ]),
-        Said(lines: [
-            "LOG:  syntax error in file \"/d/postgresql.conf\" line 3, near end of line",
-            "LOG:  configuration file \"/d/postgresql.conf\" contains errors; no changes were applied",
-        ], problems: [
-            "syntax error in file \"/d/postgresql.conf\" line 3, near end of line",
-            "configuration file \"/d/postgresql.conf\" contains errors; no changes were applied",
-        ]),
+        Said(
+            lines: [
+                "2026-11-21 14:10:23.248 UTC [26140] LOG:  parameter \"max_connections\" cannot be changed without restarting the server",
+                "2026-11-21 14:10:23.248 UTC [26140] LOG:  configuration file \"/d/postgresql.conf\" contains errors; unaffected changes were applied",
+            ], pending: ["max_connections"]),
+        Said(
+            lines: [
+                "LOG:  parameter \"max_connections\" cannot be changed without restarting the server", "LOG:  invalid value for parameter \"work_mem\": \"lots\"",
+                "LOG:  configuration file \"/d/postgresql.conf\" contains errors; unaffected changes were applied",
+            ], pending: ["max_connections"],
+            problems: [
+                "invalid value for parameter \"work_mem\": \"lots\"", "configuration file \"/d/postgresql.conf\" contains errors; unaffected changes were applied",
+            ]),
+        Said(
+            lines: [
+                "LOG:  syntax error in file \"/d/postgresql.conf\" line 3, near end of line",
+                "LOG:  configuration file \"/d/postgresql.conf\" contains errors; no changes were applied",
+            ],
+            problems: [
+                "syntax error in file \"/d/postgresql.conf\" line 3, near end of line",
+                "configuration file \"/d/postgresql.conf\" contains errors; no changes were applied",
+            ]),
         // Until 9.6, and from 10.
         Said(lines: ["LOG:  pg_hba.conf not reloaded"], problems: ["pg_hba.conf not reloaded"]),
         Said(lines: ["LOG:  /d/pg_hba.conf was not reloaded"], problems: ["/d/pg_hba.conf was not reloaded"]),
@@ -46,9 +52,12 @@ import Testing
         #expect(log.problems == said.problems)
     }
 
-    @Test("a host name is the client's where the address has it, and it the address", arguments: [
-        ("c1.example.org", true), ("C1.EXAMPLE.ORG", true), (".example.org", true), (".org", true), ("example.org", false), (".c1.example.org", false), ("c2.example.org", false),
-    ])
+    @Test(
+        "a host name is the client's where the address has it, and it the address",
+        arguments: [
+            ("c1.example.org", true), ("C1.EXAMPLE.ORG", true), (".example.org", true), (".org", true), ("example.org", false), (".c1.example.org", false),
+            ("c2.example.org", false),
+        ])
     func hostName(wanted: String, expected: Bool) throws {
         let address = try #require(IPAddress("10.77.0.31"))
         #expect(ServerAnswers.isHost(wanted, address, in: "c1.example.org\n10.77.0.99\n10.77.0.31\n10.77.0.31\n") == expected)
@@ -58,7 +67,8 @@ import Testing
 
     @Test("a server's own addresses and networks")
     func interfaces() throws {
-        let found = ServerAnswers.interfaces("""
+        let found = ServerAnswers.interfaces(
+            """
             1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever
             1: lo    inet6 ::1/128 scope host \\       valid_lft forever preferred_lft forever
             2: eth0    inet 10.77.0.11/24 brd 10.77.0.255 scope global eth0\\       valid_lft forever preferred_lft forever
@@ -78,8 +88,10 @@ import Testing
         let n1 = try await area.cluster("n1"), data = n1.dataDirectory, elsewhere = area.directory / "etc"
         #expect(try await n1.configurationFiles(deadline: soon).configFile == data / "postgresql.conf")
         try await area.host.require(
-            .script("mkdir \"$2\" && mv \"$1/postgresql.conf\" \"$1/pg_hba.conf\" \"$2\" && echo \"hba_file = '$1/rules/hba'\" >>\"$2/postgresql.conf\" && mkdir \"$1/rules\" && mv \"$2/pg_hba.conf\" \"$1/rules/hba\"",
-                    data.path, elsewhere.path).as("postgres"), deadline: soon)
+            .script(
+                "mkdir \"$2\" && mv \"$1/postgresql.conf\" \"$1/pg_hba.conf\" \"$2\" && echo \"hba_file = '$1/rules/hba'\" >>\"$2/postgresql.conf\" && mkdir \"$1/rules\" && mv \"$2/pg_hba.conf\" \"$1/rules/hba\"",
+                data.path, elsewhere.path
+            ).as("postgres"), deadline: soon)
         try await area.host.require(
             Command(ScratchArea.binaries + "/pg_ctl", "start", "-w", "-D", data.path, "-l", (area.directory / "log").path, "-o", "-c config_file=\(elsewhere)/postgresql.conf")
                 .as("postgres"), deadline: soon)
@@ -99,10 +111,13 @@ import Testing
         let area = try await ScratchArea()
         defer { area.end() }
         let n1 = try await area.cluster("n1", settings: "include_dir 'conf.d'\ninclude_if_exists 'nowhere.conf'\n"), data = n1.dataDirectory
-        try await area.host.require(.script("""
-            cd "$1" && mkdir conf.d conf.d/sub.conf && echo 'work_mem = 1MB' >conf.d/a.conf && echo 'work_mem = 2MB' >conf.d/b.conf
-            echo 'work_mem = 9MB' >conf.d/.hidden.conf && echo 'work_mem = 9MB' >conf.d/readme && echo 'x.y = 1' >real && ln -s ../real conf.d/c.conf
-            """, data.path).as("postgres"), deadline: soon)
+        try await area.host.require(
+            .script(
+                """
+                cd "$1" && mkdir conf.d conf.d/sub.conf && echo 'work_mem = 1MB' >conf.d/a.conf && echo 'work_mem = 2MB' >conf.d/b.conf
+                echo 'work_mem = 9MB' >conf.d/.hidden.conf && echo 'work_mem = 9MB' >conf.d/readme && echo 'x.y = 1' >real && ln -s ../real conf.d/c.conf
+                """, data.path
+            ).as("postgres"), deadline: soon)
         let tree = try await n1.settingsTree(deadline: soon)
         #expect(tree.errors.isEmpty)
         #expect(tree.deciding("work_mem")?.file == "\(data)/conf.d/b.conf")

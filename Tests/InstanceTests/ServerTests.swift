@@ -1,11 +1,12 @@
 import EventLoop
 import Foundation
-@testable import Instance
 import PostgresClient
 import PostgresConfig
 import RemoteHost
 import Scratch
 import Testing
+
+@testable import Instance
 
 @Suite("A real server", .serialized) struct ServerTests {
     @Test("starts, is found by its port, restarts with the options it had, and stops")
@@ -49,12 +50,14 @@ import Testing
         try await n1.stop(mode: .immediate, deadline: soon)
     }
 
-    @Test("that cannot start says why, in its own words", arguments: [
-        ("shared_preload_libraries = 'no_such_library'\n", "local all all trust\n", "could not access file \"no_such_library\""),
-        ("work_mem = lots\n", "local all all trust\n", "invalid value for parameter \"work_mem\": \"lots\""),
-        // Here the server's own collector has taken over the log.
-        ("logging_collector = on\n", "nonsense\n", "n1: the server on here did not start: could not load pg_hba.conf"),
-    ])
+    @Test(
+        "that cannot start says why, in its own words",
+        arguments: [
+            ("shared_preload_libraries = 'no_such_library'\n", "local all all trust\n", "could not access file \"no_such_library\""),
+            ("work_mem = lots\n", "local all all trust\n", "invalid value for parameter \"work_mem\": \"lots\""),
+            // Here the server's own collector has taken over the log.
+            ("logging_collector = on\n", "nonsense\n", "n1: the server on here did not start: could not load pg_hba.conf"),
+        ])
     func cannotStart(settings: String, hba: String, said: String) async throws {
         let area = try await ScratchArea()
         defer { area.end() }
@@ -194,17 +197,19 @@ import Testing
         defer { area.end() }
         let port = try ScratchArea.freePort()
         let nothing = await #expect(throws: InstanceError.self) { try await area.find(InstanceAddress(node: "n9", port: port)) }
-        #expect(nothing?.description == """
-            n9: no PostgreSQL instance with port \(port) on here
-            HINT: give the node's data_directory, or correct its port
-            """)
+        #expect(
+            nothing?.description == """
+                n9: no PostgreSQL instance with port \(port) on here
+                HINT: give the node's data_directory, or correct its port
+                """)
         let noPrograms = await #expect(throws: InstanceError.self) {
             try await area.find(InstanceAddress(node: "n9", dataDirectory: area.directory, binDirectory: HostPath("/nowhere/bin"), version: .postgres(15)))
         }
-        #expect(noPrograms?.description == """
-            n9: no PostgreSQL 15 programs on here (looked in /nowhere/bin)
-            HINT: install the server package of that version, or give the node's bin_directory
-            """)
+        #expect(
+            noPrograms?.description == """
+                n9: no PostgreSQL 15 programs on here (looked in /nowhere/bin)
+                HINT: install the server package of that version, or give the node's bin_directory
+                """)
         try await area.host.write(Array("14\n".utf8), to: area.directory / "PG_VERSION", as: "postgres", deadline: soon)
         let wrong = await #expect(throws: InstanceError.self) {
             try await area.find(InstanceAddress(node: "n9", dataDirectory: area.directory, binDirectory: HostPath(ScratchArea.binaries)))

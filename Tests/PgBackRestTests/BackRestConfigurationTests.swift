@@ -36,13 +36,14 @@ import Testing
         #expect(try configuration.adding(options, to: stanza("n1")).added.map(\.key) == ["pg1-path", "repo1-path", "compress-type"])
     }
 
-    @Test(arguments: [
-        ("[n1]\npg1-path=/srv/other\n", 2, "pg1-path", "/srv/n1"),
-        ("[n1]\npg1-path=/srv/n1\n[n1:archive-push]\nrepo1-path=/else\n", 4, "repo1-path", "/backup"),
-        ("[global]\nrepo1-host=backup\n", 2, "repo1-host", nil),
-        ("[global]\nrepo1-type=s3\n", 2, "repo1-type", nil),
-        ("[global]\nrepo1-path=/backup\nrepo1-host-type=tls\n", 3, "repo1-host-type", nil),
-    ] as [(String, Int, String, String?)])
+    @Test(
+        arguments: [
+            ("[n1]\npg1-path=/srv/other\n", 2, "pg1-path", "/srv/n1"),
+            ("[n1]\npg1-path=/srv/n1\n[n1:archive-push]\nrepo1-path=/else\n", 4, "repo1-path", "/backup"),
+            ("[global]\nrepo1-host=backup\n", 2, "repo1-host", nil),
+            ("[global]\nrepo1-type=s3\n", 2, "repo1-type", nil),
+            ("[global]\nrepo1-path=/backup\nrepo1-host-type=tls\n", 3, "repo1-host-type", nil),
+        ] as [(String, Int, String, String?)])
     func `a value that cannot be reconciled is a conflict`(_ existing: String, _ line: Int, _ key: String, _ wanted: String?) throws {
         let configuration = try BackRestConfiguration(ini(existing))
         let conflict = try #require(throws: BackRestConfigurationConflict.self) { try configuration.adding(options, to: stanza("n1")) }
@@ -59,15 +60,17 @@ import Testing
     @Test func `a conflict says where, what and what to do`() throws {
         let configuration = try BackRestConfiguration(ini("[n1]\npg1-path=/srv/other\n"))
         let conflict = try #require(throws: BackRestConfigurationConflict.self) { try configuration.adding(options, to: stanza("n1")) }
-        #expect("\(conflict)" == """
-            /etc/pgbackrest.conf line 2: [n1] has pg1-path=/srv/other, but stanza 'n1' needs pg1-path=/srv/n1
-              HINT: name the repository that this stanza already uses, choose another stanza name, or give pggraft a configuration file of its own.
-            """)
+        #expect(
+            "\(conflict)" == """
+                /etc/pgbackrest.conf line 2: [n1] has pg1-path=/srv/other, but stanza 'n1' needs pg1-path=/srv/n1
+                  HINT: name the repository that this stanza already uses, choose another stanza name, or give pggraft a configuration file of its own.
+                """)
     }
 
     @Test func `the setting that holds is found by pgBackRest's order of sections`() throws {
-        let configuration = try BackRestConfiguration(ini(
-            "[global]\nprocess-max=1\n[global:backup]\nprocess-max=2\n[n1]\nprocess-max=3\n[n1:backup]\nprocess-max=4\n"))
+        let configuration = try BackRestConfiguration(
+            ini(
+                "[global]\nprocess-max=1\n[global:backup]\nprocess-max=2\n[n1]\nprocess-max=3\n[n1:backup]\nprocess-max=4\n"))
         #expect(configuration.setting("process-max", stanza: try stanza("n1"), command: "backup")?.value == "4")
         #expect(configuration.setting("process-max", stanza: try stanza("n1"))?.value == "3")
         #expect(configuration.setting("process-max", stanza: try stanza("n2"), command: "backup")?.value == "2")
@@ -95,26 +98,28 @@ import Testing
         #expect(layout.roles == [.source, .target])
         #expect(layout.repositoryRole == .source)
         #expect(layout.connections.map { "\($0.from) → \($0.to)" } == ["target → postgres@10.77.0.11"])
-        #expect(try rendered(layout, .source) == """
-            [n1]
-            pg1-path=/srv/n1
-            pg1-port=5432
-            pg1-socket-path=/run/postgresql
-            repo1-path=/backup
-            repo1-bundle=y
-            compress-type=lz4
+        #expect(
+            try rendered(layout, .source) == """
+                [n1]
+                pg1-path=/srv/n1
+                pg1-port=5432
+                pg1-socket-path=/run/postgresql
+                repo1-path=/backup
+                repo1-bundle=y
+                compress-type=lz4
 
-            """)
-        #expect(try rendered(layout, .target) == """
-            [n1]
-            pg1-path=/srv/n4
-            pg1-port=5434
-            repo1-host=10.77.0.11
-            repo1-host-user=postgres
-            repo1-path=/backup
-            archive-async=y
+                """)
+        #expect(
+            try rendered(layout, .target) == """
+                [n1]
+                pg1-path=/srv/n4
+                pg1-port=5434
+                repo1-host=10.77.0.11
+                repo1-host-user=postgres
+                repo1-path=/backup
+                archive-async=y
 
-            """)
+                """)
     }
 
     @Test func `a shared directory needs no SSH`() throws {
@@ -129,45 +134,49 @@ import Testing
         #expect(layout.roles == [.source, .repository, .target])
         #expect(layout.repositoryRole == .repository)
         #expect(layout.backRest(for: .repository).user == "pgbackrest")
-        #expect(layout.connections.map { "\($0.from) → \($0.to)" } == [
-            "source → pgbackrest@backup:2222", "repository host → postgres@10.77.0.11", "target → pgbackrest@backup:2222",
-        ])
-        #expect(try rendered(layout, .source) == """
-            [n1]
-            pg1-path=/srv/n1
-            pg1-port=5432
-            pg1-socket-path=/run/postgresql
-            repo1-host=backup
-            repo1-host-user=pgbackrest
-            repo1-host-port=2222
-            repo1-path=/backup
-            repo1-bundle=y
-            compress-type=zst
+        #expect(
+            layout.connections.map { "\($0.from) → \($0.to)" } == [
+                "source → pgbackrest@backup:2222", "repository host → postgres@10.77.0.11", "target → pgbackrest@backup:2222",
+            ])
+        #expect(
+            try rendered(layout, .source) == """
+                [n1]
+                pg1-path=/srv/n1
+                pg1-port=5432
+                pg1-socket-path=/run/postgresql
+                repo1-host=backup
+                repo1-host-user=pgbackrest
+                repo1-host-port=2222
+                repo1-path=/backup
+                repo1-bundle=y
+                compress-type=zst
 
-            """)
-        #expect(try rendered(layout, .repository) == """
-            [n1]
-            pg1-host=10.77.0.11
-            pg1-host-user=postgres
-            pg1-path=/srv/n1
-            pg1-port=5432
-            pg1-socket-path=/run/postgresql
-            repo1-path=/backup
-            repo1-bundle=y
-            compress-type=zst
+                """)
+        #expect(
+            try rendered(layout, .repository) == """
+                [n1]
+                pg1-host=10.77.0.11
+                pg1-host-user=postgres
+                pg1-path=/srv/n1
+                pg1-port=5432
+                pg1-socket-path=/run/postgresql
+                repo1-path=/backup
+                repo1-bundle=y
+                compress-type=zst
 
-            """)
-        #expect(try rendered(layout, .target) == """
-            [n1]
-            pg1-path=/srv/n4
-            pg1-port=5434
-            repo1-host=backup
-            repo1-host-user=pgbackrest
-            repo1-host-port=2222
-            repo1-path=/backup
-            archive-async=y
+                """)
+        #expect(
+            try rendered(layout, .target) == """
+                [n1]
+                pg1-path=/srv/n4
+                pg1-port=5434
+                repo1-host=backup
+                repo1-host-user=pgbackrest
+                repo1-host-port=2222
+                repo1-path=/backup
+                archive-async=y
 
-            """)
+                """)
     }
 
     @Test func `the other side is told about a configuration file that is not in the default place`() throws {

@@ -13,14 +13,15 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("2026-11-21 04:10:45.235 P02 DETAIL: backup file /srv/pg/base/5/1259 (bundle 2/264066, 112KB, 11.73%) checksum 96", 114_688, 11.73),
-        ("2026-11-21 04:10:45.721 P01 DETAIL: backup file /srv/pg/base/5/16384 (160.9MB, 100.00%) checksum 7d13", 168_715_878, 100),
-        ("2026-11-21 04:10:45.721 P01 DETAIL: backup file n1:/srv/pg/a (b)/1 (1GB, 2.5%) checksum 7d13", 1 << 30, 2.5),
-        ("2026-11-21 04:12:21.918 P01 DETAIL: restore file /srv/pg/base/4/3598 (0B, 89.07%)", 0, 89.07),
-        ("P01 DETAIL: restore file /srv/pg/1 - exists and matches backup (bundle 20261121-041043F/1/62, 1.6KB, 0.01%) checksum 71", 1638, 0.01),
-        ("P01 DETAIL: checksum resumed file /srv/pg/1 (512B, 50.00%) checksum 71", 512, 50),
-    ] as [(String, UInt64, Double)])
+    @Test(
+        arguments: [
+            ("2026-11-21 04:10:45.235 P02 DETAIL: backup file /srv/pg/base/5/1259 (bundle 2/264066, 112KB, 11.73%) checksum 96", 114_688, 11.73),
+            ("2026-11-21 04:10:45.721 P01 DETAIL: backup file /srv/pg/base/5/16384 (160.9MB, 100.00%) checksum 7d13", 168_715_878, 100),
+            ("2026-11-21 04:10:45.721 P01 DETAIL: backup file n1:/srv/pg/a (b)/1 (1GB, 2.5%) checksum 7d13", 1 << 30, 2.5),
+            ("2026-11-21 04:12:21.918 P01 DETAIL: restore file /srv/pg/base/4/3598 (0B, 89.07%)", 0, 89.07),
+            ("P01 DETAIL: restore file /srv/pg/1 - exists and matches backup (bundle 20261121-041043F/1/62, 1.6KB, 0.01%) checksum 71", 1638, 0.01),
+            ("P01 DETAIL: checksum resumed file /srv/pg/1 (512B, 50.00%) checksum 71", 512, 50),
+        ] as [(String, UInt64, Double)])
     func `lines that tell of a file`(_ line: String, _ bytes: UInt64, _ percent: Double) throws {
         let step = try #require(FileStep(line))
         #expect(step.bytes == bytes)

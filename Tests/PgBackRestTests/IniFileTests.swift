@@ -27,10 +27,11 @@ func text(_ file: IniFile) -> String { String(decoding: file.bytes, as: UTF8.sel
     @Test func `settings are read as pgBackRest reads them`() throws {
         let file = try ini("# c\n[global]\n repo1-path = /a = b\n#x=1\n\n[n1:backup]\nprocess-max=2\n")
         #expect(file.sections == ["global", "n1:backup"])
-        #expect(file.settings == [
-            .init(section: "global", key: "repo1-path", value: "/a = b", line: 3),
-            .init(section: "n1:backup", key: "process-max", value: "2", line: 7),
-        ])
+        #expect(
+            file.settings == [
+                .init(section: "global", key: "repo1-path", value: "/a = b", line: 3),
+                .init(section: "n1:backup", key: "process-max", value: "2", line: 7),
+            ])
     }
 
     @Test(arguments: [

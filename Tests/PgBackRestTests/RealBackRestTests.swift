@@ -163,8 +163,9 @@ struct RealBackRestTests {
             }
             try await backRest.check(on: host, deadline: rig.deadline)
             #expect(try await layout.findStanza(on: hosts, systemIdentifier: system, deadline: rig.deadline).isEmpty)
-            #expect(try await layout.findStanza(on: hosts, systemIdentifier: 1, deadline: rig.deadline)
-                == [.stanzaOfAnotherSystem(host: "n1", layout.stanza, found: system, expected: 1)])
+            #expect(
+                try await layout.findStanza(on: hosts, systemIdentifier: 1, deadline: rig.deadline)
+                    == [.stanzaOfAnotherSystem(host: "n1", layout.stanza, found: system, expected: 1)])
 
             // A full backup of some 200 MB, with progress.
             _ = try await rig.sql("CREATE TABLE t AS SELECT g, repeat(md5(g::text), 6) AS x FROM generate_series(1, 900000) AS g")
@@ -190,8 +191,9 @@ struct RealBackRestTests {
             }
             #expect(restored.label == backup.label)
             #expect(restoreProgress.all.last?.bytesDone == found.size)
-            #expect(try await RestoredDirectory.inspect(rig.target, on: host, user: "postgres", deadline: rig.deadline)
-                == .complete(.init(startLSN: found.startLSN, started: false, hasPostmaster: false, isStandby: true)))
+            #expect(
+                try await RestoredDirectory.inspect(rig.target, on: host, user: "postgres", deadline: rig.deadline)
+                    == .complete(.init(startLSN: found.startLSN, started: false, hasPostmaster: false, isStandby: true)))
             #expect(info.backup(startingAt: try #require(found.startLSN))?.label == backup.label)
 
             // A second time: refused without delta, quick with it.

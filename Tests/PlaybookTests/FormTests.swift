@@ -3,67 +3,89 @@ import Testing
 
 @Suite struct `A playbook of the wrong form` {
     @Test(arguments: [
-        Mistake("database: shop", "databse: shop", """
+        Mistake(
+            "database: shop", "databse: shop",
+            """
             p.yaml:4:3: error: cluster: unknown key "databse"
               databse: shop
               ^
             HINT: did you mean "database"?
             """),
-        Mistake("os_user: pg", "OS-User: pg", """
+        Mistake(
+            "os_user: pg", "OS-User: pg",
+            """
             p.yaml:6:3: error: cluster: unknown key "OS-User"
               OS-User: pg
               ^
             HINT: did you mean "os_user"?
             """),
-        Mistake("data_directory: /data/n1/", "data_dir: /data/n1/", """
+        Mistake(
+            "data_directory: /data/n1/", "data_dir: /data/n1/",
+            """
             p.yaml:12:7: error: cluster.nodes.n1: unknown key "data_dir"
                   data_dir: /data/n1/
                   ^
             HINT: did you mean "data_directory"?
             """),
-        Mistake("proof: counts", "proof: counts\nwindow_limit: 3s", """
+        Mistake(
+            "proof: counts", "proof: counts\nwindow_limit: 3s",
+            """
             p.yaml:47:1: error: unknown key "window_limit"
             window_limit: 3s
             ^
             HINT: it belongs under "handover"; look at the indentation
             """),
-        Mistake("  replication_user: streamer", "  replication_user: streamer\n  source: n2", """
+        Mistake(
+            "  replication_user: streamer", "  replication_user: streamer\n  source: n2",
+            """
             p.yaml:39:3: error: copy: unknown key "source"
               source: n2
               ^
             HINT: it belongs at the top of the file, without indentation
             """),
-        Mistake("proof: counts", "proof: counts\nqueue: 1", """
+        Mistake(
+            "proof: counts", "proof: counts\nqueue: 1",
+            """
             p.yaml:47:1: error: unknown key "queue"
             queue: 1
             ^
             HINT: known here: procedure, cluster, source, new_node, copy, handover, subscriptions, proof
             """),
-        Mistake("user: admin", "user: admin\n  password: hunter2", """
+        Mistake(
+            "user: admin", "user: admin\n  password: hunter2",
+            """
             p.yaml:6:3: error: cluster: unknown key "password"
               password: ‹redacted›
               ^
             HINT: a playbook holds no passwords; they come from .pgpass, PGPASSWORD or a prompt
             """),
-        Mistake("source: n2", "source: n2\nsource: n1", """
+        Mistake(
+            "source: n2", "source: n2\nsource: n1",
+            """
             p.yaml:19:1: error: "source" is given twice, first in line 18
             source: n1
             ^
             HINT: keep one of the two
             """),
-        Mistake("port: 5433", "port: 5433\n      \"port\": 5433", """
+        Mistake(
+            "port: 5433", "port: 5433\n      \"port\": 5433",
+            """
             p.yaml:12:7: error: cluster.nodes.n1: "port" is given twice, first in line 11
                   "port": 5433
                   ^
             HINT: keep one of the two
             """),
-        Mistake("source: n2", "source: &s n2", """
+        Mistake(
+            "source: n2", "source: &s n2",
+            """
             p.yaml:18:9: error: anchors (&name) and aliases (*name) are not supported
             source: &s n2
                     ^
             HINT: write the value out where it is used
             """),
-        Mistake("n2:\n      address: db2.example", "n2: &a\n      address: db2.example\n    n4: *a\n    n5:\n      <<: *a", """
+        Mistake(
+            "n2:\n      address: db2.example", "n2: &a\n      address: db2.example\n    n4: *a\n    n5:\n      <<: *a",
+            """
             p.yaml:15:9: error: anchors (&name) and aliases (*name) are not supported
                 n2: &a
                     ^
@@ -74,90 +96,120 @@ import Testing
                   ^
             HINT: write the value out where it is used
             """),
-        Mistake("user: admin", "user: *admin", """
+        Mistake(
+            "user: admin", "user: *admin",
+            """
             p.yaml:5:9: error: not valid YAML: found undefined alias
               user: *admin
                     ^
             HINT: a value that begins with * must be in quotes
             """),
-        Mistake("port: 5433", "port: !!int 5433", """
+        Mistake(
+            "port: 5433", "port: !!int 5433",
+            """
             p.yaml:11:13: error: cluster.nodes.n1.port: tags (!!int) are not supported
                   port: !!int 5433
                         ^
             HINT: leave the tag out: the key decides what its value is
             """),
-        Mistake("proof: counts", "? [proof]\n: counts", """
+        Mistake(
+            "proof: counts", "? [proof]\n: counts",
+            """
             p.yaml:46:3: error: a key must be a single word
             ? [proof]
               ^
             HINT: write `key: value`; put a text with special characters in quotes
             """),
-        Mistake("  database: shop", "\tdatabase: shop", """
+        Mistake(
+            "  database: shop", "\tdatabase: shop",
+            """
             p.yaml:4:1: error: not valid YAML: found a tab character that violates indentation while scanning a plain scalar that begins in line 3
             \tdatabase: shop
             ^
             HINT: YAML indents with spaces; this line begins with a tab
             """),
-        Mistake("  name: shop-1", "\tname: shop-1", """
+        Mistake(
+            "  name: shop-1", "\tname: shop-1",
+            """
             p.yaml:3:1: error: not valid YAML: found character that cannot start any token while scanning for the next token
             \tname: shop-1
             ^
             HINT: YAML indents with spaces; this line begins with a tab
             """),
-        Mistake("  database: shop", "   database: shop", """
+        Mistake(
+            "  database: shop", "   database: shop",
+            """
             p.yaml:4:12: error: not valid YAML: mapping values are not allowed in this context
                database: shop
                        ^
             HINT: check the indentation; a value that holds ": " must be in quotes
             """),
-        Mistake("  database: shop", " database: shop", """
+        Mistake(
+            "  database: shop", " database: shop",
+            """
             p.yaml:4:2: error: not valid YAML: did not find expected key while parsing a block mapping that begins in line 1
              database: shop
              ^
             HINT: check the indentation: keys of one section begin in the same column
             """),
-        Mistake("database: shop", "database:shop", """
+        Mistake(
+            "database: shop", "database:shop",
+            """
             p.yaml:5:3: error: not valid YAML: could not find expected ':' while scanning a simple key that begins in line 4
               user: admin
               ^
             HINT: write `key: value`, with a space after the colon
             """),
-        Mistake("database: shop", "database: \"shop", """
+        Mistake(
+            "database: shop", "database: \"shop",
+            """
             p.yaml:22:13: error: not valid YAML: did not find expected key while parsing a block mapping that begins in line 3
               address: "2001:db8::3"
                         ^
             HINT: check the indentation: keys of one section begin in the same column
             """),
-        Mistake("proof: counts", "proof: 'counts", """
+        Mistake(
+            "proof: counts", "proof: 'counts",
+            """
             p.yaml:46:8: error: not valid YAML: a quote is not closed
             proof: 'counts
                    ^
             """),
-        Mistake("\"{subscriber}_from_{provider}\"", "{subscriber}_from_{provider}", """
+        Mistake(
+            "\"{subscriber}_from_{provider}\"", "{subscriber}_from_{provider}",
+            """
             p.yaml:45:21: error: not valid YAML: did not find expected key while parsing a block mapping
               name: {subscriber}_from_{provider}
                                 ^
             HINT: a value that begins with { must be in quotes
             """),
-        Mistake("user: admin", "user: @admin", """
+        Mistake(
+            "user: admin", "user: @admin",
+            """
             p.yaml:5:9: error: not valid YAML: found character that cannot start any token while scanning for the next token
               user: @admin
                     ^
             HINT: put the value in quotes
             """),
-        Mistake("proof: counts", "proof: counts\n---\nproof: counts", """
+        Mistake(
+            "proof: counts", "proof: counts\n---\nproof: counts",
+            """
             p.yaml:47:1: error: a second document begins here
             ---
             ^
             HINT: one file holds one playbook: put the second into a file of its own
             """),
-        Mistake("user: admin", "user: \u{1B}[31madmin", """
+        Mistake(
+            "user: admin", "user: \u{1B}[31madmin",
+            """
             p.yaml:5:9: error: the control character U+001B is not allowed
               user: \u{FFFD}[31madmin
                     ^
             HINT: take it out; YAML is plain text
             """),
-        Mistake("new_node:\n", "new_node: n3\nx:\n", """
+        Mistake(
+            "new_node:\n", "new_node: n3\nx:\n",
+            """
             p.yaml:19:11: error: new_node: expected the keys name, data_directory, ssh, address, port, bin_directory, service, dsn, found "n3"
             new_node: n3
                       ^
@@ -168,19 +220,25 @@ import Testing
             ^
             HINT: known here: procedure, cluster, source, new_node, copy, handover, subscriptions, proof
             """),
-        Mistake("procedure: add-spock-node", "procedure: add-spok-node", """
+        Mistake(
+            "procedure: add-spock-node", "procedure: add-spok-node",
+            """
             p.yaml:1:12: error: procedure: expected add-spock-node, found "add-spok-node"
             procedure: add-spok-node
                        ^
             HINT: did you mean "add-spock-node"?
             """),
-        Mistake("procedure: add-spock-node\n", "", """
+        Mistake(
+            "procedure: add-spock-node\n", "",
+            """
             p.yaml:1:1: error: "procedure" is missing
             cluster:
             ^
             HINT: add `procedure: add-spock-node`
             """),
-        Mistake("procedure: add-spock-node", "procedure: fly", """
+        Mistake(
+            "procedure: add-spock-node", "procedure: fly",
+            """
             p.yaml:1:12: error: procedure: expected add-spock-node, found "fly"
             procedure: fly
                        ^
@@ -216,21 +274,23 @@ import Testing
     @Test func `may not list its nodes`() {
         let text = Examples.shortest.replacing(
             "    n1:\n      address: 10.77.0.11\n    n2:\n      address: 10.77.0.12\n", with: "    - n1\n    - n2\n")
-        #expect(Examples.report(text) == """
-            p.yaml:7:5: error: cluster.nodes: expected names, each with keys below, found a list
-                - n1
-                ^
-            HINT: write `n1: {address: 10.77.0.11}` below it
-            """)
+        #expect(
+            Examples.report(text) == """
+                p.yaml:7:5: error: cluster.nodes: expected names, each with keys below, found a list
+                    - n1
+                    ^
+                HINT: write `n1: {address: 10.77.0.11}` below it
+                """)
     }
 
     @Test func `may not call a node longer than PostgreSQL's names are`() {
         let name = String(repeating: "n", count: 64)
         let mistakes = Examples.mistakes(Examples.shortest.replacing("n2:", with: "\(name):"))
         #expect(mistakes.map(\.place?.path) == ["cluster.nodes.\(name)"])
-        #expect(mistakes.map(\.problem) == [
-            .unexpected(expected: "a node name of 1 to 63 bytes", found: "\"\(String(repeating: "n", count: 60))…\"", hint: nil)
-        ])
+        #expect(
+            mistakes.map(\.problem) == [
+                .unexpected(expected: "a node name of 1 to 63 bytes", found: "\"\(String(repeating: "n", count: 60))…\"", hint: nil)
+            ])
     }
 
     @Test(arguments: ["[", "- ", "{a: ", "? "])
@@ -239,24 +299,26 @@ import Testing
     }
 
     @Test func `is told all missing keys of the top, with what belongs in them`() {
-        #expect(Examples.mistakes("procedure: add-spock-node\n").map { "\($0.problem.fact); \($0.problem.hint ?? "")" } == [
-            "\"cluster\" is missing; add the section `cluster:` with name, database, user, nodes",
-            "\"source\" is missing; add `source: n1`",
-            "\"new_node\" is missing; add the section `new_node:` with name, data_directory, address",
-            "\"copy\" is missing; add the section `copy:` with repository, replication_user",
-            "\"handover\" is missing; add the section `handover:` with mode",
-        ])
+        #expect(
+            Examples.mistakes("procedure: add-spock-node\n").map { "\($0.problem.fact); \($0.problem.hint ?? "")" } == [
+                "\"cluster\" is missing; add the section `cluster:` with name, database, user, nodes",
+                "\"source\" is missing; add `source: n1`",
+                "\"new_node\" is missing; add the section `new_node:` with name, data_directory, address",
+                "\"copy\" is missing; add the section `copy:` with repository, replication_user",
+                "\"handover\" is missing; add the section `handover:` with mode",
+            ])
     }
 
     @Test func `is told its repeated keys in every section, and the other mistakes too`() {
         let text = Examples.shortest.replacing("  name: app\n", with: "  name: app\n  name: b\n  'name': c\n")
             .replacing("source: n1", with: "source: n1\nsource: n2").replacing("mode: read-only", with: "mode: live")
-        #expect(Examples.mistakes(text).map { "\($0.place?.description ?? "") \($0.problem.fact)" } == [
-            "p.yaml:4:3 \"name\" is given twice, first in line 3",
-            "p.yaml:5:3 \"name\" is given twice, first in line 3",
-            "p.yaml:14:1 \"source\" is given twice, first in line 13",
-            "p.yaml:24:9 the mode \"live\" is not in this version",
-        ])
+        #expect(
+            Examples.mistakes(text).map { "\($0.place?.description ?? "") \($0.problem.fact)" } == [
+                "p.yaml:4:3 \"name\" is given twice, first in line 3",
+                "p.yaml:5:3 \"name\" is given twice, first in line 3",
+                "p.yaml:14:1 \"source\" is given twice, first in line 13",
+                "p.yaml:24:9 the mode \"live\" is not in this version",
+            ])
     }
 
     @Test func `is not told of more than 50 mistakes at length`() throws {
@@ -301,83 +363,84 @@ import Testing
             proof: hash
 
             """
-        #expect(Examples.report(text) == """
-            p.yaml:3:3: error: cluster: unknown key "nam"
-              nam: app
-              ^
-            HINT: did you mean "name"?
+        #expect(
+            Examples.report(text) == """
+                p.yaml:3:3: error: cluster: unknown key "nam"
+                  nam: app
+                  ^
+                HINT: did you mean "name"?
 
-            p.yaml:4:3: error: cluster.database: has no value
-              database:
-              ^
-            HINT: give it a value, or take the line out
+                p.yaml:4:3: error: cluster.database: has no value
+                  database:
+                  ^
+                HINT: give it a value, or take the line out
 
-            p.yaml:5:9: error: cluster.user: expected a role name of 1 to 63 bytes, found a list
-              user: [a]
-                    ^
-
-            p.yaml:8:13: error: cluster.nodes.n1.port: expected a port from 1 to 65535, found "70000"
-                  port: 70000
+                p.yaml:5:9: error: cluster.user: expected a role name of 1 to 63 bytes, found a list
+                  user: [a]
                         ^
 
-            p.yaml:9:7: error: cluster.nodes.n1: unknown key "adress"
-                  adress: a
-                  ^
-            HINT: did you mean "address"?
-
-            p.yaml:10:5: error: cluster.nodes.n2: "address" is missing
-                n2:
-                ^
-            HINT: add `address: 10.77.0.11`
-
-            p.yaml:11:9: error: source: "n7" is none of cluster.nodes
-            source: n7
-                    ^
-            HINT: cluster.nodes has n1, n2
-
-            p.yaml:13:9: error: new_node.name: "n1" is already one of cluster.nodes
-              name: n1
-                    ^
-            HINT: cluster.nodes are the nodes there are; give the new one a name of its own
-
-            p.yaml:15:19: error: new_node.data_directory: expected an absolute path, found "data"
-              data_directory: data
-                              ^
-
-            p.yaml:16:1: error: copy: "replication_user" is missing
-            copy:
-            ^
-            HINT: add `replication_user: replicator`
-
-            p.yaml:17:28: error: copy.repository.shared: a repository is on a host or in a shared directory, not both
-              repository: {host: repo, shared: /x}
-                                       ^
-            HINT: keep one of `host` and `shared`
-
-            p.yaml:18:16: error: copy.compression: expected lz4, zst or none, found "lz5"
-              compression: lz5
-                           ^
-            HINT: did you mean "lz4"?
-
-            p.yaml:20:9: error: handover.mode: the mode "live" is not in this version
-              mode: live
-                    ^
-            HINT: use read-only: writes pause for the length of the window
-
-            p.yaml:21:17: error: handover.catch_up_lag: expected a number of bytes such as 16MB, found "16"
-              catch_up_lag: 16
+                p.yaml:8:13: error: cluster.nodes.n1.port: expected a port from 1 to 65535, found "70000"
+                      port: 70000
                             ^
-            HINT: the units are kB, MB, GB and TB, as in postgresql.conf
 
-            p.yaml:22:1: error: unknown key "stanza"
-            stanza: x
-            ^
-            HINT: it belongs under "copy"; look at the indentation
+                p.yaml:9:7: error: cluster.nodes.n1: unknown key "adress"
+                      adress: a
+                      ^
+                HINT: did you mean "address"?
 
-            p.yaml:23:8: error: proof: expected hashes or counts, found "hash"
-            proof: hash
-                   ^
-            HINT: did you mean "hashes"?
-            """)
+                p.yaml:10:5: error: cluster.nodes.n2: "address" is missing
+                    n2:
+                    ^
+                HINT: add `address: 10.77.0.11`
+
+                p.yaml:11:9: error: source: "n7" is none of cluster.nodes
+                source: n7
+                        ^
+                HINT: cluster.nodes has n1, n2
+
+                p.yaml:13:9: error: new_node.name: "n1" is already one of cluster.nodes
+                  name: n1
+                        ^
+                HINT: cluster.nodes are the nodes there are; give the new one a name of its own
+
+                p.yaml:15:19: error: new_node.data_directory: expected an absolute path, found "data"
+                  data_directory: data
+                                  ^
+
+                p.yaml:16:1: error: copy: "replication_user" is missing
+                copy:
+                ^
+                HINT: add `replication_user: replicator`
+
+                p.yaml:17:28: error: copy.repository.shared: a repository is on a host or in a shared directory, not both
+                  repository: {host: repo, shared: /x}
+                                           ^
+                HINT: keep one of `host` and `shared`
+
+                p.yaml:18:16: error: copy.compression: expected lz4, zst or none, found "lz5"
+                  compression: lz5
+                               ^
+                HINT: did you mean "lz4"?
+
+                p.yaml:20:9: error: handover.mode: the mode "live" is not in this version
+                  mode: live
+                        ^
+                HINT: use read-only: writes pause for the length of the window
+
+                p.yaml:21:17: error: handover.catch_up_lag: expected a number of bytes such as 16MB, found "16"
+                  catch_up_lag: 16
+                                ^
+                HINT: the units are kB, MB, GB and TB, as in postgresql.conf
+
+                p.yaml:22:1: error: unknown key "stanza"
+                stanza: x
+                ^
+                HINT: it belongs under "copy"; look at the indentation
+
+                p.yaml:23:8: error: proof: expected hashes or counts, found "hash"
+                proof: hash
+                       ^
+                HINT: did you mean "hashes"?
+                """)
     }
 }

@@ -19,170 +19,232 @@ struct Mistake: Sendable, CustomTestStringConvertible {
 
 @Suite struct `A value that is wrong` {
     @Test(arguments: [
-        Mistake("  name: shop-1", "  name: Shop 1", """
+        Mistake(
+            "  name: shop-1", "  name: Shop 1",
+            """
             p.yaml:3:9: error: cluster.name: expected a name of lower-case letters, digits, _ and -, beginning with a letter or digit, found "Shop 1"
               name: Shop 1
                     ^
             """),
-        Mistake("  name: shop-1", "  name: -x", """
+        Mistake(
+            "  name: shop-1", "  name: -x",
+            """
             p.yaml:3:9: error: cluster.name: expected a name of lower-case letters, digits, _ and -, beginning with a letter or digit, found "-x"
               name: -x
                     ^
             """),
-        Mistake("  os_user: pg", "  os_user: -pg", """
+        Mistake(
+            "  os_user: pg", "  os_user: -pg",
+            """
             p.yaml:6:12: error: cluster.os_user: expected the name of an OS user, found "-pg"
               os_user: -pg
                        ^
             """),
-        Mistake("database: shop", "database:", """
+        Mistake(
+            "database: shop", "database:",
+            """
             p.yaml:4:3: error: cluster.database: has no value
               database:
               ^
             HINT: give it a value, or take the line out
             """),
-        Mistake("database: shop", "database: ~", """
+        Mistake(
+            "database: shop", "database: ~",
+            """
             p.yaml:4:3: error: cluster.database: has no value
               database: ~
               ^
             HINT: give it a value, or take the line out
             """),
-        Mistake("database: shop", "database: \"\"", """
+        Mistake(
+            "database: shop", "database: \"\"",
+            """
             p.yaml:4:13: error: cluster.database: expected a database name of 1 to 63 bytes, found ""
               database: ""
                         ^
             """),
-        Mistake("database: shop", "database: [shop]", """
+        Mistake(
+            "database: shop", "database: [shop]",
+            """
             p.yaml:4:13: error: cluster.database: expected a database name of 1 to 63 bytes, found a list
               database: [shop]
                         ^
             """),
-        Mistake("database: shop", "database: {name: shop}", """
+        Mistake(
+            "database: shop", "database: {name: shop}",
+            """
             p.yaml:4:13: error: cluster.database: expected a database name of 1 to 63 bytes, found keys and values
               database: {name: shop}
                         ^
             """),
-        Mistake("database: shop", "database: \"shop\\nx\"", """
+        Mistake(
+            "database: shop", "database: \"shop\\nx\"",
+            """
             p.yaml:4:13: error: cluster.database: the value holds a line break or a control character
               database: "shop\\nx"
                         ^
             HINT: write it in one line
             """),
-        Mistake("user: admin", "user: äöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäö", """
+        Mistake(
+            "user: admin", "user: äöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäö",
+            """
             p.yaml:5:9: error: cluster.user: expected a role name of 1 to 63 bytes, found "äöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäö"
               user: äöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäö
                     ^
             """),
-        Mistake("ssh: root@10.0.0.1:2222", "ssh: -oProxyCommand=x", """
+        Mistake(
+            "ssh: root@10.0.0.1:2222", "ssh: -oProxyCommand=x",
+            """
             p.yaml:9:12: error: cluster.nodes.n1.ssh: expected an SSH host, or user@host:port, found "-oProxyCommand=x"
                   ssh: -oProxyCommand=x
                        ^
             """),
-        Mistake("ssh: root@10.0.0.1:2222", "ssh: root@10.0.0.1:0", """
+        Mistake(
+            "ssh: root@10.0.0.1:2222", "ssh: root@10.0.0.1:0",
+            """
             p.yaml:9:12: error: cluster.nodes.n1.ssh: expected an SSH host, or user@host:port, found "root@10.0.0.1:0"
                   ssh: root@10.0.0.1:0
                        ^
             """),
-        Mistake("address: db1.example", "address: db1.example:5433", """
+        Mistake(
+            "address: db1.example", "address: db1.example:5433",
+            """
             p.yaml:10:16: error: cluster.nodes.n1.address: expected a host name or an IP address, found "db1.example:5433"
                   address: db1.example:5433
                            ^
             HINT: the port stands in its own line: `port: 5432`
             """),
-        Mistake("port: 5433", "port: 70000", """
+        Mistake(
+            "port: 5433", "port: 70000",
+            """
             p.yaml:11:13: error: cluster.nodes.n1.port: expected a port from 1 to 65535, found "70000"
                   port: 70000
                         ^
             """),
-        Mistake("data_directory: /data/n1/", "data_directory: data/n1", """
+        Mistake(
+            "data_directory: /data/n1/", "data_directory: data/n1",
+            """
             p.yaml:12:23: error: cluster.nodes.n1.data_directory: expected an absolute path, found "data/n1"
                   data_directory: data/n1
                                   ^
             """),
-        Mistake("data_directory: /data/n1/", "data_directory: /data/../n1", """
+        Mistake(
+            "data_directory: /data/n1/", "data_directory: /data/../n1",
+            """
             p.yaml:12:23: error: cluster.nodes.n1.data_directory: expected an absolute path, found "/data/../n1"
                   data_directory: /data/../n1
                                   ^
             """),
-        Mistake("service: pg_ctlcluster", "service: pg_ctlclutser", """
+        Mistake(
+            "service: pg_ctlcluster", "service: pg_ctlclutser",
+            """
             p.yaml:26:12: error: new_node.service: expected pg_ctl, pg_ctlcluster or systemd:UNIT, found "pg_ctlclutser"
               service: pg_ctlclutser
                        ^
             HINT: did you mean "pg_ctlcluster"?
             """),
-        Mistake("service: pg_ctlcluster", "service: systemd", """
+        Mistake(
+            "service: pg_ctlcluster", "service: systemd",
+            """
             p.yaml:26:12: error: new_node.service: expected pg_ctl, pg_ctlcluster or systemd:UNIT, found "systemd"
               service: systemd
                        ^
             HINT: did you mean "systemd:UNIT"?
             """),
-        Mistake("dsn: host=db3.example dbname=shop user=admin passfile=/etc/pgpass", "dsn: db3.example", """
+        Mistake(
+            "dsn: host=db3.example dbname=shop user=admin passfile=/etc/pgpass", "dsn: db3.example",
+            """
             p.yaml:27:8: error: new_node.dsn: expected a connection string such as "host=10.77.0.14 port=5432 dbname=app user=spock_admin", found "db3.example"
               dsn: db3.example
                    ^
             """),
-        Mistake("stanza: Shop.1", "stanza: --shop", """
+        Mistake(
+            "stanza: Shop.1", "stanza: --shop",
+            """
             p.yaml:29:11: error: copy.stanza: expected a stanza name of letters, digits, . _ and -, beginning with a letter or digit, found "--shop"
               stanza: --shop
                       ^
             """),
-        Mistake("20260131-104500F_20260201-104500I", "latest", """
+        Mistake(
+            "20260131-104500F_20260201-104500I", "latest",
+            """
             p.yaml:35:11: error: copy.backup: expected full, newest or the label of a backup set such as 20260131-104500F, found "latest"
               backup: latest
                       ^
             """),
-        Mistake("20260131-104500F_20260201-104500I", "newst", """
+        Mistake(
+            "20260131-104500F_20260201-104500I", "newst",
+            """
             p.yaml:35:11: error: copy.backup: expected full, newest or the label of a backup set such as 20260131-104500F, found "newst"
               backup: newst
                       ^
             HINT: did you mean "newest"?
             """),
-        Mistake("compression: zst", "compression: zstd", """
+        Mistake(
+            "compression: zst", "compression: zstd",
+            """
             p.yaml:36:16: error: copy.compression: expected lz4, zst or none, found "zstd"
               compression: zstd
                            ^
             HINT: did you mean "zst"?
             """),
-        Mistake("process_max: 8", "process_max: 0", """
+        Mistake(
+            "process_max: 8", "process_max: 0",
+            """
             p.yaml:37:16: error: copy.process_max: expected a number from 1 to 999, found "0"
               process_max: 0
                            ^
             """),
-        Mistake("mode: read-only", "mode: live", """
+        Mistake(
+            "mode: read-only", "mode: live",
+            """
             p.yaml:40:9: error: handover.mode: the mode "live" is not in this version
               mode: live
                     ^
             HINT: use read-only: writes pause for the length of the window
             """),
-        Mistake("mode: read-only", "mode: readonly", """
+        Mistake(
+            "mode: read-only", "mode: readonly",
+            """
             p.yaml:40:9: error: handover.mode: expected read-only, found "readonly"
               mode: readonly
                     ^
             HINT: did you mean "read-only"?
             """),
-        Mistake("catch_up_lag: 1GiB", "catch_up_lag: 16", """
+        Mistake(
+            "catch_up_lag: 1GiB", "catch_up_lag: 16",
+            """
             p.yaml:41:17: error: handover.catch_up_lag: expected a number of bytes such as 16MB, found "16"
               catch_up_lag: 16
                             ^
             HINT: the units are kB, MB, GB and TB, as in postgresql.conf
             """),
-        Mistake("window_limit: 2min", "window_limit: 30", """
+        Mistake(
+            "window_limit: 2min", "window_limit: 30",
+            """
             p.yaml:43:17: error: handover.window_limit: expected a duration such as 500ms, 30s or 5min, found "30"
               window_limit: 30
                             ^
             HINT: the units are ms, s, min and h
             """),
-        Mistake("window_limit: 2min", "window_limit: 2h", """
+        Mistake(
+            "window_limit: 2min", "window_limit: 2h",
+            """
             p.yaml:43:17: error: handover.window_limit: 2h is out of range
               window_limit: 2h
                             ^
             HINT: from 1s to 1h
             """),
-        Mistake("{subscriber}_from_{provider}", "sub_{provider}", """
+        Mistake(
+            "{subscriber}_from_{provider}", "sub_{provider}",
+            """
             p.yaml:45:9: error: subscriptions.name: expected a pattern that holds {provider} and {subscriber} once each, found "sub_{provider}"
               name: "sub_{provider}"
                     ^
             """),
-        Mistake("proof: counts", "proof: no", """
+        Mistake(
+            "proof: counts", "proof: no",
+            """
             p.yaml:46:8: error: proof: expected hashes or counts, found "no"
             proof: no
                    ^
@@ -225,28 +287,31 @@ struct Mistake: Sendable, CustomTestStringConvertible {
 
     @Test func `is shown without the password that may stand in it`() {
         let text = Examples.longest.replacing("address: db1.example", with: "address: \"host=db1 password=hunter2\"")
-        #expect(Examples.report(text) == """
-            p.yaml:10:16: error: cluster.nodes.n1.address: expected a host name or an IP address, found "host=db1 password=‹redacted›"
-                  address: "host=db1 password=‹redacted›
-                           ^
-            HINT: the port stands in its own line: `port: 5432`
-            """)
+        #expect(
+            Examples.report(text) == """
+                p.yaml:10:16: error: cluster.nodes.n1.address: expected a host name or an IP address, found "host=db1 password=‹redacted›"
+                      address: "host=db1 password=‹redacted›
+                               ^
+                HINT: the port stands in its own line: `port: 5432`
+                """)
     }
 
     @Test func `is cut when it is long`() {
         let text = Examples.longest.replacing("port: 5433", with: "port: \(String(repeating: "9", count: 500))")
-        #expect(Examples.report(text) == """
-            p.yaml:11:13: error: cluster.nodes.n1.port: expected a port from 1 to 65535, found "\(String(repeating: "9", count: 60))…"
-                  port: \(String(repeating: "9", count: 148))
-                        ^
-            """)
+        #expect(
+            Examples.report(text) == """
+                p.yaml:11:13: error: cluster.nodes.n1.port: expected a port from 1 to 65535, found "\(String(repeating: "9", count: 60))…"
+                      port: \(String(repeating: "9", count: 148))
+                            ^
+                """)
     }
 }
 
 @Suite struct `A number of bytes` {
-    @Test(arguments: [
-        ("0B", 0), ("1kB", 1024), ("1KiB", 1024), ("16MB", 16 << 20), ("16 MB", 16 << 20), ("1GiB", 1 << 30), ("2TB", 2 << 40),
-    ] as [(String, Int64)])
+    @Test(
+        arguments: [
+            ("0B", 0), ("1kB", 1024), ("1KiB", 1024), ("16MB", 16 << 20), ("16 MB", 16 << 20), ("1GiB", 1 << 30), ("2TB", 2 << 40),
+        ] as [(String, Int64)])
     func `is read as PostgreSQL reads it`(text: String, bytes: Int64) { #expect(ByteCount(text)?.bytes == bytes) }
 
     @Test(arguments: ["", "16", "MB", "1.5GB", "-1MB", "16mb", "16M", "16MB/s", "9999999999TB", "99999999999999999999B"])

@@ -1,4 +1,5 @@
 import Testing
+
 @testable import PostgresClient
 
 @Suite struct `A failed connection` {
@@ -14,11 +15,12 @@ import Testing
     @Test func `says what libpq says, without the server's source line, and keeps SQLSTATE`() {
         let error = wrongPassword.error(node: "n1")
         #expect(error.code == "28P01")
-        #expect(error.description == """
-            n1: cannot connect to PostgreSQL: connection to server at "n1" (127.0.0.1), port 40001 failed: FATAL: password authentication failed for user "alice"
-            password retrieved from file "/root/.pgpass"
-            HINT: the password was read from /root/.pgpass: correct its line n1:40001:app:alice:PASSWORD
-            """)
+        #expect(
+            error.description == """
+                n1: cannot connect to PostgreSQL: connection to server at "n1" (127.0.0.1), port 40001 failed: FATAL: password authentication failed for user "alice"
+                password retrieved from file "/root/.pgpass"
+                HINT: the password was read from /root/.pgpass: correct its line n1:40001:app:alice:PASSWORD
+                """)
     }
 
     @Test(arguments: [
@@ -29,8 +31,9 @@ import Testing
     func `names the source of a wrong password`(source: ConnectFailure.PasswordSource, hint: String) {
         var failure = wrongPassword
         failure.source = source
-        #expect(failure.error(node: "n1").description.hasSuffix(
-            "\nHINT: \(hint)put the line n1:40001:app:alice:PASSWORD into /root/.pgpass (mode 0600)"))
+        #expect(
+            failure.error(node: "n1").description.hasSuffix(
+                "\nHINT: \(hint)put the line n1:40001:app:alice:PASSWORD into /root/.pgpass (mode 0600)"))
     }
 
     @Test(arguments: [

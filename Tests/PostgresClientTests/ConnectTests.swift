@@ -10,10 +10,12 @@ import Testing
         #expect(await connection.isTLS == false)
         #expect(await connection.parameterStatus("server_encoding") == "UTF8")
         #expect(await connection.parameterStatus("no_such_thing") == nil)
-        let row = try await connection.query("""
+        let row = try await connection.query(
+            """
             SELECT pg_backend_pid() AS pid, current_setting('application_name') AS application, current_setting('client_encoding') AS encoding,
                    current_setting('standard_conforming_strings') AS strings, current_setting('server_version_num') AS version
-            """, deadline: soon).one()
+            """, deadline: soon
+        ).one()
         #expect(try row.get("pid") == Int(await connection.backendPID))
         #expect(try row.get("application") == "pggraft")
         #expect(try row.get("encoding") == "UTF8")
@@ -23,12 +25,15 @@ import Testing
 
     @Test func `keeps what the connection string says, but for the encoding`() async throws {
         let server = try await TestServer.shared.value
-        let connection = try await server.connect(server.onTCP("trusting")
-            .with("application_name", "mine").with("client_encoding", "LATIN1").with("options", "-c standard_conforming_strings=off -c work_mem=65MB"))
-        let row = try await connection.query("""
+        let connection = try await server.connect(
+            server.onTCP("trusting")
+                .with("application_name", "mine").with("client_encoding", "LATIN1").with("options", "-c standard_conforming_strings=off -c work_mem=65MB"))
+        let row = try await connection.query(
+            """
             SELECT current_setting('application_name') AS application, current_setting('client_encoding') AS encoding,
                    current_setting('standard_conforming_strings') AS strings, current_setting('work_mem') AS memory, 'a\\b' AS plain
-            """, deadline: soon).one()
+            """, deadline: soon
+        ).one()
         #expect(try row.get("application") == "mine")
         #expect(try row.get("encoding") == "UTF8")
         #expect(try row.get("strings") == "on")
@@ -78,10 +83,11 @@ import Testing
         let path = "/nonexistent/.pgpass"
         let error = await #expect(throws: PostgresError.self) { try await server.connect(server.onTCP("alice").with("passfile", path)) }
         #expect(error?.code == "28P01")
-        #expect(error?.description == """
-            n1: cannot connect to PostgreSQL: connection to server at "127.0.0.1", port \(server.port) failed: fe_sendauth: no password supplied
-            HINT: put the line 127.0.0.1:\(server.port):postgres:alice:PASSWORD into /nonexistent/.pgpass (mode 0600); the file does not exist yet
-            """)
+        #expect(
+            error?.description == """
+                n1: cannot connect to PostgreSQL: connection to server at "127.0.0.1", port \(server.port) failed: fe_sendauth: no password supplied
+                HINT: put the line 127.0.0.1:\(server.port):postgres:alice:PASSWORD into /nonexistent/.pgpass (mode 0600); the file does not exist yet
+                """)
     }
 
     @Test func `with a password file that others can read says so`() async throws {
@@ -203,8 +209,9 @@ import Testing
         let error = await #expect(throws: DeadlineExceeded.self) {
             try await PostgresConnection.connect(to: dsn, node: "n1", deadline: .after(.seconds(5)))
         }
-        #expect(error?.lastSeen?.hasPrefix(
-            "connected, the server says nothing; before: connection to server at \"127.0.0.1\", port \(free.port) failed: Connection refused") == true)
+        #expect(
+            error?.lastSeen?.hasPrefix(
+                "connected, the server says nothing; before: connection to server at \"127.0.0.1\", port \(free.port) failed: Connection refused") == true)
     }
 
     @Test func `ends with its task`() async throws {

@@ -42,7 +42,9 @@ import Testing
         Leak(variable: "PGPASSWORD", value: "hush", dsn: "host=127.0.0.1 port=PORT user=alice dbname=postgres passfile=/nonexistent", failure: "HINT: PGPASSWORD was sent"),
         Leak(variable: "PGPASSFILE", value: "DIRECTORY/pgpass", dsn: "host=127.0.0.1 port=PORT user=alice dbname=postgres"),
         Leak(variable: "PGSERVICEFILE", value: "DIRECTORY/services", dsn: "service=grafted", query: "SELECT current_user", expected: "alice"),
-        Leak(variable: "PGSERVICEFILE", value: "DIRECTORY/services", dsn: "host=DIRECTORY port=PORT user=trusting dbname=postgres", query: "SELECT current_user", expected: "trusting"),
+        Leak(
+            variable: "PGSERVICEFILE", value: "DIRECTORY/services", dsn: "host=DIRECTORY port=PORT user=trusting dbname=postgres", query: "SELECT current_user",
+            expected: "trusting"),
     ]
 
     @Test(arguments: leaks) func `says where passwords are, and nothing else`(leak: Leak) async throws {

@@ -3,10 +3,11 @@ import PostgresClient
 import Testing
 
 @Suite struct `An LSN` {
-    @Test(arguments: [
-        ("0/0", 0), ("0/1", 1), ("16/B374D848", 0x16_B374_D848), ("1/0", 0x1_0000_0000), ("FFFFFFFF/FFFFFFFF", UInt64.max),
-        ("00000016/0B374D84", 0x16_0B37_4D84), ("a/b", 0xA_0000_000B),
-    ] as [(String, UInt64)])
+    @Test(
+        arguments: [
+            ("0/0", 0), ("0/1", 1), ("16/B374D848", 0x16_B374_D848), ("1/0", 0x1_0000_0000), ("FFFFFFFF/FFFFFFFF", UInt64.max),
+            ("00000016/0B374D84", 0x16_0B37_4D84), ("a/b", 0xA_0000_000B),
+        ] as [(String, UInt64)])
     func `is read from PostgreSQL's text form`(text: String, position: UInt64) throws {
         #expect(try #require(LSN(text)).position == position)
     }

@@ -1,12 +1,14 @@
 import Testing
+
 @testable import PostgresClient
 
 @Suite struct `A PostgreSQL array` {
-    @Test(arguments: [
-        ("{}", []), ("{a}", ["a"]), ("{a,b c,d}", ["a", "b c", "d"]), (#"{"a,b","{x}"}"#, ["a,b", "{x}"]), (#"{""}"#, [""]),
-        (#"{"NULL",null}"#, ["NULL", "null"]), (#"{"a\"b","a\\b"}"#, [#"a"b"#, #"a\b"#]),
-        ("{\"\u{301}x\",y}", ["\u{301}x", "y"]),
-    ] as [(String, [String])])
+    @Test(
+        arguments: [
+            ("{}", []), ("{a}", ["a"]), ("{a,b c,d}", ["a", "b c", "d"]), (#"{"a,b","{x}"}"#, ["a,b", "{x}"]), (#"{""}"#, [""]),
+            (#"{"NULL",null}"#, ["NULL", "null"]), (#"{"a\"b","a\\b"}"#, [#"a"b"#, #"a\b"#]),
+            ("{\"\u{301}x\",y}", ["\u{301}x", "y"]),
+        ] as [(String, [String])])
     func `is read`(text: String, elements: [String]) {
         #expect([String](postgresText: text) == elements)
     }

@@ -19,11 +19,13 @@ import Testing
     @Test func `knows NULL in both directions, and every type of parameter`() async throws {
         let connection = try await TestServer.shared.value.connect()
         let lsn = try #require(LSN("16/B374D848"))
-        let row = try await connection.query("""
+        let row = try await connection.query(
+            """
             SELECT \(nil as String?)::text IS NULL AS went, NULL::text AS came, \(-7)::int4 AS small, \(Int64.min)::int8 AS big,
                    \(UInt32.max)::oid AS oid, \(true)::bool AS yes, \(lsn)::pg_lsn AS lsn, \(nil as [String]?)::text[] IS NULL AS noarray,
                    \(Secret("hush")) || '' AS secret, \(Conninfo(["host": "n 1"]))::text AS dsn
-            """, deadline: soon).one()
+            """, deadline: soon
+        ).one()
         #expect(try row.get("went") == true)
         #expect(try row.optional("came", as: String.self) == nil)
         #expect(try row.get("small") == -7)
@@ -73,7 +75,8 @@ import Testing
     @Test func `that fails gives all the server says, and leaves the connection usable`() async throws {
         let connection = try await TestServer.shared.value.connect()
         let error = await #expect(throws: PostgresError.self) {
-            try await connection.query("""
+            try await connection.query(
+                """
                 DO $$ BEGIN RAISE EXCEPTION 'no %', 'way' USING ERRCODE = 'PG007', DETAIL = 'a detail', HINT = 'a hint'; END $$
                 """, deadline: soon)
         }
@@ -101,12 +104,13 @@ import Testing
         #expect(error?.description.hasSuffix("STATEMENT: ALTER ROLE nobody_there PASSWORD '‹redacted›'") == true)
     }
 
-    @Test(arguments: [
-        ("SELECT \("a\0b")::text", "n1: statement not sent: the value of $1 holds a NUL byte, which PostgreSQL's text types cannot"),
-        ("SELECT \(literal: "a\0b")", "n1: statement not sent: a quoted name or literal holds a NUL byte, which PostgreSQL's text types cannot"),
-        ("SELECT 1 AS \(identifier: "a\0b")", "n1: statement not sent: a quoted name or literal holds a NUL byte, which PostgreSQL's text types cannot"),
-        ("SELECT 1 \0 AS x", "n1: statement not sent: the statement holds a NUL byte, which PostgreSQL's text types cannot"),
-    ] as [(SQL, String)])
+    @Test(
+        arguments: [
+            ("SELECT \("a\0b")::text", "n1: statement not sent: the value of $1 holds a NUL byte, which PostgreSQL's text types cannot"),
+            ("SELECT \(literal: "a\0b")", "n1: statement not sent: a quoted name or literal holds a NUL byte, which PostgreSQL's text types cannot"),
+            ("SELECT 1 AS \(identifier: "a\0b")", "n1: statement not sent: a quoted name or literal holds a NUL byte, which PostgreSQL's text types cannot"),
+            ("SELECT 1 \0 AS x", "n1: statement not sent: the statement holds a NUL byte, which PostgreSQL's text types cannot"),
+        ] as [(SQL, String)])
     func `with a NUL byte is not sent cut short`(sql: SQL, message: String) async throws {
         let connection = try await TestServer.shared.value.connect()
         let error = await #expect(throws: PostgresError.self) { try await connection.query(sql, deadline: soon) }
@@ -178,7 +182,8 @@ import Testing
 @Suite struct `A script` {
     @Test func `runs several statements and gives every answer`() async throws {
         let connection = try await TestServer.shared.value.connect()
-        let answers = try await connection.script("""
+        let answers = try await connection.script(
+            """
             CREATE TEMPORARY TABLE \(identifier: "My Table") (t text);
             INSERT INTO \(identifier: "My Table") VALUES (\(literal: "it's; fine"));
             TABLE \(identifier: "My Table");

@@ -46,9 +46,10 @@ import Testing
     @Test func `a description shows the values and no secret`() {
         let dsn = Conninfo(["host": "n1", "password": "hush"])
         let sql: SQL = "SELECT node_create(\("n1"), \(dsn)), \(Secret("hush")), \(literal: Secret("hush")), \(nil as String?)"
-        #expect(sql.description == """
-            SELECT node_create($1, $2), $3, '‹redacted›', $4  -- $1 = 'n1', $2 = 'host=n1 password=‹redacted›', $3 = '‹redacted›', $4 = NULL
-            """)
+        #expect(
+            sql.description == """
+                SELECT node_create($1, $2), $3, '‹redacted›', $4  -- $1 = 'n1', $2 = 'host=n1 password=‹redacted›', $3 = '‹redacted›', $4 = NULL
+                """)
         #expect(sql.parameters == ["n1", "host=n1 password=hush", "hush", nil])
         #expect(sql.text.hasSuffix("'hush', $4"))
     }

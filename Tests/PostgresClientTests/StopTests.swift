@@ -146,9 +146,9 @@ import Testing
         for statement in [{ try await task.value }, { try await idle.query("SELECT 1", deadline: soon) }] {
             let error = await #expect(throws: PostgresError.self) { try await statement() }
             guard case .connectionLost = error else {
-            Issue.record("\(String(describing: error))")
-            return
-        }
+                Issue.record("\(String(describing: error))")
+                return
+            }
         }
         try await wait(for: "the server to be gone", until: soon) {
             FileManager.default.fileExists(atPath: server.directory + "/data/postmaster.pid") ? .notYet("") : .found(())

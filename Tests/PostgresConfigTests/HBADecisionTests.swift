@@ -68,11 +68,12 @@ import Testing
             let rules = HBARules.read(path, into: &snapshot, for: HBAServerTests.reader(version))
             for (connection, theirs) in zip(attempts, answers) {
                 let explanation = try explain(connection, by: rules, session)
-                let ours: String? = switch explanation.decision {
-                case .rule(let entry, let rule): rule.method == "reject" ? "reject" : version >= .postgres(16) ? entry.location : "\(entry.line)"
-                case .noLine: nil
-                default: "\(explanation.decision)"
-                }
+                let ours: String? =
+                    switch explanation.decision {
+                    case .rule(let entry, let rule): rule.method == "reject" ? "reject" : version >= .postgres(16) ? entry.location : "\(entry.line)"
+                    case .noLine: nil
+                    default: "\(explanation.decision)"
+                    }
                 #expect(ours == theirs, "PostgreSQL \(version), \(connection)\n\(text)")
                 decided += 1
                 if let ours { lines.insert("\(table)\(ours)") }
@@ -88,12 +89,13 @@ import Testing
             let explanation = rules.explain(connection, answers: answers)
             guard case .undecided(let questions) = explanation.decision else { return explanation }
             for question in questions {
-                answers[question] = switch question {
-                case .isMember(let role): role == connection.user || Self.isMember.contains([connection.user, role])
-                case .matches(let regex, let text): try session.json("SELECT to_json('\(text)' ~ '\(regex)')")
-                case .clientIsHost: false
-                case .clientIsServerAddress, .clientIsInServerNetwork: true
-                }
+                answers[question] =
+                    switch question {
+                    case .isMember(let role): role == connection.user || Self.isMember.contains([connection.user, role])
+                    case .matches(let regex, let text): try session.json("SELECT to_json('\(text)' ~ '\(regex)')")
+                    case .clientIsHost: false
+                    case .clientIsServerAddress, .clientIsInServerNetwork: true
+                    }
             }
         }
     }

@@ -52,10 +52,12 @@ import Testing
         #expect(file.ensure(try HBAFileTests.rule()) == .present(line: line))
     }
 
-    @Test("a line that cannot be judged alone stands behind", arguments: [
-        "host replication @users 10.0.0.0/8 md5", "host @empty replication all all md5", "@type all all all md5",
-        "include_dir conf.d", "host replication /^repl all md5",
-    ])
+    @Test(
+        "a line that cannot be judged alone stands behind",
+        arguments: [
+            "host replication @users 10.0.0.0/8 md5", "host @empty replication all all md5", "@type all all all md5",
+            "include_dir conf.d", "host replication /^repl all md5",
+        ])
     func doubt(line: String) throws {
         var file = HBAFile(line + "\n", for: HBAServer(.postgres(16)))
         #expect(file.ensure(try HBAFileTests.rule()) == .inserted(line: 1, before: .init(line: 1, text: line)))

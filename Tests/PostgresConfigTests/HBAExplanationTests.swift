@@ -41,7 +41,8 @@ import Testing
 
     @Test("SSL, the socket and replication each have their lines")
     func kinds() throws {
-        let rules = Self.rules("""
+        let rules = Self.rules(
+            """
             hostnossl all all all reject
             hostssl all all all cert
             local sameuser all peer
@@ -59,7 +60,8 @@ import Testing
 
     @Test("what only the server knows is asked, and the answers decide")
     func questions() throws {
-        let rules = Self.rules("""
+        let rules = Self.rules(
+            """
             host all +dba all reject
             host samerole all samehost md5
             host "/^a.*" all .example.org password
@@ -98,8 +100,9 @@ import Testing
     @Test("with a line that is no rule the server keeps what it has")
     func refused() throws {
         let rules = Self.rules("local all all peer\nhost all all 10.0.0.0/33 md5\nnonsense\n")
-        #expect(rules.explain(Self.socket).decision.description == "the server does not take the file over because of \(Self.path):2, \(Self.path):3: "
-            + "a running one keeps the rules it has, and none starts")
+        #expect(
+            rules.explain(Self.socket).decision.description == "the server does not take the file over because of \(Self.path):2, \(Self.path):3: "
+                + "a running one keeps the rules it has, and none starts")
         #expect(rules.refusals.map(\.reading.problem) == ["invalid CIDR mask in address \"10.0.0.0/33\"", "invalid connection type \"nonsense\""])
         guard case .filesRefused([]) = Self.rules("# nothing\n").explain(Self.socket).decision else {
             Issue.record("a file without rules was taken over")
@@ -121,10 +124,12 @@ import Testing
         #expect(Self.rules(main, version: 15).refusals.first?.reading.problem == "invalid connection type \"include\"")
     }
 
-    @Test("versions know different words", arguments: [
-        (13, "local all all \\\n peer", false), (14, "local all all \\\n peer", true), (9, "host all all all scram-sha-256", false),
-        (11, "hostgssenc all all all gss", false), (12, "hostgssenc all all all gss", true), (17, "host all all all oauth", false),
-    ])
+    @Test(
+        "versions know different words",
+        arguments: [
+            (13, "local all all \\\n peer", false), (14, "local all all \\\n peer", true), (9, "host all all all scram-sha-256", false),
+            (11, "hostgssenc all all all gss", false), (12, "hostgssenc all all all gss", true), (17, "host all all all oauth", false),
+        ])
     func versions(version: Int, text: String, isAccepted: Bool) {
         #expect(Self.rules(text, version: version).areAccepted == isAccepted)
     }

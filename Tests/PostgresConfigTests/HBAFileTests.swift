@@ -11,20 +11,25 @@ import Testing
     }
     static let line = "host    replication     replicator      10.77.0.12/32           scram-sha-256\n"
 
-    @Test("keeps every byte", arguments: [
-        "", "# only a comment", "local all all peer\r\n\r\nhost all all 0.0.0.0/0 md5", "host all all \\\n  10.0.0.0/8 \\\n  md5 # x\nnonsense\n",
-    ])
+    @Test(
+        "keeps every byte",
+        arguments: [
+            "", "# only a comment", "local all all peer\r\n\r\nhost all all 0.0.0.0/0 md5", "host all all \\\n  10.0.0.0/8 \\\n  md5 # x\nnonsense\n",
+        ])
     func roundTrip(text: String) {
         #expect(HBAFile(text, for: Self.server).text == text)
     }
 
-    @Test("a rule is written so that it is read back as itself", arguments: [
-        HBARule(localTo: [.all], users: [.named("postgres")], method: "peer"),
-        HBARule(.hostssl, databases: [.named("my db"), .named("all"), .replication], users: [.named("@x"), .memberOf("my group"), .named("+y")],
+    @Test(
+        "a rule is written so that it is read back as itself",
+        arguments: [
+            HBARule(localTo: [.all], users: [.named("postgres")], method: "peer"),
+            HBARule(
+                .hostssl, databases: [.named("my db"), .named("all"), .replication], users: [.named("@x"), .memberOf("my group"), .named("+y")],
                 from: .hostName("db.example.org"), method: "cert", options: [.init("map", "a b"), .init("clientcert", "verify-full")]),
-        HBARule(.hostnossl, databases: [.sameUser, .sameRole], users: [.all], from: .sameNet, method: "reject"),
-        HBARule(.host, databases: [.file("dbs"), .named("a\"b")], users: [.regex("^app.*$"), .named("")], from: .all, method: "md5"),
-    ])
+            HBARule(.hostnossl, databases: [.sameUser, .sameRole], users: [.all], from: .sameNet, method: "reject"),
+            HBARule(.host, databases: [.file("dbs"), .named("a\"b")], users: [.regex("^app.*$"), .named("")], from: .all, method: "md5"),
+        ])
     func writtenAndRead(rule: HBARule) {
         #expect(HBAFile("\(rule)\n", for: Self.server).rules == [rule])
     }
@@ -32,8 +37,9 @@ import Testing
     @Test("a rule is written in the usual columns")
     func columns() throws {
         #expect("\(try Self.rule())\n" == Self.line)
-        #expect("\(HBARule(localTo: [.all], users: [.named("postgres")], method: "peer"))"
-            == "local   all             postgres                                peer")
+        #expect(
+            "\(HBARule(localTo: [.all], users: [.named("postgres")], method: "peer"))"
+                == "local   all             postgres                                peer")
     }
 
     /// A file before and after; RULE stands for the line of the rule.
@@ -46,8 +52,10 @@ import Testing
         ("host replication all 10.78.0.0/16 md5\n", "host replication all 10.78.0.0/16 md5\nRULE"),
         // A broad line before.
         ("# who\nhost replication all 127.0.0.1/0 trust\n", "# who\n" + "RULEhost replication all 127.0.0.1/0 trust\n"),
-        ("local all all peer\nhostssl replication +dba 10.77.0.0/24 reject\nx\n",
-         "local all all peer\n" + "RULEhostssl replication +dba 10.77.0.0/24 reject\nx\n"),
+        (
+            "local all all peer\nhostssl replication +dba 10.77.0.0/24 reject\nx\n",
+            "local all all peer\n" + "RULEhostssl replication +dba 10.77.0.0/24 reject\nx\n"
+        ),
         ("host replication replicator samenet md5\n", "RULEhost replication replicator samenet md5\n"),
         ("host replication @repl db.example.org md5\n", "RULEhost replication @repl db.example.org md5\n"),
         ("host @all replicator 10.0.0.0 255.0.0.0 md5\n", "RULEhost @all replicator 10.0.0.0 255.0.0.0 md5\n"),
@@ -66,12 +74,14 @@ import Testing
         #expect(file.text == expected)
     }
 
-    @Test("a rule that holds already changes nothing", arguments: [
-        Self.line,
-        "host replication replicator 10.77.0.0/24 scram-sha-256 # by hand\n",
-        "host all,replication all 10.77.0.12 255.255.255.255 scram-sha-256\nhost replication all all reject\n",
-        "host replication all all scram-sha-256\n",
-    ])
+    @Test(
+        "a rule that holds already changes nothing",
+        arguments: [
+            Self.line,
+            "host replication replicator 10.77.0.0/24 scram-sha-256 # by hand\n",
+            "host all,replication all 10.77.0.12 255.255.255.255 scram-sha-256\nhost replication all all reject\n",
+            "host replication all all scram-sha-256\n",
+        ])
     func unchanged(text: String) throws {
         var file = HBAFile(text, for: Self.server)
         #expect(file.ensure(try Self.rule()).changed == false)
@@ -100,11 +110,13 @@ import Testing
         #expect(file.referencedFiles == ["dbs", "my users", "hba.d"])
     }
 
-    @Test("addresses", arguments: [
-        ("10.77.0.0/24", "10.77.0.12", true, true), ("10.77.0.12", "10.77.0.0/24", false, true), ("0.0.0.0/0", "10.0.0.1", true, true),
-        ("127.0.0.1/0", "10.0.0.1", true, true), ("10.77.1.0/24", "10.77.0.12", false, false), ("::/0", "10.0.0.1", false, false),
-        ("fd00::/8", "fd00:1::7", true, true), ("10.0.0.0/9", "10.128.0.0/9", false, false),
-    ])
+    @Test(
+        "addresses",
+        arguments: [
+            ("10.77.0.0/24", "10.77.0.12", true, true), ("10.77.0.12", "10.77.0.0/24", false, true), ("0.0.0.0/0", "10.0.0.1", true, true),
+            ("127.0.0.1/0", "10.0.0.1", true, true), ("10.77.1.0/24", "10.77.0.12", false, false), ("::/0", "10.0.0.1", false, false),
+            ("fd00::/8", "fd00:1::7", true, true), ("10.0.0.0/9", "10.128.0.0/9", false, false),
+        ])
     func networks(outer: String, inner: String, contains: Bool, overlaps: Bool) throws {
         let (outer, inner) = (try #require(IPNetwork(outer)), try #require(IPNetwork(inner)))
         #expect(outer.contains(inner) == contains)
@@ -122,11 +134,15 @@ import Testing
         ("local all all peer\n", "local   all             postgres,spock_admin                         peer\n"),
         ("local all postgres peer\nhost all app 10.77.0.0/24 md5\n", "local   all             postgres                                peer\n"),
         // In the order of the file, and with the way in which each proves who he is.
-        ("host all spock_admin 10.77.0.0/24 scram-sha-256\nhost app all 0.0.0.0/0 reject\n",
-         "host    all             spock_admin     10.77.0.0/24            scram-sha-256\nhost    app             postgres,spock_admin 0.0.0.0/0               reject\n"),
+        (
+            "host all spock_admin 10.77.0.0/24 scram-sha-256\nhost app all 0.0.0.0/0 reject\n",
+            "host    all             spock_admin     10.77.0.0/24            scram-sha-256\nhost    app             postgres,spock_admin 0.0.0.0/0               reject\n"
+        ),
         // Whoever streams is a client of the source, not of the copy.
-        ("host replication all 10.77.0.0/24 md5\nhost all,replication all 10.77.0.0/24 md5\n",
-         "host    all             postgres,spock_admin 10.77.0.0/24            md5\n"),
+        (
+            "host replication all 10.77.0.0/24 md5\nhost all,replication all 10.77.0.0/24 md5\n",
+            "host    all             postgres,spock_admin 10.77.0.0/24            md5\n"
+        ),
         // Whether they belong to a group is not known here: they may.
         ("host all +dba 10.0.0.0/8 md5\n", "host    all             postgres,spock_admin 10.0.0.0/8              md5\n"),
         ("hostssl all app,postgres 10.0.0.0/8 cert map=m\n", "hostssl all             postgres        10.0.0.0/8              cert map=m\n"),

@@ -6,7 +6,8 @@ import Testing
 
     static func rule(_ random: inout SeededGenerator) -> HBARule {
         let network = IPNetwork(random.one(of: ["10.77.0.9", "10.77.0.0/24", "10.0.0.0/8", "0.0.0.0/0", "::/0", "10.77.0.9/0"]))
-        let addresses: [HBARule.Address] = [.all, .sameHost, .sameNet, .hostName("db.example.org")]
+        let addresses: [HBARule.Address] =
+            [.all, .sameHost, .sameNet, .hostName("db.example.org")]
             + (network.map { [.network($0), .network($0), .network($0)] } ?? [])
         let databases: [HBARule.Database] = [.all, .replication, .sameUser, .sameRole, .regex("^a"), .named(random.one(of: names)), .named(random.one(of: names))]
         let users: [HBARule.User] = [.all, .named(random.one(of: names)), .named(random.one(of: names)), .memberOf("dba"), .regex("b$")]
@@ -37,9 +38,10 @@ import Testing
             try #require(file.ensure(rule, mark: mark).changed == false, comment)
             try #require(file.render() == bytes, comment)
 
-            let line = switch outcome {
-            case .present(let line), .inserted(let line, _): line
-            }
+            let line =
+                switch outcome {
+                case .present(let line), .inserted(let line, _): line
+                }
             let rules = HBARules(file: "/hba", in: FileSnapshot(files: ["/hba": bytes]), for: server)
             let alone = HBARules(file: "/hba", in: FileSnapshot(files: ["/hba": Array("\(rule)\n".utf8)]), for: server)
             for _ in 0..<20 {

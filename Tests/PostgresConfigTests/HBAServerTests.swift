@@ -103,15 +103,17 @@ import Testing
             }
             differences += 1
             let text = place < rules.entries.count ? rules.entries[place].text.debugDescription : "-"
-            Issue.record("""
+            Issue.record(
+                """
                 PostgreSQL \(version), PGGRAFT_FUZZ_SEED=\(Fuzz.seed), file \(index): \(text)
                 we:  \(place < ours.count ? ours[place].description : "-")
                 it:  \(place < theirs.count ? theirs[place].description : "-")
                 """)
             if differences == 10 { break }
         }
-        print("pg_hba.conf, PostgreSQL \(version): \(samples.count + count) files, \(lines) lines, \(differences) differ, "
-            + "\(undecided) undecided, seed \(Fuzz.seed)")
+        print(
+            "pg_hba.conf, PostgreSQL \(version): \(samples.count + count) files, \(lines) lines, \(differences) differ, "
+                + "\(undecided) undecided, seed \(Fuzz.seed)")
         #expect(lines > count)
     }
 }

@@ -116,7 +116,8 @@ final class ServerSession {
         // A broken pipe is an error of the write, not the end of the tests.
         signal(SIGPIPE, SIG_IGN)
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = (getuid() == 0 ? ["runuser", "-u", "postgres", "--"] : [])
+        process.arguments =
+            (getuid() == 0 ? ["runuser", "-u", "postgres", "--"] : [])
             + ["\(server.bin)/psql", "-XAtqF,", "-h", server.directory, "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1"]
         process.environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "PGCLIENTENCODING": "SQL_ASCII"]
         process.currentDirectoryURL = URL(fileURLWithPath: "/")

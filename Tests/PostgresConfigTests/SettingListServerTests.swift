@@ -14,7 +14,8 @@ import Testing
     func searchPath(judge: Int) throws {
         try SettingsTreeServerTests.withBench(judge) { bench in
             let create = Self.schemas.map { "CREATE SCHEMA \(Self.quoted($0, by: "\""));" }.joined(separator: "\n")
-            _ = try bench.session.rows("""
+            _ = try bench.session.rows(
+                """
                 \(create)
                 CREATE FUNCTION public.schemas(value text) RETURNS text LANGUAGE plpgsql AS $$
                 DECLARE found text;
@@ -86,20 +87,23 @@ import Testing
     func table(judge: Int) throws {
         try SettingsTreeServerTests.withBench(judge) { bench in
             // A setting that is no list takes one argument only.
-            let lists = Set(try bench.session.rows("""
-                CREATE TEMP TABLE lists(name text);
-                DO $$ DECLARE setting text; BEGIN
-                    FOR setting IN SELECT name FROM pg_settings LOOP
-                        BEGIN
-                            EXECUTE format('SET LOCAL %I = ''a'', ''b''', setting);
-                            INSERT INTO lists VALUES (setting);
-                        EXCEPTION WHEN OTHERS THEN
-                            IF SQLERRM NOT LIKE '%takes only one argument%' THEN INSERT INTO lists VALUES (setting); END IF;
-                        END;
-                    END LOOP;
-                END $$;
-                SELECT name FROM lists
-                """).map { String(decoding: $0, as: UTF8.self) })
+            let lists = Set(
+                try bench.session.rows(
+                    """
+                    CREATE TEMP TABLE lists(name text);
+                    DO $$ DECLARE setting text; BEGIN
+                        FOR setting IN SELECT name FROM pg_settings LOOP
+                            BEGIN
+                                EXECUTE format('SET LOCAL %I = ''a'', ''b''', setting);
+                                INSERT INTO lists VALUES (setting);
+                            EXCEPTION WHEN OTHERS THEN
+                                IF SQLERRM NOT LIKE '%takes only one argument%' THEN INSERT INTO lists VALUES (setting); END IF;
+                            END;
+                        END LOOP;
+                    END $$;
+                    SELECT name FROM lists
+                    """
+                ).map { String(decoding: $0, as: UTF8.self) })
             let names: [String] = try bench.server.json("SELECT json_agg(name) FROM pg_settings")
             for name in names { #expect((ListSetting.of(name, in: bench.version) != nil) == lists.contains(name), "\(name) in \(bench.version)") }
             #expect(lists.count > 10)

@@ -37,7 +37,8 @@ import Testing
     @Test("every value is taken or refused, and shown, as the server does it", arguments: Programs.judges.indices)
     func values(judge: Int) throws {
         try SettingsTreeServerTests.withBench(judge) { bench in
-            _ = try bench.session.rows("""
+            _ = try bench.session.rows(
+                """
                 SET client_min_messages = error; CREATE FUNCTION given(name text, value text) RETURNS text LANGUAGE plpgsql AS $$
                 BEGIN RETURN current_setting(name) || ',' || (SELECT setting FROM pg_settings s WHERE s.name = given.name) FROM set_config(name, value, true);
                 EXCEPTION WHEN invalid_parameter_value THEN RETURN '-'; END $$

@@ -7,17 +7,21 @@ import Testing
         SettingKind(type, unit: unit.flatMap { SettingUnit($0) }, version: .postgres(version))
     }
 
-    @Test("is read in the setting's unit", arguments: [
-        ("1GB", "8kB", 131072), ("131072", "8kB", 131072), ("1048576kB", "8kB", 131072), ("100kB", "8kB", 12), ("60kB", "8kB", 8), ("0x10", "kB", 16),
-        ("010", "kB", 8), (" 7 MB ", "kB", 7168), ("1.5GB", "MB", 1536), ("90s", "min", 2), ("1e3", "ms", 1000), ("2.5", "s", 2), ("1d", "min", 1440),
-    ] as [(String, String, Int)])
+    @Test(
+        "is read in the setting's unit",
+        arguments: [
+            ("1GB", "8kB", 131072), ("131072", "8kB", 131072), ("1048576kB", "8kB", 131072), ("100kB", "8kB", 12), ("60kB", "8kB", 8), ("0x10", "kB", 16),
+            ("010", "kB", 8), (" 7 MB ", "kB", 7168), ("1.5GB", "MB", 1536), ("90s", "min", 2), ("1e3", "ms", 1000), ("2.5", "s", 2), ("1d", "min", 1440),
+        ] as [(String, String, Int)])
     func integer(text: String, unit: String, expected: Int) {
         #expect(SettingValue(text, kind: Self.kind(.integer, unit)) == .integer(expected))
     }
 
-    @Test("is refused where the server refuses it", arguments: [
-        ("1gb", "8kB"), ("1 G", "kB"), ("", "kB"), ("x", "kB"), ("1 GB x", "kB"), ("3TB", "B"), ("5s", "kB"), ("08", "ms"), ("nan", "s"),
-    ])
+    @Test(
+        "is refused where the server refuses it",
+        arguments: [
+            ("1gb", "8kB"), ("1 G", "kB"), ("", "kB"), ("x", "kB"), ("1 GB x", "kB"), ("3TB", "B"), ("5s", "kB"), ("08", "ms"), ("nan", "s"),
+        ])
     func refused(text: String, unit: String) {
         #expect(SettingValue(text, kind: Self.kind(.integer, unit)) == nil)
         #expect(SettingValue(text, kind: Self.kind(.integer)) == nil)
@@ -30,10 +34,12 @@ import Testing
         #expect(SettingValue("5ms", kind: Self.kind(.real, "ms", version: 11)) == nil)
     }
 
-    @Test("is written for people", arguments: [
-        ("131072", "8kB", "1GB"), ("16384", "8kB", "128MB"), ("1", "8kB", "8kB"), ("1025", "kB", "1025kB"), ("-1", "ms", "-1"), ("0", "s", "0"),
-        ("300", "s", "5min"), ("86400000", "ms", "1d"), ("1", "16MB", "16MB"),
-    ])
+    @Test(
+        "is written for people",
+        arguments: [
+            ("131072", "8kB", "1GB"), ("16384", "8kB", "128MB"), ("1", "8kB", "8kB"), ("1025", "kB", "1025kB"), ("-1", "ms", "-1"), ("0", "s", "0"),
+            ("300", "s", "5min"), ("86400000", "ms", "1d"), ("1", "16MB", "16MB"),
+        ])
     func people(text: String, unit: String, expected: String) {
         let kind = Self.kind(.integer, unit)
         #expect(SettingValue(text, kind: kind)?.text(kind) == expected)

@@ -14,9 +14,10 @@ struct SettingsGenerator {
     private static let spelled = [
         "x.a", "x.b", "x.c", "X.A", "x._d9", "y.a", "y.b", "Y.b", "größe.ä", "my_ext.setting", "Z1.z_1", "é.x",
     ]
-    private static let odd: [[UInt8]] = [
-        "x", "1x.y", "x.", "x.y.z", "x-y.z", ".y", "'x.y'", "\u{FEFF}x.a", "=", "x.$y", "x.y$", "\"x.y\"", "x..y", "x .y", "-x.y", "unknown_setting", "x.1",
-    ].map { Array($0.utf8) } + [[0xE9, 0x2E, 0xFF], [0x78, 0x2E, 0xC3], [0xC3, 0x28, 0x2E, 0x61]]
+    private static let odd: [[UInt8]] =
+        [
+            "x", "1x.y", "x.", "x.y.z", "x-y.z", ".y", "'x.y'", "\u{FEFF}x.a", "=", "x.$y", "x.y$", "\"x.y\"", "x..y", "x .y", "-x.y", "unknown_setting", "x.1",
+        ].map { Array($0.utf8) } + [[0xE9, 0x2E, 0xFF], [0x78, 0x2E, 0xC3], [0xC3, 0x28, 0x2E, 0x61]]
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
@@ -78,7 +79,10 @@ struct SettingsGenerator {
         case 6: return number()
         case 7 where !isValid: return plain("0123456789abcxXeE.+-kMGBms'\"\\#,$@/:_ ", from: "0123456789+-.ex'\"/$", 0...8)
         case 8 where !isValid:
-            return Array(random.one(of: ["", "''", "'", "\"a\"", "a.b", "a.b.c", "a.1", "1,2", "$x", "on", "/tmp", "a/b", "*", "a b", "1.5GB", "0x", "0xG", "--1", "1e5", "1.e5", "1.5e", "."]).utf8)
+            return Array(
+                random.one(of: [
+                    "", "''", "'", "\"a\"", "a.b", "a.b.c", "a.1", "1,2", "$x", "on", "/tmp", "a/b", "*", "a b", "1.5GB", "0x", "0xG", "--1", "1e5", "1.e5", "1.5e", ".",
+                ]).utf8)
         default: return random.chance(97) ? number() : [UInt8](repeating: 0x61, count: random.number(1000...20000))
         }
     }
@@ -91,14 +95,15 @@ struct SettingsGenerator {
     mutating func number() -> [UInt8] {
         func digits(_ set: String) -> String { String((0..<random.number(1...6)).map { _ in random.one(of: Array(set)) }) }
         let sign = random.one(of: ["", "", "", "+", "-"])
-        let body = switch random.number(0...5) {
-        case 0: "0x" + digits("0123456789abcdefABCDEF")
-        case 1: digits("0123456789") + "." + digits("0123456789")
-        case 2: "." + digits("0123456789") + random.one(of: ["", "e5", "E-3", "e+1"])
-        case 3: digits("0123456789") + "." + random.one(of: ["", "e5"])
-        case 4: "0" + digits("01234567")
-        default: digits("0123456789") + random.one(of: ["", "", "kB", "MB", "ms", "s", "min", "d", "xyz"])
-        }
+        let body =
+            switch random.number(0...5) {
+            case 0: "0x" + digits("0123456789abcdefABCDEF")
+            case 1: digits("0123456789") + "." + digits("0123456789")
+            case 2: "." + digits("0123456789") + random.one(of: ["", "e5", "E-3", "e+1"])
+            case 3: digits("0123456789") + "." + random.one(of: ["", "e5"])
+            case 4: "0" + digits("01234567")
+            default: digits("0123456789") + random.one(of: ["", "", "kB", "MB", "ms", "s", "min", "d", "xyz"])
+            }
         return Array((sign + body).utf8)
     }
 
@@ -208,16 +213,18 @@ struct SettingsGenerator {
         let order = ["postgresql.conf", "a.conf", "sub/c.conf", "sub/d.conf", "b.conf"]
         for (index, path) in order.enumerated() where index == 0 || random.chance(75) {
             var includes = 0
-            files[path] = (index == 0 ? own : []) + file(lines: index == 0 ? 2...8 : 1...5, isValid: true) { generator in
-                guard includes < 2, generator.random.chance(25) else { return generator.treeLine(isBroken: isBroken) }
-                includes += 1
-                let base = path.hasPrefix("sub/") ? "../" : "", later = order.dropFirst(index + 1)
-                if generator.random.chance(25) { return generator.include("include_dir", base + generator.random.one(of: ["conf.d", "./conf.d/", "empty"])) }
-                let target = later.isEmpty || isBroken && generator.random.chance(20) ? generator.random.one(of: order) : generator.random.one(of: Array(later))
-                if isBroken, generator.random.chance(25) { return generator.brokenInclude(root: root) }
-                let written = generator.random.one(of: [base + target, "\(root)/\(target)", "\(root)//sub/../\(target)", "./\(base)sub/../\(target)"])
-                return generator.include(files[target] == nil && generator.random.chance(90) ? "include_if_exists" : "include", written)
-            }
+            files[path] =
+                (index == 0 ? own : [])
+                + file(lines: index == 0 ? 2...8 : 1...5, isValid: true) { generator in
+                    guard includes < 2, generator.random.chance(25) else { return generator.treeLine(isBroken: isBroken) }
+                    includes += 1
+                    let base = path.hasPrefix("sub/") ? "../" : "", later = order.dropFirst(index + 1)
+                    if generator.random.chance(25) { return generator.include("include_dir", base + generator.random.one(of: ["conf.d", "./conf.d/", "empty"])) }
+                    let target = later.isEmpty || isBroken && generator.random.chance(20) ? generator.random.one(of: order) : generator.random.one(of: Array(later))
+                    if isBroken, generator.random.chance(25) { return generator.brokenInclude(root: root) }
+                    let written = generator.random.one(of: [base + target, "\(root)/\(target)", "\(root)//sub/../\(target)", "./\(base)sub/../\(target)"])
+                    return generator.include(files[target] == nil && generator.random.chance(90) ? "include_if_exists" : "include", written)
+                }
         }
         for name in ["1.conf", "2.conf", "B.conf", "a.conf", "ü.conf", "10.conf", ".hidden.conf", "x.txt", ".conf"] where random.chance(40) {
             files["conf.d/\(name)"] = file(lines: 1...3, isValid: true) { $0.treeLine(isBroken: isBroken) }

@@ -49,22 +49,23 @@ import Testing
 
     // MARK: Files that were written to be read wrongly
 
-    static let known = [
-        "x.a = 1\nx.b=2\nx.c 3\nx.d\t=\t'four' # comment\n#x.e = 5\n  X.F = 'it''s' #\n",
-        "x.a = 'a\\nb\\tc\\\\d\\'e\\101\\7z\\q'\n",
-        "x.a = on\nx.a = off\nX.A = maybe\n",
-        "x.a = foo-bar_1.2:3/4\nx.b = -12kB\nx.c = 0x1FkB\nx.d = 1.5e-3\nx.e = .5\nx.f = 5.\nx.g = +7\n",
-        "x.a = '' # empty\nx.b = ''''\nx.c = '#no'# yes\nx.d = 'tab\tin'\nx.f = 1",
-        "x.a = 1\r\nx.b = 'c'\r\n\r\n# c\r\nx.d = e\r\n",
-        "\n\n   \n\t# c\nx.a = 1",
-        "größe.ä = ü\nx.ü = 'ß'\n",
-    ] + [
-        // One syntax error only is reported: one line, one file.
-        "x.a = 1e5", "x.b = a.b", "x.c = 1.2.3", "x.d = -", "x.e = 1,2", "x.f = $x", "x.g = \"a\"", "x.h = 0x", "x.i = 1.5GB",
-        "x.a =", "x.b", "= 5", "'x.c' = 1", "x.d = = 1", "x.e = 'open", "x.f = 1 2", "x.g.h = 1", "1x = 2", "x-y = 3", "x = \u{0C}1",
-        "x.a='b'#'c'", "x.b = 'c'd", "x.c = 'c''d'", "x.e = f'g'", "x._1$ = 2", "x.g = .", "x.h = +.5e+1", "x.i = 1.e", "x.j = 1.5e5", "x.k = 0x1Gx",
-        "x.l = -0xff", "x.m = a.b.c", "x.n = a.", "x.o = a.1", "x.p = a:b", "x.q = /tmp", "x.r = 00x1", "x.s = 'a\\'", "x. = 1", "x.t ='\\", "x.u = 'a' \\",
-    ]
+    static let known =
+        [
+            "x.a = 1\nx.b=2\nx.c 3\nx.d\t=\t'four' # comment\n#x.e = 5\n  X.F = 'it''s' #\n",
+            "x.a = 'a\\nb\\tc\\\\d\\'e\\101\\7z\\q'\n",
+            "x.a = on\nx.a = off\nX.A = maybe\n",
+            "x.a = foo-bar_1.2:3/4\nx.b = -12kB\nx.c = 0x1FkB\nx.d = 1.5e-3\nx.e = .5\nx.f = 5.\nx.g = +7\n",
+            "x.a = '' # empty\nx.b = ''''\nx.c = '#no'# yes\nx.d = 'tab\tin'\nx.f = 1",
+            "x.a = 1\r\nx.b = 'c'\r\n\r\n# c\r\nx.d = e\r\n",
+            "\n\n   \n\t# c\nx.a = 1",
+            "größe.ä = ü\nx.ü = 'ß'\n",
+        ] + [
+            // One syntax error only is reported: one line, one file.
+            "x.a = 1e5", "x.b = a.b", "x.c = 1.2.3", "x.d = -", "x.e = 1,2", "x.f = $x", "x.g = \"a\"", "x.h = 0x", "x.i = 1.5GB",
+            "x.a =", "x.b", "= 5", "'x.c' = 1", "x.d = = 1", "x.e = 'open", "x.f = 1 2", "x.g.h = 1", "1x = 2", "x-y = 3", "x = \u{0C}1",
+            "x.a='b'#'c'", "x.b = 'c'd", "x.c = 'c''d'", "x.e = f'g'", "x._1$ = 2", "x.g = .", "x.h = +.5e+1", "x.i = 1.e", "x.j = 1.5e5", "x.k = 0x1Gx",
+            "x.l = -0xff", "x.m = a.b.c", "x.n = a.", "x.o = a.1", "x.p = a:b", "x.q = /tmp", "x.r = 00x1", "x.s = 'a\\'", "x. = 1", "x.t ='\\", "x.u = 'a' \\",
+        ]
 
     @Test("known traps read as the server reads them", arguments: Programs.judges.indices)
     func known(judge: Int) throws {

@@ -31,11 +31,12 @@ import Testing
     @Test("is read in the server's order, and the last line decides")
     func order() {
         let tree = Self.tree()
-        #expect(tree.entries.map(\.description) == [
-            "/etc/pg/postgresql.conf:1: port = 1", "/etc/pg/conf.d/a.conf:1: PORT = 3", "/etc/pg/conf.d/a.conf:2: sort_mem = 1MB",
-            "/etc/pg/conf.d/b.conf:1: port = 2", "/etc/pg/postgresql.conf:5: x.a = main", "/data/postgresql.auto.conf:1: x.a = auto",
-            "/data/postgresql.auto.conf:2: data_directory = /no",
-        ])
+        #expect(
+            tree.entries.map(\.description) == [
+                "/etc/pg/postgresql.conf:1: port = 1", "/etc/pg/conf.d/a.conf:1: PORT = 3", "/etc/pg/conf.d/a.conf:2: sort_mem = 1MB",
+                "/etc/pg/conf.d/b.conf:1: port = 2", "/etc/pg/postgresql.conf:5: x.a = main", "/data/postgresql.auto.conf:1: x.a = auto",
+                "/data/postgresql.auto.conf:2: data_directory = /no",
+            ])
         #expect(tree.deciding("Port")?.description == "/etc/pg/conf.d/b.conf:1: port = 2")
         #expect(tree.overridden("port").map(\.value) == ["1", "3"])
         #expect(tree.deciding("work_mem")?.name == "sort_mem")
@@ -53,9 +54,10 @@ import Testing
         #expect(try tree.setting("work_mem", to: "2MB").after.text == "PORT = 3\nsort_mem = 2MB\n")
         #expect(try tree.setting("fsync", to: "on").after.text.hasSuffix("x.a = main\nfsync = 'on'\n"))
         #expect(try tree.setting("data_directory", to: "/x").path == "/etc/pg/postgresql.conf")
-        #expect(tree.removing("port").map(\.after.text) == [
-            "include_dir 'conf.d'\n#work_mem = 4MB\ninclude_if_exists 'none.conf'\nx.a = main\n", "sort_mem = 1MB\n", "",
-        ])
+        #expect(
+            tree.removing("port").map(\.after.text) == [
+                "include_dir 'conf.d'\n#work_mem = 4MB\ninclude_if_exists 'none.conf'\nx.a = main\n", "sort_mem = 1MB\n", "",
+            ])
         #expect(tree.removing("maintenance_work_mem").isEmpty)
     }
 
@@ -69,13 +71,17 @@ import Testing
         #expect(throws: SettingsTree.Unwritable.zeroByte(name: "x.a")) { try Self.tree().setting("x.a", to: "a\0b") }
     }
 
-    @Test("says what is wrong, and where", arguments: [
-        ("x.a = 1 2\nb\ninclude 'none'\ninclude ''\n",
-         ["1: syntax error", "2: syntax error", "3: could not open file \"/etc/pg/none\"", "4: empty configuration file name"]),
-        ("include_dir 'none'", ["1: could not open directory \"/etc/pg/none\""]), ("include 'postgresql.conf'", ["1: configuration file recursion"]),
-        // The second line ends with the file, and the server counts it as the first.
-        ("include_dir ' '\nport =", ["1: empty configuration directory name", "1: syntax error"]),
-    ])
+    @Test(
+        "says what is wrong, and where",
+        arguments: [
+            (
+                "x.a = 1 2\nb\ninclude 'none'\ninclude ''\n",
+                ["1: syntax error", "2: syntax error", "3: could not open file \"/etc/pg/none\"", "4: empty configuration file name"]
+            ),
+            ("include_dir 'none'", ["1: could not open directory \"/etc/pg/none\""]), ("include 'postgresql.conf'", ["1: configuration file recursion"]),
+            // The second line ends with the file, and the server counts it as the first.
+            ("include_dir ' '\nport =", ["1: empty configuration directory name", "1: syntax error"]),
+        ])
     func errors(text: String, expected: [String]) {
         let tree = Self.tree(["/etc/pg/postgresql.conf": text])
         #expect(tree.errors.map(\.description) == expected.map { "/etc/pg/postgresql.conf:" + $0 })

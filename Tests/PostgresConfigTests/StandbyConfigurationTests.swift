@@ -18,29 +18,31 @@ import Testing
         let changes = try Self.standby.changes(for: Self.features(version), from: [.autoConf: Self.bytes("work_mem = '1MB'\n")])
         #expect(changes.map(\.file) == [.standbySignal, .autoConf])
         #expect(changes[0].after == [])
-        #expect(Self.text(changes[1]) == """
-            work_mem = '1MB'
-            primary_conninfo = 'host=n1 user=repl passfile=/x/.pgpass'
-            primary_slot_name = 'n4'
-            restore_command = 'archive-get %f "%p"'
-            archive_cleanup_command = 'pg_archivecleanup /a %r'
+        #expect(
+            Self.text(changes[1]) == """
+                work_mem = '1MB'
+                primary_conninfo = 'host=n1 user=repl passfile=/x/.pgpass'
+                primary_slot_name = 'n4'
+                restore_command = 'archive-get %f "%p"'
+                archive_cleanup_command = 'pg_archivecleanup /a %r'
 
-            """)
+                """)
     }
 
     @Test("until 11: one file, which follows every timeline", arguments: ["9.4", "9.6", "11"])
     func recoveryConf(version: String) throws {
         let changes = try Self.standby.changes(for: Self.features(version), from: [.autoConf: Self.bytes("work_mem = '1MB'\n")])
         #expect(changes.map(\.file) == [.recoveryConf])
-        #expect(Self.text(changes[0]) == """
-            standby_mode = 'on'
-            recovery_target_timeline = 'latest'
-            primary_conninfo = 'host=n1 user=repl passfile=/x/.pgpass'
-            primary_slot_name = 'n4'
-            restore_command = 'archive-get %f "%p"'
-            archive_cleanup_command = 'pg_archivecleanup /a %r'
+        #expect(
+            Self.text(changes[0]) == """
+                standby_mode = 'on'
+                recovery_target_timeline = 'latest'
+                primary_conninfo = 'host=n1 user=repl passfile=/x/.pgpass'
+                primary_slot_name = 'n4'
+                restore_command = 'archive-get %f "%p"'
+                archive_cleanup_command = 'pg_archivecleanup /a %r'
 
-            """)
+                """)
     }
 
     @Test("done twice is done once", arguments: ["9.4", "11", "12", "18"])
@@ -52,11 +54,18 @@ import Testing
         #expect(StandbyConfiguration.leftovers(for: features, in: files).isEmpty)
     }
 
-    @Test("what another version or another time has left is found and goes", arguments: [
-        ("15", ["recovery.conf", "recovery.signal", "recovery.done", "recovery_target_time in postgresql.auto.conf", "standby_mode in postgresql.auto.conf"]),
-        ("11", ["standby.signal", "recovery.signal", "recovery.done", "recovery_target_time in postgresql.auto.conf",
-                "standby_mode in postgresql.auto.conf", "recovery_target_xid in recovery.conf"]),
-    ])
+    @Test(
+        "what another version or another time has left is found and goes",
+        arguments: [
+            ("15", ["recovery.conf", "recovery.signal", "recovery.done", "recovery_target_time in postgresql.auto.conf", "standby_mode in postgresql.auto.conf"]),
+            (
+                "11",
+                [
+                    "standby.signal", "recovery.signal", "recovery.done", "recovery_target_time in postgresql.auto.conf",
+                    "standby_mode in postgresql.auto.conf", "recovery_target_xid in recovery.conf",
+                ]
+            ),
+        ])
     func leftovers(version: String, expected: [String]) throws {
         let features = try Self.features(version)
         var files: [File: [UInt8]] = [
@@ -73,9 +82,11 @@ import Testing
         if version == "11" { #expect(files[.recoveryConf] == Self.bytes("restore_command = 'mine'\nstandby_mode = 'on'\nrecovery_target_timeline = 'latest'\n")) }
     }
 
-    @Test("a trigger file is called as the version calls it, and refused where there is none", arguments: [
-        ("11", "trigger_file"), ("12", "promote_trigger_file"), ("15", "promote_trigger_file"), ("16", nil),
-    ])
+    @Test(
+        "a trigger file is called as the version calls it, and refused where there is none",
+        arguments: [
+            ("11", "trigger_file"), ("12", "promote_trigger_file"), ("15", "promote_trigger_file"), ("16", nil),
+        ])
     func triggerFile(version: String, expected: String?) throws {
         let standby = StandbyConfiguration(triggerFile: "/x")
         guard let expected else {
@@ -128,13 +139,16 @@ import Testing
         }
         defer { #expect(throws: Never.self) { try server.stop() } }
         struct Row: Decodable, Equatable { var standby: Bool, conninfo: String, slot: String, restore: String, target: String, timeline: String }
-        let row: Row = try server.json("""
+        let row: Row = try server.json(
+            """
             SELECT json_build_object('standby', pg_is_in_recovery(), 'conninfo', current_setting('primary_conninfo'),
                 'slot', current_setting('primary_slot_name'), 'restore', current_setting('restore_command'),
                 'target', current_setting('recovery_target_name'), 'timeline', current_setting('recovery_target_timeline'))
             """)
-        #expect(row == Row(
-            standby: true, conninfo: "host=n1 user=repl passfile=/x/.pgpass", slot: "n4", restore: "test -z \"%p\"", target: "", timeline: "latest"))
+        #expect(
+            row
+                == Row(
+                    standby: true, conninfo: "host=n1 user=repl passfile=/x/.pgpass", slot: "n4", restore: "test -z \"%p\"", target: "", timeline: "latest"))
         let errors: Int = try server.json("SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL")
         #expect(errors == 0)
     }

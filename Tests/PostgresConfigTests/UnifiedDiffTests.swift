@@ -24,28 +24,49 @@ import Testing
         return try Programs.run(["diff", "-u", "--label", "f", "--label", "f", a.path, b.path], accepting: [0, 1])
     }
 
-    @Test("is what diff -u prints", arguments: [
-        (original, original),
-        (original, edited { $0[14] = "changed\n" }),
-        (original, edited { $0[0] = "changed\n" }),
-        (original, edited { $0[29] = "changed" }),
-        (original, edited { $0.removeFirst(2) }),
-        (original, edited { $0.removeLast(2) }),
-        (original, edited { $0.insert("new\n", at: 0) }),
-        (original, edited { $0.append("new\n") }),
-        (original, edited { $0[3] = "x\n"; $0[10] = "y\n" }),
-        (original, edited { $0[3] = "x\n"; $0[11] = "y\n" }),
-        (original, edited { $0[3] = "x\n"; $0[10] = "y\n"; $0.insert("z\n", at: 25) }),
-        (original, ""),
-        ("", original),
-        ("a\n", "a"),
-        ("a", "a\n"),
-        ("a", "b"),
-        ("a\n\nb\n", "a\n\n\nb\n"),
-        ("{\n x\n}\n", "{\n x\n}\n{\n x\n}\n"),
-        ("a\nb\na\nb\na\n", "a\nb\na\n"),
-        ("port = 5432\nwal_level = replica\n", "port = 5433\nwal_level = replica\nshared_preload_libraries = ''\n"),
-    ])
+    @Test(
+        "is what diff -u prints",
+        arguments: [
+            (original, original),
+            (original, edited { $0[14] = "changed\n" }),
+            (original, edited { $0[0] = "changed\n" }),
+            (original, edited { $0[29] = "changed" }),
+            (original, edited { $0.removeFirst(2) }),
+            (original, edited { $0.removeLast(2) }),
+            (original, edited { $0.insert("new\n", at: 0) }),
+            (original, edited { $0.append("new\n") }),
+            (
+                original,
+                edited {
+                    $0[3] = "x\n"
+                    $0[10] = "y\n"
+                }
+            ),
+            (
+                original,
+                edited {
+                    $0[3] = "x\n"
+                    $0[11] = "y\n"
+                }
+            ),
+            (
+                original,
+                edited {
+                    $0[3] = "x\n"
+                    $0[10] = "y\n"
+                    $0.insert("z\n", at: 25)
+                }
+            ),
+            (original, ""),
+            ("", original),
+            ("a\n", "a"),
+            ("a", "a\n"),
+            ("a", "b"),
+            ("a\n\nb\n", "a\n\n\nb\n"),
+            ("{\n x\n}\n", "{\n x\n}\n{\n x\n}\n"),
+            ("a\nb\na\nb\na\n", "a\nb\na\n"),
+            ("port = 5432\nwal_level = replica\n", "port = 5433\nwal_level = replica\nshared_preload_libraries = ''\n"),
+        ])
     func likeDiff(old: String, new: String) throws {
         #expect(UnifiedDiff(old: old, new: new, path: "f").description == (try Self.real(old, new)))
     }

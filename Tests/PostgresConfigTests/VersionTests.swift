@@ -2,9 +2,11 @@ import PostgresConfig
 import Testing
 
 @Suite("Versions") struct VersionTests {
-    @Test("are read from PG_VERSION, program output and server_version_num", arguments: [
-        ("15", "15"), ("9.6", "9.6"), ("15.18", "15"), ("9.6.24", "9.6"), ("18beta1", "18"), ("10.23", "10"),
-    ])
+    @Test(
+        "are read from PG_VERSION, program output and server_version_num",
+        arguments: [
+            ("15", "15"), ("9.6", "9.6"), ("15.18", "15"), ("9.6.24", "9.6"), ("18beta1", "18"), ("10.23", "10"),
+        ])
     func text(text: String, expected: String) {
         #expect(MajorVersion(text)?.description == expected)
     }
@@ -19,10 +21,12 @@ import Testing
         #expect(MajorVersion(serverVersionNumber: number).description == expected)
     }
 
-    @Test("the table of differences", arguments: [
-        ("9.3", "pg_xlog", false, false, true), ("9.6", "pg_xlog", true, false, true), ("10", "pg_wal", true, true, true),
-        ("11", "pg_wal", true, true, true), ("12", "pg_wal", true, true, false), ("18", "pg_wal", true, true, false),
-    ])
+    @Test(
+        "the table of differences",
+        arguments: [
+            ("9.3", "pg_xlog", false, false, true), ("9.6", "pg_xlog", true, false, true), ("10", "pg_wal", true, true, true),
+            ("11", "pg_wal", true, true, true), ("12", "pg_wal", true, true, false), ("18", "pg_wal", true, true, false),
+        ])
     func features(version: String, wal: String, fileSettings: Bool, hbaRules: Bool, recoveryConf: Bool) throws {
         let features = ServerFeatures(try #require(MajorVersion(version)))
         #expect(features.walDirectory == wal)
@@ -33,8 +37,9 @@ import Testing
 
     @Test("a standby's minima")
     func minima() throws {
-        #expect(ServerFeatures(.postgres(15)).hotStandbyMinima
-            == ["max_connections", "max_prepared_transactions", "max_locks_per_transaction", "max_worker_processes", "max_wal_senders"])
+        #expect(
+            ServerFeatures(.postgres(15)).hotStandbyMinima
+                == ["max_connections", "max_prepared_transactions", "max_locks_per_transaction", "max_worker_processes", "max_wal_senders"])
         #expect(!ServerFeatures(.postgres(11)).hotStandbyMinima.contains("max_wal_senders"))
     }
 }
@@ -52,19 +57,23 @@ import Testing
         #expect(Set(names).count == names.count)
     }
 
-    @Test("names", arguments: [
-        ("wal_keep_size", "12", "wal_keep_segments"), ("wal_keep_segments", "13", "wal_keep_size"), ("trigger_file", "12", "promote_trigger_file"),
-        ("trigger_file", "16", nil), ("unix_socket_directories", "9.2", "unix_socket_directory"), ("wal_sender_timeout", "9.1", "replication_timeout"),
-        ("primary_slot_name", "9.3", nil), ("max_active_replication_origins", "17", nil), ("work_mem", "9.1", "work_mem"), ("standby_mode", "12", nil),
-    ])
+    @Test(
+        "names",
+        arguments: [
+            ("wal_keep_size", "12", "wal_keep_segments"), ("wal_keep_segments", "13", "wal_keep_size"), ("trigger_file", "12", "promote_trigger_file"),
+            ("trigger_file", "16", nil), ("unix_socket_directories", "9.2", "unix_socket_directory"), ("wal_sender_timeout", "9.1", "replication_timeout"),
+            ("primary_slot_name", "9.3", nil), ("max_active_replication_origins", "17", nil), ("work_mem", "9.1", "work_mem"), ("standby_mode", "12", nil),
+        ])
     func names(name: String, version: String, expected: String?) throws {
         #expect(ServerFeatures(try #require(MajorVersion(version))).settingName(name) == expected)
     }
 
-    @Test("what a reload is enough for", arguments: [
-        ("restore_command", "13", false), ("restore_command", "14", true), ("primary_conninfo", "12", false), ("primary_conninfo", "13", true),
-        ("archive_cleanup_command", "11", false), ("wal_level", "18", false), ("wal_keep_segments", "9.1", true),
-    ])
+    @Test(
+        "what a reload is enough for",
+        arguments: [
+            ("restore_command", "13", false), ("restore_command", "14", true), ("primary_conninfo", "12", false), ("primary_conninfo", "13", true),
+            ("archive_cleanup_command", "11", false), ("wal_level", "18", false), ("wal_keep_segments", "9.1", true),
+        ])
     func reach(name: String, version: String, expected: Bool) throws {
         #expect(ServerFeatures(try #require(MajorVersion(version))).isReloadable(name) == expected)
     }

@@ -1,13 +1,13 @@
 import EventLoop
-
 import Instance
 import PostgresClient
 import PostgresConfig
-@testable import Procedures
 import RemoteHost
 import Run
 import Scratch
 import Testing
+
+@testable import Procedures
 
 /// A server of its own, and an operator who changes its configuration.
 struct Configured: Sendable {
@@ -24,7 +24,8 @@ struct Configured: Sendable {
 
     func node(role: String = "postgres", through host: any RemoteHost.Host = LocalHost(name: "n1")) -> ConfiguredNode {
         let access = ClusterAccess(
-            nodes: [.init(name: "n1", ssh: "n1", address: "127.0.0.1", port: instance.port)], database: "postgres", user: role) { _, _, _ in host }
+            nodes: [.init(name: "n1", ssh: "n1", address: "127.0.0.1", port: instance.port)], database: "postgres", user: role
+        ) { _, _, _ in host }
         return ConfiguredNode(
             NodeTarget(name: "n1", ssh: "n1", port: instance.port, role: role, dataDirectory: instance.dataDirectory.path, binDirectory: ScratchArea.binaries),
             access: access)
@@ -99,10 +100,12 @@ extension Journal {
 }
 
 @Suite("What an operator writes") struct AssignmentTests {
-    @Test("is a change of one setting", arguments: [
-        ("work_mem=16MB", "work_mem", ConfigurationRequest.Assignment.Operation.set, "16MB"), ("work_mem=", "work_mem", .set, ""),
-        ("search_path+=a,b", "search_path", .add, "a,b"), ("x.y-=a=b", "x.y", .remove, "a=b"), ("log_line_prefix=%m [%p] ", "log_line_prefix", .set, "%m [%p] "),
-    ])
+    @Test(
+        "is a change of one setting",
+        arguments: [
+            ("work_mem=16MB", "work_mem", ConfigurationRequest.Assignment.Operation.set, "16MB"), ("work_mem=", "work_mem", .set, ""),
+            ("search_path+=a,b", "search_path", .add, "a,b"), ("x.y-=a=b", "x.y", .remove, "a=b"), ("log_line_prefix=%m [%p] ", "log_line_prefix", .set, "%m [%p] "),
+        ])
     func read(text: String, name: String, operation: ConfigurationRequest.Assignment.Operation, value: String) {
         let assignment = ConfigurationRequest.Assignment(text)
         #expect(assignment == .init(name, operation, value))
@@ -151,7 +154,9 @@ extension Journal {
         let n1 = try await Configured()
         let data = n1.instance.dataDirectory
         try await n1.area.host.require(
-            .script("mv \"$1/pg_hba.conf\" \"$2/hba\" && chmod 640 \"$2/hba\" && chown postgres:daemon \"$2/hba\" && ln -s \"$2/hba\" \"$1/pg_hba.conf\"", data.path, n1.area.directory.path),
+            .script(
+                "mv \"$1/pg_hba.conf\" \"$2/hba\" && chmod 640 \"$2/hba\" && chown postgres:daemon \"$2/hba\" && ln -s \"$2/hba\" \"$1/pg_hba.conf\"", data.path,
+                n1.area.directory.path),
             deadline: soon)
         let journal = try await n1.change(.allow(rule: "host all app 10.1.2.3/32 scram-sha-256", accepting: []))
         for _ in 1...2 {
@@ -165,12 +170,14 @@ extension Journal {
         try await n1.end()
     }
 
-    @Test("what the server refuses is put back, and its own words are shown", arguments: [
-        ("random_page_cost=cheap", "invalid value for parameter \"random_page_cost\": \"cheap\""),
-        ("work_mem=1", "is outside the valid range"),
-        ("log_line_prefix=%m\0", "has a zero byte"),
-        ("search_path=a,,b", "invalid value for parameter \"search_path\""),
-    ], ["postgres", "nobody"])
+    @Test(
+        "what the server refuses is put back, and its own words are shown",
+        arguments: [
+            ("random_page_cost=cheap", "invalid value for parameter \"random_page_cost\": \"cheap\""),
+            ("work_mem=1", "is outside the valid range"),
+            ("log_line_prefix=%m\0", "has a zero byte"),
+            ("search_path=a,,b", "invalid value for parameter \"search_path\""),
+        ], ["postgres", "nobody"])
     func refused(assignment: (String, String), role: String) async throws {
         let n1 = try await Configured()
         let before = try await n1.read("postgresql.conf"), request = try #require(ConfigurationRequest.Assignment(assignment.0))
@@ -232,7 +239,8 @@ extension Journal {
 
     @Test("lists are edited as lists")
     func lists() async throws {
-        let n1 = try await Configured(settings: "search_path = '\"$user\", \"my schema\", public'\nshared_preload_libraries = 'pg_stat_statements, auto_explain'\n", starting: false)
+        let n1 = try await Configured(
+            settings: "search_path = '\"$user\", \"my schema\", public'\nshared_preload_libraries = 'pg_stat_statements, auto_explain'\n", starting: false)
         try await n1.instance.start(deadline: soon)
         _ = try await n1.set("search_path+=Sales", "search_path-=my schema", "shared_preload_libraries-=auto_explain", "synchronous_standby_names+=n-2")
         #expect(try await n1.value("search_path") == "\"$user\", public, \"Sales\"")
@@ -252,14 +260,16 @@ extension Journal {
         try await n1.end()
     }
 
-    @Test("what cannot work is not begun", arguments: [
-        ("no_such_setting=1", "the server knows no setting no_such_setting"),
-        ("wal_keep_segments=4", "PostgreSQL 15 has no setting wal_keep_segments: it is called wal_keep_size there"),
-        ("standby_mode=on", "PostgreSQL 15 has no setting standby_mode"),
-        ("server_version=16", "server_version cannot be changed"),
-        ("config_file=/x", "config_file"),
-        ("primary_conninfo=host=n2 password=s3cret", "holds a password"),
-    ])
+    @Test(
+        "what cannot work is not begun",
+        arguments: [
+            ("no_such_setting=1", "the server knows no setting no_such_setting"),
+            ("wal_keep_segments=4", "PostgreSQL 15 has no setting wal_keep_segments: it is called wal_keep_size there"),
+            ("standby_mode=on", "PostgreSQL 15 has no setting standby_mode"),
+            ("server_version=16", "server_version cannot be changed"),
+            ("config_file=/x", "config_file"),
+            ("primary_conninfo=host=n2 password=s3cret", "holds a password"),
+        ])
     func obstacles(assignment: String, said: String) async throws {
         let n1 = try await Configured()
         let plan = try await n1.plan(.settings([try #require(ConfigurationRequest.Assignment(assignment))]))
@@ -273,7 +283,8 @@ extension Journal {
     func commandLine() async throws {
         let n1 = try await Configured(starting: false)
         try await n1.area.host.require(
-            Command(ScratchArea.binaries + "/pg_ctl", "start", "-w", "-D", n1.instance.dataDirectory.path, "-l", (n1.area.directory / "log").path, "-o", "-c work_mem=7MB").as("postgres"),
+            Command(ScratchArea.binaries + "/pg_ctl", "start", "-w", "-D", n1.instance.dataDirectory.path, "-l", (n1.area.directory / "log").path, "-o", "-c work_mem=7MB").as(
+                "postgres"),
             deadline: soon)
         let decided = try await n1.plan(.settings([.init("work_mem", .set, "1MB")]))
         #expect(decided.problems.first?.fact == "n1: work_mem is decided by the server's command line, which no file overrides")
@@ -292,7 +303,8 @@ extension Journal {
         let rule = "host all app 10.0.0.0/8 scram-sha-256", before = "local all all trust\nhost all all 127.0.0.1/32 trust\nhost all all 0.0.0.0/0 reject\n"
         try await n1.write(before, to: "pg_hba.conf")
         let plan = try await n1.plan(.allow(rule: rule, accepting: []))
-        #expect(plan.remarks.contains("the rule becomes line 3: behind line 3: host all all 0.0.0.0/0 reject it would have done nothing, or not for all it is for"), "\(plan.remarks)")
+        #expect(
+            plan.remarks.contains("the rule becomes line 3: behind line 3: host all all 0.0.0.0/0 reject it would have done nothing, or not for all it is for"), "\(plan.remarks)")
         #expect(plan.remarks.contains { $0.contains("was changed after the server has read it") })
         let journal = try await n1.change(.allow(rule: rule, accepting: []))
         #expect(journal.result == "reloaded and read back")
@@ -355,7 +367,8 @@ extension Journal {
     func options() async throws {
         let n1 = try await Configured(starting: false)
         try await n1.area.host.require(
-            Command(ScratchArea.binaries + "/pg_ctl", "start", "-w", "-D", n1.instance.dataDirectory.path, "-l", (n1.area.directory / "log").path, "-o", "-c work_mem=7MB").as("postgres"),
+            Command(ScratchArea.binaries + "/pg_ctl", "start", "-w", "-D", n1.instance.dataDirectory.path, "-l", (n1.area.directory / "log").path, "-o", "-c work_mem=7MB").as(
+                "postgres"),
             deadline: soon)
         let error = await #expect(throws: Configured.ChangeFailed.self) { try await n1.set("unix_socket_directories=/nonexistent", restarts: true) }
         #expect(error?.description.contains("the files are as they were") == true, "\(String(describing: error))")
@@ -377,9 +390,11 @@ extension Journal {
         try await n1.end()
     }
 
-    @Test("no password is shown or written down, however it is given", arguments: [
-        "postgresql://repl:s3cret@10.0.0.1/x", "host=n2 password=s3cret", "host=n2 password = 's3cret two'",
-    ])
+    @Test(
+        "no password is shown or written down, however it is given",
+        arguments: [
+            "postgresql://repl:s3cret@10.0.0.1/x", "host=n2 password=s3cret", "host=n2 password = 's3cret two'",
+        ])
     func secrets(conninfo: String) async throws {
         let n1 = try await Configured(settings: "primary_conninfo = '\(conninfo.replacing("'", with: "''"))'\nprimary_conninfo = 'host=n2'\n")
         let plan = try await n1.plan(.settings([.init("primary_conninfo", .set, conninfo)]))
@@ -390,11 +405,13 @@ extension Journal {
         try await n1.end()
     }
 
-    @Test("a rule for everybody, or without a password over the network, needs a word of its own", arguments: [
-        ("host all app 0.0.0.0/0 scram-sha-256", ["any-address"]), ("host all app ::/0 scram-sha-256", ["any-address"]),
-        ("host all app all scram-sha-256", ["any-address"]), ("host replication all 127.0.0.1/0 trust", ["any-address", "trust-over-network"]),
-        ("host all app 10.1.2.3/32 trust", ["trust-over-network"]),
-    ])
+    @Test(
+        "a rule for everybody, or without a password over the network, needs a word of its own",
+        arguments: [
+            ("host all app 0.0.0.0/0 scram-sha-256", ["any-address"]), ("host all app ::/0 scram-sha-256", ["any-address"]),
+            ("host all app all scram-sha-256", ["any-address"]), ("host replication all 127.0.0.1/0 trust", ["any-address", "trust-over-network"]),
+            ("host all app 10.1.2.3/32 trust", ["trust-over-network"]),
+        ])
     func risks(rule: String, flags: [String]) async throws {
         let n1 = try await Configured()
         let plan = try await n1.plan(.allow(rule: rule, accepting: []))

@@ -16,32 +16,33 @@ struct StepTests {
         let steps = try procedure().steps.map { step in
             String(repeating: " ", count: 2 - step.id.number.count) + "\(step.id.number)  \(step.id.name): \(step.title)"
         }
-        #expect(steps.joined(separator: "\n") == """
-                requirements: Check every requirement
-             1  pgbackrest-configuration: Configure pgBackRest for the stanza app
-             1  archiving: Archive the WAL of n1 into the stanza
-             1  stanza: Create the stanza app, and prove that WAL of n1 arrives there
-             2  backup: Take a full backup of n1
-             3  restore: Restore the backup to n4
-             4  streaming: Set up streaming replication from n1 on n4; archiving off, closed to clients
-             7  remove-preload: Remove Spock from shared_preload_libraries on n4
-             8  start-standby: Start n4 as a standby of n1
-             4  catch-up: Let n4 and the mesh catch up
-             5  read-only: Make n1, n2 and n3 read-only
-             6  end-transactions: Terminate all client transactions on n1, n2 and n3
-             6  drain: Drain n1, n2 and n3 in every direction
-            15  slots: Create the slots of n4 on n1, n2 and n3
-             9  promote: Promote n4
-            10  remove-identity: Remove the identity of n1 from n4: replication sets, nodes, origins
-            11  restore-preload: Add Spock to shared_preload_libraries on n4 again
-            12  restart: Restart n4 with Spock
-            13  add-node: Make n4 a Spock node, with the replication sets of n1
-            15  subscriptions: Add the subscriptions between n4 and n1, n2 and n3, both ways
-            16  drained-point: Hold the drained point on n1, n2, n3 and n4 for the proof
-            14  read-write: Remove read-only mode from n2 and n3, then n1
-            14  open-new-node: Open n4 to clients, with the rules of n1
-            16  verify: List all nodes from n1, n2, n3 and n4, and prove that nothing was lost
-            """)
+        #expect(
+            steps.joined(separator: "\n") == """
+                    requirements: Check every requirement
+                 1  pgbackrest-configuration: Configure pgBackRest for the stanza app
+                 1  archiving: Archive the WAL of n1 into the stanza
+                 1  stanza: Create the stanza app, and prove that WAL of n1 arrives there
+                 2  backup: Take a full backup of n1
+                 3  restore: Restore the backup to n4
+                 4  streaming: Set up streaming replication from n1 on n4; archiving off, closed to clients
+                 7  remove-preload: Remove Spock from shared_preload_libraries on n4
+                 8  start-standby: Start n4 as a standby of n1
+                 4  catch-up: Let n4 and the mesh catch up
+                 5  read-only: Make n1, n2 and n3 read-only
+                 6  end-transactions: Terminate all client transactions on n1, n2 and n3
+                 6  drain: Drain n1, n2 and n3 in every direction
+                15  slots: Create the slots of n4 on n1, n2 and n3
+                 9  promote: Promote n4
+                10  remove-identity: Remove the identity of n1 from n4: replication sets, nodes, origins
+                11  restore-preload: Add Spock to shared_preload_libraries on n4 again
+                12  restart: Restart n4 with Spock
+                13  add-node: Make n4 a Spock node, with the replication sets of n1
+                15  subscriptions: Add the subscriptions between n4 and n1, n2 and n3, both ways
+                16  drained-point: Hold the drained point on n1, n2, n3 and n4 for the proof
+                14  read-write: Remove read-only mode from n2 and n3, then n1
+                14  open-new-node: Open n4 to clients, with the rules of n1
+                16  verify: List all nodes from n1, n2, n3 and n4, and prove that nothing was lost
+                """)
     }
 
     @Test func `no two steps have the same name`() throws {
@@ -62,10 +63,11 @@ struct StepTests {
 
     @Test func `without a way to the hosts every host is a finding, and nothing is asked of servers`() async throws {
         let findings = try await procedure().findings()
-        #expect(findings.prefix(5).map { "\($0.requirement) \($0.place ?? ""): \($0.found)" } == [
-            "host n1: n1 is not to be reached here", "host n2: n2 is not to be reached here", "host n3: n3 is not to be reached here",
-            "host n4: n4 is not to be reached here", "host repo: repo is not to be reached here",
-        ])
+        #expect(
+            findings.prefix(5).map { "\($0.requirement) \($0.place ?? ""): \($0.found)" } == [
+                "host n1: n1 is not to be reached here", "host n2: n2 is not to be reached here", "host n3: n3 is not to be reached here",
+                "host n4: n4 is not to be reached here", "host repo: repo is not to be reached here",
+            ])
         #expect(findings.allSatisfy { !$0.isMet })
         #expect(findings.last?.found == "could not be looked at as a whole: n1, n2 and n3 are missing")
     }

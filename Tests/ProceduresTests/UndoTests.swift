@@ -1,31 +1,40 @@
-@testable import PgBackRest
 import PostgresClient
-@testable import Procedures
 import RemoteHost
 import Run
-@testable import Spock
 import Testing
+
+@testable import PgBackRest
+@testable import Procedures
+@testable import Spock
 
 /// What undo does about each state it may find.
 @Suite("Taking back")
 struct UndoTests {
     private static let ours = "pgbackrest --stanza=app archive-push %p"
 
-    @Test(arguments: [
-        (now: ours, before: nil, expected: "restore"),
-        (now: ours, before: "", expected: "restore"),
-        (now: nil, before: nil, expected: "reload"),
-        (now: "", before: "", expected: "reload"),
-        (now: "cp %p /wal/%f", before: nil, expected: "n1: archive_command in postgresql.auto.conf is 'cp %p /wal/%f', which this run did not set: left alone (it was not set before)"),
-        (now: nil, before: "", expected: "n1: archive_command in postgresql.auto.conf is not set, which this run did not set: left alone (it was '' before)"),
-        (now: "SECRET=s3cret push %p", before: nil, expected: "n1: archive_command in postgresql.auto.conf is 'SECRET=‹redacted› push %p', which this run did not set: left alone (it was not set before)"),
-    ] as [(now: String?, before: String?, expected: String)])
+    @Test(
+        arguments: [
+            (now: ours, before: nil, expected: "restore"),
+            (now: ours, before: "", expected: "restore"),
+            (now: nil, before: nil, expected: "reload"),
+            (now: "", before: "", expected: "reload"),
+            (
+                now: "cp %p /wal/%f", before: nil,
+                expected: "n1: archive_command in postgresql.auto.conf is 'cp %p /wal/%f', which this run did not set: left alone (it was not set before)"
+            ),
+            (now: nil, before: "", expected: "n1: archive_command in postgresql.auto.conf is not set, which this run did not set: left alone (it was '' before)"),
+            (
+                now: "SECRET=s3cret push %p", before: nil,
+                expected: "n1: archive_command in postgresql.auto.conf is 'SECRET=‹redacted› push %p', which this run did not set: left alone (it was not set before)"
+            ),
+        ] as [(now: String?, before: String?, expected: String)])
     func `archive_command is put back while it is ours, and named when it is neither ours nor what it was`(_ row: (now: String?, before: String?, expected: String)) {
-        let found = switch ArchiveCommand(ours: Self.ours, before: row.before).takingBack(from: row.now, on: "n1") {
-        case .restore: "restore"
-        case .reload: "reload"
-        case .left(let problem): problem.fact
-        }
+        let found =
+            switch ArchiveCommand(ours: Self.ours, before: row.before).takingBack(from: row.now, on: "n1") {
+            case .restore: "restore"
+            case .reload: "reload"
+            case .left(let problem): problem.fact
+            }
         #expect(found == row.expected)
     }
 
@@ -47,12 +56,13 @@ struct UndoTests {
     func `a configuration file of pgBackRest is taken back as a whole or not at all`(_ row: (file: String, own: Bool, expected: String)) throws {
         let written = WrittenConfiguration(host: "h", user: "postgres", path: "/f", added: ["pg1-path=/data", "repo1-path=/repo"])
         let file = try IniFile(Array(row.file.utf8), path: #require(HostPath("/f")))
-        let found = switch try written.takingBack(from: file, of: #require(StanzaName("app")), isOwnFile: row.own) {
-        case .nothing: "nothing"
-        case .remove: "remove"
-        case .write(let bytes): String(decoding: bytes, as: UTF8.self)
-        case .left(let problem): problem.fact
-        }
+        let found =
+            switch try written.takingBack(from: file, of: #require(StanzaName("app")), isOwnFile: row.own) {
+            case .nothing: "nothing"
+            case .remove: "remove"
+            case .write(let bytes): String(decoding: bytes, as: UTF8.self)
+            case .left(let problem): problem.fact
+            }
         #expect(found.split(separator: "\n") == row.expected.split(separator: "\n"))
     }
 
@@ -62,18 +72,19 @@ struct UndoTests {
             confirmedFlushLSN: position.flatMap { LSN($0) }, walStatus: nil, retainedBytes: nil)
     }
 
-    @Test(arguments: [
-        (slot: slot(), begin: "0/100", subscribed: false, reader: nil, change: nil),
-        (slot: slot(at: "0/200"), begin: "0/100", subscribed: true, reader: "sub_n2_n4", change: nil),
-        (slot: slot(at: nil), begin: nil, subscribed: false, reader: "pggraft", change: nil),
-        (slot: slot(at: "0/200"), begin: nil, subscribed: false, reader: nil, change: nil),
-        (slot: slot(at: "0/200"), begin: "0/100", subscribed: false, reader: nil, change: "it stands at 0/200, and this run's was left at 0/100"),
-        (slot: slot(at: "0/80"), begin: "0/100", subscribed: true, reader: nil, change: "it stands at 0/80, before 0/100 where this run's began"),
-        (slot: slot(plugin: "pgoutput"), begin: "0/100", subscribed: true, reader: nil, change: "its plugin is pgoutput"),
-        (slot: slot(plugin: nil, database: nil), begin: "0/100", subscribed: true, reader: nil, change: "it is a physical slot"),
-        (slot: slot(database: "other"), begin: "0/100", subscribed: true, reader: nil, change: "it is of database other"),
-        (slot: slot(), begin: "0/100", subscribed: true, reader: "pg_recvlogical", change: "it is read by 'pg_recvlogical'"),
-    ] as [(slot: ReplicationSlot, begin: String?, subscribed: Bool, reader: String?, change: String?)])
+    @Test(
+        arguments: [
+            (slot: slot(), begin: "0/100", subscribed: false, reader: nil, change: nil),
+            (slot: slot(at: "0/200"), begin: "0/100", subscribed: true, reader: "sub_n2_n4", change: nil),
+            (slot: slot(at: nil), begin: nil, subscribed: false, reader: "pggraft", change: nil),
+            (slot: slot(at: "0/200"), begin: nil, subscribed: false, reader: nil, change: nil),
+            (slot: slot(at: "0/200"), begin: "0/100", subscribed: false, reader: nil, change: "it stands at 0/200, and this run's was left at 0/100"),
+            (slot: slot(at: "0/80"), begin: "0/100", subscribed: true, reader: nil, change: "it stands at 0/80, before 0/100 where this run's began"),
+            (slot: slot(plugin: "pgoutput"), begin: "0/100", subscribed: true, reader: nil, change: "its plugin is pgoutput"),
+            (slot: slot(plugin: nil, database: nil), begin: "0/100", subscribed: true, reader: nil, change: "it is a physical slot"),
+            (slot: slot(database: "other"), begin: "0/100", subscribed: true, reader: nil, change: "it is of database other"),
+            (slot: slot(), begin: "0/100", subscribed: true, reader: "pg_recvlogical", change: "it is read by 'pg_recvlogical'"),
+        ] as [(slot: ReplicationSlot, begin: String?, subscribed: Bool, reader: String?, change: String?)])
     func `a slot is the run's own unless something shows that it is another`(
         _ row: (slot: ReplicationSlot, begin: String?, subscribed: Bool, reader: String?, change: String?)
     ) {
@@ -98,10 +109,12 @@ struct UndoTests {
             (try subscription { $0.provider = "n2" }, "it reads n2, not n4"),
             (try subscription { $0.slot = "another" }, "slot another, not spk_app_n4_sub_n4_n1"),
             (try subscription { $0.settings.replicationSets = ["default"] }, "replication sets {default}, not {ddl_sql,default}"),
-            (try subscription {
-                $0.settings.forwardOrigins = ["all"]
-                $0.settings.applyDelay = .seconds(60)
-            }, "forwarded origins {all}, not {}; apply delay 60 s, not 0 ms"),
+            (
+                try subscription {
+                    $0.settings.forwardOrigins = ["all"]
+                    $0.settings.applyDelay = .seconds(60)
+                }, "forwarded origins {all}, not {}; apply delay 60 s, not 0 ms"
+            ),
         ]
     }
 
@@ -115,20 +128,21 @@ struct UndoTests {
 
     private static let complete = RestoredDirectory.complete(.init(startLSN: nil, started: true, hasPostmaster: false, isStandby: false))
 
-    @Test(arguments: [
-        (.absent, [], nil, .nothing),
-        (.empty, [], nil, .nothing),
-        (complete, ["PG_VERSION"], "7", .copy),
-        (complete, ["PG_VERSION"], "8", .other("the cluster with the system identifier 8")),
-        (.incomplete(set: "20260101-000000F"), ["backup.manifest"], nil, .copy),
-        (.incomplete(set: "20250101-000000F"), ["backup.manifest"], nil, .other("part of the backup 20250101-000000F")),
-        (.incomplete(set: nil), ["PG_VERSION"], nil, .other("files that this run did not restore (PG_VERSION)")),
-        (.foreign, ["notes.txt"], nil, .other("files that this run did not restore (notes.txt)")),
-        // Cut off while it was emptied, and right after a restore began.
-        (.foreign, ["global/pg_control"], "7", .copy),
-        (.foreign, ["global/pg_control"], "8", .other("the cluster with the system identifier 8")),
-        (.foreign, [], nil, .copy),
-    ] as [(RestoredDirectory, [String], String?, Holding)])
+    @Test(
+        arguments: [
+            (.absent, [], nil, .nothing),
+            (.empty, [], nil, .nothing),
+            (complete, ["PG_VERSION"], "7", .copy),
+            (complete, ["PG_VERSION"], "8", .other("the cluster with the system identifier 8")),
+            (.incomplete(set: "20260101-000000F"), ["backup.manifest"], nil, .copy),
+            (.incomplete(set: "20250101-000000F"), ["backup.manifest"], nil, .other("part of the backup 20250101-000000F")),
+            (.incomplete(set: nil), ["PG_VERSION"], nil, .other("files that this run did not restore (PG_VERSION)")),
+            (.foreign, ["notes.txt"], nil, .other("files that this run did not restore (notes.txt)")),
+            // Cut off while it was emptied, and right after a restore began.
+            (.foreign, ["global/pg_control"], "7", .copy),
+            (.foreign, ["global/pg_control"], "8", .other("the cluster with the system identifier 8")),
+            (.foreign, [], nil, .copy),
+        ] as [(RestoredDirectory, [String], String?, Holding)])
     func `the data directory is emptied only of the run's own copy, whole or in part`(_ row: (RestoredDirectory, [String], String?, Holding)) {
         #expect(Holding(row.0, files: row.1, system: row.2, copied: ("7", "20260101-000000F")) == row.3)
     }
@@ -144,11 +158,12 @@ struct UndoTests {
         (now: ReadOnlyState(inForce: .off, altered: .off), expected: "nothing"),
     ])
     func `a node is opened from the mode that the run put it into, and from no other`(_ row: (now: ReadOnlyState, expected: String)) {
-        let found = switch Opening("n2", now: row.now, before: ReadOnlyState(inForce: .off, altered: nil)) {
-        case .nothing: "nothing"
-        case .open: "open"
-        case .left(let problem): problem.fact
-        }
+        let found =
+            switch Opening("n2", now: row.now, before: ReadOnlyState(inForce: .off, altered: nil)) {
+            case .nothing: "nothing"
+            case .open: "open"
+            case .left(let problem): problem.fact
+            }
         #expect(found == row.expected)
     }
 }

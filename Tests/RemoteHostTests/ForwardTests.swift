@@ -1,7 +1,8 @@
 import EventLoop
 import Foundation
-@testable import RemoteHost
 import Testing
+
+@testable import RemoteHost
 
 /// A listener of the tests that serves each connection with `serve`, on a thread of its own.
 private final class TestListener: Sendable {
@@ -156,8 +157,9 @@ private final class TestClient: Sendable {
                 try await TestClient(forwarded.address, forwarded.port).exchange(Array("hello".utf8))
             }
             #expect(failure?.code == ECONNRESET)
-            #expect(await forwarded.lastError
-                == .forwardRefused(host: "n1", address: "127.0.0.1", port: port, detail: "Channel open failure (connect failed)"))
+            #expect(
+                await forwarded.lastError
+                    == .forwardRefused(host: "n1", address: "127.0.0.1", port: port, detail: "Channel open failure (connect failed)"))
         }
     }
 

@@ -1,8 +1,9 @@
 import EventLoop
 import Foundation
-@testable import RemoteHost
 import Synchronization
 import Testing
+
+@testable import RemoteHost
 
 /// What every kind of host does with a command.
 @Suite(.fewAtATime) struct HostContractTests {
@@ -116,7 +117,8 @@ import Testing
             // The program waits for a file that is made when its first line has been seen.
             async let result = host.run(
                 .script("echo first; echo second >&2; while [ ! -e \"$1\" ]; do sleep 0.05; done; printf last", directory.path + "/go"),
-                deadline: .patient) { lines.add($0) }
+                deadline: .patient
+            ) { lines.add($0) }
             try await wait(for: "two lines", until: .patient) {
                 lines.all.count == 2 ? .found(()) : .notYet("\(lines.all)")
             }
@@ -167,7 +169,8 @@ import Testing
         try await withHost(kind) { host in
             let directory = try TemporaryDirectory()
             // SIGTERM is ignored by all that run below it, too.
-            let error = try await overrun(host, .script("trap '' TERM; echo $$ > \"$1\"/new; mv \"$1\"/new \"$1\"/pid; while :; do sleep 1; done", directory.path),
+            let error = try await overrun(
+                host, .script("trap '' TERM; echo $$ > \"$1\"/new; mv \"$1\"/new \"$1\"/pid; while :; do sleep 1; done", directory.path),
                 making: directory.path + "/pid")
             let pid = try #require(Int32(try String(contentsOfFile: directory.path + "/pid", encoding: .utf8).dropLast()))
             let seen = try #require(error.lastSeen)
@@ -230,9 +233,10 @@ import Testing
     /// Runs a command that takes too long, with a longer deadline each time until it had come as far as making `file`.
     private func overrun(_ host: any RemoteHost.Host, _ command: Command, making file: String) async throws -> DeadlineExceeded {
         for seconds in [2, 8, 32] {
-            let error = try #require(await #expect(throws: DeadlineExceeded.self) {
-                try await host.run(command, deadline: .after(.seconds(seconds)))
-            })
+            let error = try #require(
+                await #expect(throws: DeadlineExceeded.self) {
+                    try await host.run(command, deadline: .after(.seconds(seconds)))
+                })
             if FileManager.default.fileExists(atPath: file) { return error }
         }
         throw TestSSHServer.SetupFailed("the program never began")

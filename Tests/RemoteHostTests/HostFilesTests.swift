@@ -1,7 +1,8 @@
 import EventLoop
 import Foundation
-@testable import RemoteHost
 import Testing
+
+@testable import RemoteHost
 
 @Suite(.fewAtATime) struct HostFilesTests {
     let host = LocalHost(name: "n1")
@@ -220,14 +221,16 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("81a0/12/postgres/adm/101/4", FileStatus(kind: .file, mode: 0o640, owner: "postgres", group: "adm", size: 12)),
-        ("41ed/4096/UNKNOWN/UNKNOWN/4711/42", FileStatus(kind: .directory, mode: 0o755, owner: "4711", group: "42", size: 4096)),
-        ("a1ff/7/root/root/0/0", FileStatus(kind: .symbolicLink, mode: 0o777, owner: "root", group: "root", size: 7)),
-        ("21b6/0/root/root/0/0", FileStatus(kind: .other, mode: 0o666, owner: "root", group: "root", size: 0)),
-        ("89ed/1/DOMAIN\\domain users/x y/5/6", FileStatus(kind: .file, mode: 0o4755, owner: "DOMAIN\\domain users", group: "x y", size: 1)),
-        ("nonsense", nil), ("", nil), ("zz/1/a/b/1/1", nil),
-    ] as [(String, FileStatus?)]) func theAnswerOfStatIsRead(text: String, status: FileStatus?) {
+    @Test(
+        arguments: [
+            ("81a0/12/postgres/adm/101/4", FileStatus(kind: .file, mode: 0o640, owner: "postgres", group: "adm", size: 12)),
+            ("41ed/4096/UNKNOWN/UNKNOWN/4711/42", FileStatus(kind: .directory, mode: 0o755, owner: "4711", group: "42", size: 4096)),
+            ("a1ff/7/root/root/0/0", FileStatus(kind: .symbolicLink, mode: 0o777, owner: "root", group: "root", size: 7)),
+            ("21b6/0/root/root/0/0", FileStatus(kind: .other, mode: 0o666, owner: "root", group: "root", size: 0)),
+            ("89ed/1/DOMAIN\\domain users/x y/5/6", FileStatus(kind: .file, mode: 0o4755, owner: "DOMAIN\\domain users", group: "x y", size: 1)),
+            ("nonsense", nil), ("", nil), ("zz/1/a/b/1/1", nil),
+        ] as [(String, FileStatus?)]) func theAnswerOfStatIsRead(text: String, status: FileStatus?)
+    {
         #expect(FileStatus(text) == status)
     }
 

@@ -1,6 +1,7 @@
 import EventLoop
-@testable import RemoteHost
 import Testing
+
+@testable import RemoteHost
 
 @Suite(.fewAtATime) struct HostPoolTests {
     @Test func allHostsAreConnectedAndClosedTogether() async throws {
@@ -25,11 +26,13 @@ import Testing
         let (good, unknown) = (try await TestSSHServer(), try await TestSSHServer())
         try unknown.writeKnownHosts("")
         let port = try TestSSHServer.freePort()
-        let error = try #require(await #expect(throws: HostsNotConnected.self) {
-            _ = try await HostPool.connect([
-                "n1": .ssh(good.target), "n3": .ssh(unknown.target), "n2": .ssh(SSHTarget("127.0.0.1", port: port, configFile: "/dev/null")),
-            ], deadline: .patient)
-        })
+        let error = try #require(
+            await #expect(throws: HostsNotConnected.self) {
+                _ = try await HostPool.connect(
+                    [
+                        "n1": .ssh(good.target), "n3": .ssh(unknown.target), "n2": .ssh(SSHTarget("127.0.0.1", port: port, configFile: "/dev/null")),
+                    ], deadline: .patient)
+            })
         #expect(error.failures.map(\.host) == ["n2", "n3"])
         guard case .unreachable("n2", _, .refused) = error.failures[0].error as? HostError else { throw error }
         guard case .hostKeyUnknown("n3", _) = error.failures[1].error as? HostError else { throw error }

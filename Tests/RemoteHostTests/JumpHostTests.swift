@@ -1,7 +1,8 @@
 import EventLoop
 import Foundation
-@testable import RemoteHost
 import Testing
+
+@testable import RemoteHost
 
 @Suite(.fewAtATime) struct JumpHostTests {
     /// A configuration with a `Host test` that is reached through `jumps`, and a `Host jumpN` for each of those.
@@ -61,8 +62,10 @@ import Testing
         let port = try TestSSHServer.freePort()
         try configure(target, through: [jump], ["Port": String(port)])
         let error = try #require(await #expect(throws: HostError.self) { _ = try await SSHHost.connect(target.target, name: "n1", deadline: .patient) })
-        #expect(error == .unreachable(
-            host: "n1", address: "127.0.0.1 port \(port) from n1 (jump host jump1)", reason: .other("Channel open failure (connect failed)")))
+        #expect(
+            error
+                == .unreachable(
+                    host: "n1", address: "127.0.0.1 port \(port) from n1 (jump host jump1)", reason: .other("Channel open failure (connect failed)")))
     }
 
     @Test func aJumpHostThatDiesTakesTheConnectionWithIt() async throws {
@@ -71,9 +74,10 @@ import Testing
         try await withHost(target) { host in
             try await host.require(Command("true"), deadline: .patient)
             for process in jump.connectionProcesses() { kill(process, SIGKILL) }
-            let error = try #require(await #expect(throws: HostError.self) {
-                try await host.run(Command("sleep", "20"), deadline: .patient)
-            })
+            let error = try #require(
+                await #expect(throws: HostError.self) {
+                    try await host.run(Command("sleep", "20"), deadline: .patient)
+                })
             guard case .connectionLost("n1", _, _) = error else { throw error }
         }
     }

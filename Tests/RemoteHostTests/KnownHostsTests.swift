@@ -1,5 +1,6 @@
-@testable import RemoteHost
 import Testing
+
+@testable import RemoteHost
 
 @Suite struct HMACSHA1Tests {
     @Test(arguments: [
@@ -60,7 +61,7 @@ import Testing
 
     /// Written by `ssh-keygen -H`.
     @Test(arguments: [
-        ("|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg=", "192.168.1.61"),
+        ("|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg=", "192.168.1.61")
     ]) func aHashedNameMatchesItsHostOnly(names: String, host: String) {
         #expect(KnownHosts.matches(names, host))
         #expect(!KnownHosts.matches(names, "192.168.1.62"))

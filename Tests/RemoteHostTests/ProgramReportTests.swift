@@ -1,5 +1,6 @@
-@testable import RemoteHost
 import Testing
+
+@testable import RemoteHost
 
 @Suite struct ProgramReportTests {
     static let nonce = String(repeating: "n", count: 32)
@@ -59,9 +60,10 @@ import Testing
     }
 
     @Test func theWrappedLineIsThisOne() {
-        #expect(ProgramReport(nonce: "N").wrapped("cd / && exec env true") == #"""
-            exec sh -c 'printf '\''%s\n'\'' "$1" && printf '\''%s %s\n'\'' "$1" "$$" >&2 || exit 1; LC_ALL=C; export LC_ALL; exec 3>&2 2>/dev/null; (exec sh -c "$2" 2>&3 3>&-); s=$?; printf '\''\n%s\n'\'' "$1"; printf '\''\n%s %s\n'\'' "$1" "$s" >&3' sh N 'cd / && exec env true'
-            """#)
+        #expect(
+            ProgramReport(nonce: "N").wrapped("cd / && exec env true") == #"""
+                exec sh -c 'printf '\''%s\n'\'' "$1" && printf '\''%s %s\n'\'' "$1" "$$" >&2 || exit 1; LC_ALL=C; export LC_ALL; exec 3>&2 2>/dev/null; (exec sh -c "$2" 2>&3 3>&-); s=$?; printf '\''\n%s\n'\'' "$1"; printf '\''\n%s %s\n'\'' "$1" "$s" >&3' sh N 'cd / && exec env true'
+                """#)
     }
 
     @Test func noTwoNoncesAreAlike() {

@@ -1,7 +1,8 @@
 import EventLoop
 import Foundation
-@testable import RemoteHost
 import Testing
+
+@testable import RemoteHost
 
 @Suite(.fewAtATime) struct SSHConnectionTests {
     @Test func manyCommandsRunSideBySideOnOneConnection() async throws {
@@ -38,9 +39,10 @@ import Testing
                 }
                 let ninth = Task { try await host.require(Command("true"), deadline: .patient) }
                 // It has no place yet, and a deadline counts in the queue too.
-                let error = try #require(await #expect(throws: DeadlineExceeded.self) {
-                    try await host.run(Command("touch", directory.path + "/never"), deadline: .after(.milliseconds(300)))
-                })
+                let error = try #require(
+                    await #expect(throws: DeadlineExceeded.self) {
+                        try await host.run(Command("touch", directory.path + "/never"), deadline: .after(.milliseconds(300)))
+                    })
                 #expect(error.waitedFor == "touch \(directory.path)/never on n1")
                 _ = FileManager.default.createFile(atPath: directory.path + "/go", contents: nil)
                 #expect(try await ninth.value.succeeded)
@@ -141,9 +143,10 @@ import Testing
         let server = try await TestSSHServer()
         kill(server.process, SIGSTOP)
         defer { kill(server.process, SIGCONT) }
-        let error = try #require(await #expect(throws: DeadlineExceeded.self) {
-            _ = try await SSHHost.connect(server.target, name: "n1", deadline: .after(.seconds(2)))
-        })
+        let error = try #require(
+            await #expect(throws: DeadlineExceeded.self) {
+                _ = try await SSHHost.connect(server.target, name: "n1", deadline: .after(.seconds(2)))
+            })
         #expect(error.waitedFor == "the SSH greeting of n1")
     }
 
@@ -254,9 +257,10 @@ import Testing
     @Test func aConfigurationThatMakesNoSenseIsQuoted() async throws {
         let directory = try TemporaryDirectory()
         try "Port banana\n".write(toFile: directory.path + "/config", atomically: true, encoding: .utf8)
-        let error = try #require(await #expect(throws: HostError.self) {
-            _ = try await SSHHost.connect(SSHTarget("n1", configFile: directory.path + "/config"), deadline: .patient)
-        })
+        let error = try #require(
+            await #expect(throws: HostError.self) {
+                _ = try await SSHHost.connect(SSHTarget("n1", configFile: directory.path + "/config"), deadline: .patient)
+            })
         guard case .configurationUnreadable("n1", let detail) = error else { throw error }
         #expect(detail.contains("banana"))
     }

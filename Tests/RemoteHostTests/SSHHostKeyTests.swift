@@ -1,14 +1,16 @@
 import EventLoop
 import Foundation
-@testable import RemoteHost
 import Testing
+
+@testable import RemoteHost
 
 @Suite(.fewAtATime) struct SSHHostKeyTests {
     private func failure(_ server: TestSSHServer) async throws -> HostError {
-        try #require(await #expect(throws: HostError.self) {
-            let host = try await SSHHost.connect(server.target, name: "n1", deadline: .patient)
-            await host.close()
-        })
+        try #require(
+            await #expect(throws: HostError.self) {
+                let host = try await SSHHost.connect(server.target, name: "n1", deadline: .patient)
+                await host.close()
+            })
     }
 
     private func fingerprint(_ server: TestSSHServer, _ type: String) async throws -> String {

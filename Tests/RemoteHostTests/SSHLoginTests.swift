@@ -1,15 +1,17 @@
 import EventLoop
 import Foundation
-@testable import RemoteHost
 import Synchronization
 import Testing
 
+@testable import RemoteHost
+
 @Suite(.fewAtATime) struct SSHLoginTests {
     private func attempts(_ server: TestSSHServer, passphrase: PassphrasePrompt? = nil) async throws -> (attempts: [AuthenticationAttempt], offered: [String]) {
-        let error = try #require(await #expect(throws: HostError.self) {
-            let host = try await SSHHost.connect(server.target, name: "n1", passphrase: passphrase, deadline: .patient)
-            await host.close()
-        })
+        let error = try #require(
+            await #expect(throws: HostError.self) {
+                let host = try await SSHHost.connect(server.target, name: "n1", passphrase: passphrase, deadline: .patient)
+                await host.close()
+            })
         guard case .authenticationFailed("n1", TestSSHServer.user, let attempts, let offered) = error else { throw error }
         return (attempts, offered)
     }
@@ -64,10 +66,11 @@ import Testing
         try await TestSSHServer.generateKey("ed25519", at: "\(server.directory)/other")
         try server.configure(["IdentityAgent": "\(server.directory)/nothing", "IdentityFile": "\(server.directory)/other"])
         let failed = try await attempts(server)
-        #expect(failed.attempts == [
-            .init(key: "ssh-agent", outcome: .agentFailed("\(server.directory)/nothing: No such file or directory")),
-            .init(key: "key file \(server.directory)/other", outcome: .refused),
-        ])
+        #expect(
+            failed.attempts == [
+                .init(key: "ssh-agent", outcome: .agentFailed("\(server.directory)/nothing: No such file or directory")),
+                .init(key: "key file \(server.directory)/other", outcome: .refused),
+            ])
         #expect(failed.offered == ["publickey"])
     }
 

@@ -1,7 +1,8 @@
 import EventLoop
 import Foundation
-@testable import RemoteHost
 import Testing
+
+@testable import RemoteHost
 
 /// A login as a user who is not root, which only root can set up.
 @Suite(.serialized, .fewAtATime, .enabled(if: getuid() == 0 && getpwnam("postgres") != nil)) struct SudoTests {
@@ -23,9 +24,10 @@ import Testing
         try await withUser { host in
             #expect(host.loginUser == "postgres")
             try await host.require(Command("true"), deadline: .patient)
-            let error = try #require(await #expect(throws: HostError.self) {
-                try await host.run(Command("true").as("games"), deadline: .patient)
-            })
+            let error = try #require(
+                await #expect(throws: HostError.self) {
+                    try await host.run(Command("true").as("games"), deadline: .patient)
+                })
             guard case .sudoRefused("n1", "postgres", "games", let answer) = error else { throw error }
             #expect(answer.contains("password is required"))
         }

@@ -64,9 +64,10 @@ struct RunnerTests {
             try await Runner(steps: steps).perform(journal)
             #expect(world.calls == ["perform a", "perform c"])
             let events = try Journal.read(at: path).map { "\($0.event)" + ($0.step.map { " \($0)" } ?? "") }
-            #expect(events == [
-                "began", "intent a", "creating a", "done a", "seen b", "intent c", "creating c", "done c", "ended",
-            ])
+            #expect(
+                events == [
+                    "began", "intent a", "creating a", "done a", "seen b", "intent c", "creating c", "done c", "ended",
+                ])
         }
     }
 
@@ -151,13 +152,16 @@ struct RunnerTests {
     func lostBracket() async throws {
         let world = World()
         let steps = [Put(world: world, thing: "open"), Put(world: world, thing: "inside", waits: true), Put(world: world, thing: "close")]
-        let bracket = Bracket("window", opens: steps[0].id, closes: steps[2].id, watch: {
-            while !world.calls.contains("perform inside") { try await Task.sleep(for: .milliseconds(1)) }
-            throw Problem("n2 does not answer")
-        }, release: {
-            world.call("released")
-            return []
-        })
+        let bracket = Bracket(
+            "window", opens: steps[0].id, closes: steps[2].id,
+            watch: {
+                while !world.calls.contains("perform inside") { try await Task.sleep(for: .milliseconds(1)) }
+                throw Problem("n2 does not answer")
+            },
+            release: {
+                world.call("released")
+                return []
+            })
         try await withJournal { journal, _ in
             let failure = await #expect(throws: RunFailure.self) { try await Runner(steps: steps, brackets: [bracket]).perform(journal) }
             #expect(failure?.description == "step inside (Put inside) failed: n2 does not answer")

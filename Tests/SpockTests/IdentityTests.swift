@@ -65,7 +65,9 @@ struct IdentityTests {
         let mesh = try await TestMesh(servers: 1)
         let n1 = try await mesh.session(0)
         let tables = ["keyless", "full", "nothing", "deferred", "renamed", "rekeyed", "good", "inserts"]
-        for table in tables { try await n1.run("CREATE TABLE public.\(identifier: table) (id int NOT NULL CONSTRAINT \(identifier: table + "_key") PRIMARY KEY, v int NOT NULL, w int)") }
+        for table in tables {
+            try await n1.run("CREATE TABLE public.\(identifier: table) (id int NOT NULL CONSTRAINT \(identifier: table + "_key") PRIMARY KEY, v int NOT NULL, w int)")
+        }
         try await n1.createNode("n1", dsn: mesh.dsn(0), deadline: soon)
         for table in tables.dropLast() {
             let columns: [String]? = table.hasPrefix("re") ? ["id", "w"] : nil
@@ -82,14 +84,15 @@ struct IdentityTests {
         ] { try await n1.run(statement) }
 
         let refused = try await n1.refusedTables(deadline: soon)
-        #expect(refused.map(\.description) == [
-            "public.deferred in default has no primary key, or another replica identity",
-            "public.full in default has no primary key, or another replica identity",
-            "public.keyless in default has no primary key, or another replica identity",
-            "public.nothing in default has no primary key, or another replica identity",
-            "public.rekeyed in default has a column list that does not fit its columns any more",
-            "public.renamed in default has a column list that does not fit its columns any more",
-        ])
+        #expect(
+            refused.map(\.description) == [
+                "public.deferred in default has no primary key, or another replica identity",
+                "public.full in default has no primary key, or another replica identity",
+                "public.keyless in default has no primary key, or another replica identity",
+                "public.nothing in default has no primary key, or another replica identity",
+                "public.rekeyed in default has a column list that does not fit its columns any more",
+                "public.renamed in default has a column list that does not fit its columns any more",
+            ])
         #expect(MeshChecks.tables(of: "n1", in: MeshView([try await n1.state(deadline: soon)])) == [.tablesRefused("n1", refused)])
         // And Spock does refuse each of them.
         for set in try await n1.captureReplicationSets(deadline: soon) {

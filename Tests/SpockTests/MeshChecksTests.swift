@@ -54,16 +54,18 @@ import Testing
     }
 
     @Test func `different versions are told with their nodes`() {
-        #expect(MeshChecksTests.facts { $0["n2"]?.libraryVersion = SpockVersion("5.0.10") } == [
-            "n2: the library is Spock 5.0.10, the extension in the database still 5.0.11",
-            "the nodes have different versions of Spock: n1 5.0.11, n2 5.0.10, n3 5.0.11",
-        ])
+        #expect(
+            MeshChecksTests.facts { $0["n2"]?.libraryVersion = SpockVersion("5.0.10") } == [
+                "n2: the library is Spock 5.0.10, the extension in the database still 5.0.11",
+                "the nodes have different versions of Spock: n1 5.0.11, n2 5.0.10, n3 5.0.11",
+            ])
     }
 
     @Test func `a subscription that is missing, or down, is told with both its ends`() {
-        #expect(MeshChecksTests.facts { $0["n2"]?.subscriptions.removeAll { $0.provider == "n3" } } == [
-            "n2 does not subscribe to n3", "n3: slot spk_app_n3_sub_n3_n2 belongs to no subscription of the mesh, and is being read",
-        ])
+        #expect(
+            MeshChecksTests.facts { $0["n2"]?.subscriptions.removeAll { $0.provider == "n3" } } == [
+                "n2 does not subscribe to n3", "n3: slot spk_app_n3_sub_n3_n2 belongs to no subscription of the mesh, and is being read",
+            ])
         #expect(MeshChecksTests.facts { $0["n2"]?.statuses["sub_n3_n2"] = .down } == ["subscription sub_n3_n2 from n3 to n2 is down"])
         #expect(MeshChecksTests.facts { $0["n2"]?.statuses["sub_n3_n2"] = nil } == ["subscription sub_n3_n2 from n3 to n2 is unknown"])
     }
@@ -97,42 +99,45 @@ import Testing
     }
 
     @Test func `everything else that stands in the way has its line`() {
-        #expect(MeshChecksTests.facts { states in
-            states["n1"]?.extensionDependents = ["view public.who"]
-            states["n1"]?.isSuperuser = false
-            states["n1"]?.refusedTables = [.init(relation: .init(schema: "public", name: "t"), set: "default", reason: .identity)]
-            states["n2"]?.settings["spock.readonly"] = "user"
-            states["n2"]?.preparedTransactions = [.init(identifier: "T1", owner: "app", database: "app", age: .seconds(200))]
-            states["n3"]?.replicationSets.removeAll { $0.name == "ddl_sql" }
-            states["n3"]?.slots.append(MeshChecksTests.slot("spk_gone", activePID: nil))
-            states["n3"]?.exceptionCount = 14
-            states["n3"]?.otherDatabases = [.init(name: "crm", spock: .unknown("no entry in pg_hba.conf"))]
-        } == [
-            "n1: the role is no superuser",
-            "n2: spock.readonly is 'user' already",
-            "n2: a transaction is prepared: 'T1' (app, database app) since 3 min 20 s",
-            "n1: an object depends on the extension spock: view public.who",
-            "n1: Spock would not take these tables into their replication sets again: public.t in default has no primary key, or another replica identity",
-            "subscription sub_n3_n1 names ddl_sql, which n3 does not have",
-            "subscription sub_n3_n2 names ddl_sql, which n3 does not have",
-            "n3: slot spk_gone belongs to no subscription of the mesh, and is read by nobody",
-            "n3: whether database crm of the same instance has Spock is not known: no entry in pg_hba.conf",
-            "n3: spock.exception_log has 14 rows: changes that were discarded before this run",
-        ])
+        #expect(
+            MeshChecksTests.facts { states in
+                states["n1"]?.extensionDependents = ["view public.who"]
+                states["n1"]?.isSuperuser = false
+                states["n1"]?.refusedTables = [.init(relation: .init(schema: "public", name: "t"), set: "default", reason: .identity)]
+                states["n2"]?.settings["spock.readonly"] = "user"
+                states["n2"]?.preparedTransactions = [.init(identifier: "T1", owner: "app", database: "app", age: .seconds(200))]
+                states["n3"]?.replicationSets.removeAll { $0.name == "ddl_sql" }
+                states["n3"]?.slots.append(MeshChecksTests.slot("spk_gone", activePID: nil))
+                states["n3"]?.exceptionCount = 14
+                states["n3"]?.otherDatabases = [.init(name: "crm", spock: .unknown("no entry in pg_hba.conf"))]
+            } == [
+                "n1: the role is no superuser",
+                "n2: spock.readonly is 'user' already",
+                "n2: a transaction is prepared: 'T1' (app, database app) since 3 min 20 s",
+                "n1: an object depends on the extension spock: view public.who",
+                "n1: Spock would not take these tables into their replication sets again: public.t in default has no primary key, or another replica identity",
+                "subscription sub_n3_n1 names ddl_sql, which n3 does not have",
+                "subscription sub_n3_n2 names ddl_sql, which n3 does not have",
+                "n3: slot spk_gone belongs to no subscription of the mesh, and is read by nobody",
+                "n3: whether database crm of the same instance has Spock is not known: no entry in pg_hba.conf",
+                "n3: spock.exception_log has 14 rows: changes that were discarded before this run",
+            ])
     }
 
     @Test func `subscriptions that differ from the rest are grouped`() {
-        #expect(MeshChecksTests.facts { $0["n2"]?.subscriptions[0].settings.replicationSets = ["default"] } == [
-            "the subscriptions have different settings: sub_n1_n3, sub_n2_n1, sub_n2_n3, sub_n3_n1, sub_n3_n2 | sub_n1_n2"
-        ])
+        #expect(
+            MeshChecksTests.facts { $0["n2"]?.subscriptions[0].settings.replicationSets = ["default"] } == [
+                "the subscriptions have different settings: sub_n1_n3, sub_n2_n1, sub_n2_n3, sub_n3_n1, sub_n3_n2 | sub_n1_n2"
+            ])
     }
 
-    @Test(arguments: [
-        ("n1", "max_replication_slots", 6, 5, "2 origins there + 1 for n4 + 1 for each of 3 other nodes in a crash recovery"),
-        ("n1", "max_wal_senders", 4, 3, "2 senders there + 1 for n4 + 1 to feed the copy"),
-        ("n2", "max_wal_senders", 3, 2, "2 senders there + 1 for n4"),
-        ("n3", "max_worker_processes", 7, 6, "6 workers there + 1 to apply n4"),
-    ] as [(NodeName, String, Int, Int, String)])
+    @Test(
+        arguments: [
+            ("n1", "max_replication_slots", 6, 5, "2 origins there + 1 for n4 + 1 for each of 3 other nodes in a crash recovery"),
+            ("n1", "max_wal_senders", 4, 3, "2 senders there + 1 for n4 + 1 to feed the copy"),
+            ("n2", "max_wal_senders", 3, 2, "2 senders there + 1 for n4"),
+            ("n3", "max_worker_processes", 7, 6, "6 workers there + 1 to apply n4"),
+        ] as [(NodeName, String, Int, Int, String)])
     func `each limit is needed to the last`(node: NodeName, setting: String, needed: Int, tooFew: Int, sum: String) {
         func limits(_ value: Int) -> [MeshLimit] {
             MeshLimit.all(of: MeshChecksTests.mesh { $0[node]?.settings[setting] = "\(value)" }, adding: MeshChecksTests.new)
@@ -148,9 +153,10 @@ import Testing
         #expect(limits.map(\.needed) == [3, 6, 3, 8])
         #expect(limits.map(\.found) == [10, 10, 10, 16])
         let finding = MeshFinding.limit(MeshLimit(node: "n4", setting: "max_wal_senders", needed: 3, found: 2, sum: "1 sender for each of 3 peers"))
-        #expect(finding.description == """
-            n4: max_wal_senders is 2, 3 are needed (1 sender for each of 3 peers)
-            HINT: set max_wal_senders to at least 3 and restart n4
-            """)
+        #expect(
+            finding.description == """
+                n4: max_wal_senders is 2, 3 are needed (1 sender for each of 3 peers)
+                HINT: set max_wal_senders to at least 3 and restart n4
+                """)
     }
 }

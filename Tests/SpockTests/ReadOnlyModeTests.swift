@@ -29,9 +29,10 @@ import Testing
 
     @Test func `the refusal says why, and what instead`() throws {
         let error = SpockError.readOnlyModeRefused(node: "n2", mode: .all, version: try #require(SpockVersion("5.0.11")))
-        #expect(error.description == """
-            n2: spock.readonly = 'all' is refused on Spock 5.0.11, which discards the transaction being applied at that moment for good
-            HINT: use 'user'
-            """)
+        #expect(
+            error.description == """
+                n2: spock.readonly = 'all' is refused on Spock 5.0.11, which discards the transaction being applied at that moment for good
+                HINT: use 'user'
+                """)
     }
 }

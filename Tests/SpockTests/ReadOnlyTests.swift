@@ -83,7 +83,10 @@ struct ReadOnlyTests {
         let failure = await #expect(throws: SpockError.self) {
             try await n1.createSlot(slot, watcher: try await mesh.session(0), deadline: .after(.seconds(2)))
         }
-        guard case .slotCreationBlocked("n1", slot, let blockers, _) = failure else { Issue.record("\(String(describing: failure))"); return }
+        guard case .slotCreationBlocked("n1", slot, let blockers, _) = failure else {
+            Issue.record("\(String(describing: failure))")
+            return
+        }
         #expect(blockers.map(\.description).joined().contains("prepared transaction 'left behind'"))
         #expect(try await n1.slot(slot, deadline: soon) == nil)
         try await client.query("ROLLBACK PREPARED 'left behind'", deadline: soon)

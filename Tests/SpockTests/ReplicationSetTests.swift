@@ -16,28 +16,30 @@ import Testing
 
     @Test func `what differs is changed, and nothing else`() {
         #expect(ReplicationSet.changes(from: ReplicationSetTests.wanted, to: ReplicationSetTests.wanted) == [])
-        #expect(ReplicationSet.changes(from: ReplicationSetTests.empty, to: ReplicationSetTests.wanted).map(\.description) == [
-            "SELECT spock.repset_drop(set_name := $1)  -- $1 = 'ddl_sql'",
-            "SELECT spock.repset_alter(set_name := $1, replicate_insert := $2, replicate_update := $3, replicate_delete := $4, replicate_truncate := $5)"
-                + "  -- $1 = 'default', $2 = 't', $3 = 't', $4 = 't', $5 = 'f'",
-            "SELECT spock.repset_add_table(set_name := $1, relation := format('%I.%I', $2::text, $3::text)::regclass, synchronize_data := false, "
-                + "columns := $4::text[], row_filter := $5, include_partitions := false)"
-                + "  -- $1 = 'default', $2 = 'public', $3 = 't', $4 = '{\"id\",\"v\"}', $5 = '(id > 5)'",
-            "SELECT spock.repset_add_table(set_name := $1, relation := format('%I.%I', $2::text, $3::text)::regclass, synchronize_data := false, "
-                + "columns := $4::text[], row_filter := $5, include_partitions := false)  -- $1 = 'default', $2 = 'public', $3 = 'u', $4 = NULL, $5 = NULL",
-            "SELECT spock.repset_add_seq(set_name := $1, relation := format('%I.%I', $2::text, $3::text)::regclass, synchronize_data := false)"
-                + "  -- $1 = 'default', $2 = 'public', $3 = 's'",
-            "SELECT spock.repset_create(set_name := $1, replicate_insert := $2, replicate_update := $3, replicate_delete := $4, replicate_truncate := $5)"
-                + "  -- $1 = 'extra', $2 = 't', $3 = 't', $4 = 'f', $5 = 't'",
-        ])
+        #expect(
+            ReplicationSet.changes(from: ReplicationSetTests.empty, to: ReplicationSetTests.wanted).map(\.description) == [
+                "SELECT spock.repset_drop(set_name := $1)  -- $1 = 'ddl_sql'",
+                "SELECT spock.repset_alter(set_name := $1, replicate_insert := $2, replicate_update := $3, replicate_delete := $4, replicate_truncate := $5)"
+                    + "  -- $1 = 'default', $2 = 't', $3 = 't', $4 = 't', $5 = 'f'",
+                "SELECT spock.repset_add_table(set_name := $1, relation := format('%I.%I', $2::text, $3::text)::regclass, synchronize_data := false, "
+                    + "columns := $4::text[], row_filter := $5, include_partitions := false)"
+                    + "  -- $1 = 'default', $2 = 'public', $3 = 't', $4 = '{\"id\",\"v\"}', $5 = '(id > 5)'",
+                "SELECT spock.repset_add_table(set_name := $1, relation := format('%I.%I', $2::text, $3::text)::regclass, synchronize_data := false, "
+                    + "columns := $4::text[], row_filter := $5, include_partitions := false)  -- $1 = 'default', $2 = 'public', $3 = 'u', $4 = NULL, $5 = NULL",
+                "SELECT spock.repset_add_seq(set_name := $1, relation := format('%I.%I', $2::text, $3::text)::regclass, synchronize_data := false)"
+                    + "  -- $1 = 'default', $2 = 'public', $3 = 's'",
+                "SELECT spock.repset_create(set_name := $1, replicate_insert := $2, replicate_update := $3, replicate_delete := $4, replicate_truncate := $5)"
+                    + "  -- $1 = 'extra', $2 = 't', $3 = 't', $4 = 'f', $5 = 't'",
+            ])
     }
 
     @Test func `a table whose columns changed is taken out and put in again`() {
         var found = ReplicationSetTests.wanted
         found[0].tables[0].columns = nil
-        #expect(ReplicationSet.changes(from: found, to: ReplicationSetTests.wanted).map { $0.text.prefix(30) } == [
-            "SELECT spock.repset_remove_tab", "SELECT spock.repset_add_table(",
-        ])
+        #expect(
+            ReplicationSet.changes(from: found, to: ReplicationSetTests.wanted).map { $0.text.prefix(30) } == [
+                "SELECT spock.repset_remove_tab", "SELECT spock.repset_add_table(",
+            ])
     }
 
     @Test func `each difference has its line`() {
@@ -47,11 +49,12 @@ import Testing
         found[0].tables[1].relation = RelationName(schema: "public", name: "w")
         found[0].sequences = []
         found[1].name = "other"
-        #expect(ReplicationSet.differences(of: found, from: ReplicationSetTests.wanted) == [
-            "replication set extra is missing", "replication set default replicates other actions",
-            "public.t in default has other columns or another row filter", "public.u in default is missing",
-            "public.w in default is one too many", "sequence public.s in default is missing", "replication set other is one too many",
-        ])
+        #expect(
+            ReplicationSet.differences(of: found, from: ReplicationSetTests.wanted) == [
+                "replication set extra is missing", "replication set default replicates other actions",
+                "public.t in default has other columns or another row filter", "public.u in default is missing",
+                "public.w in default is one too many", "sequence public.s in default is missing", "replication set other is one too many",
+            ])
         #expect(ReplicationSet.differences(of: found, from: found) == [])
     }
 

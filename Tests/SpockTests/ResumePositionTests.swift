@@ -13,12 +13,13 @@ import Testing
         ReplicationOrigin(localID: 2, name: "spk_app_n3_sub_n3_n1", remoteLSN: nil),
     ]
 
-    @Test(arguments: [
-        (NodeID(26863), OriginName("spk_app_n2_sub_n2_n1"), "0/1B00000", "0/1C02AC8"),
-        (26863, "spk_app_n2_sub_n2_n1", "0/1D00000", "0/1D00000"),
-        (4711, "spk_app_n2_sub_n2_n1", "0/1000000", "0/1A0CE48"),
-        (4712, "spk_app_n3_sub_n3_n1", "0/1000000", "0/1000000"),
-    ] as [(NodeID, OriginName, String, String)])
+    @Test(
+        arguments: [
+            (NodeID(26863), OriginName("spk_app_n2_sub_n2_n1"), "0/1B00000", "0/1C02AC8"),
+            (26863, "spk_app_n2_sub_n2_n1", "0/1D00000", "0/1D00000"),
+            (4711, "spk_app_n2_sub_n2_n1", "0/1000000", "0/1A0CE48"),
+            (4712, "spk_app_n3_sub_n3_n1", "0/1000000", "0/1000000"),
+        ] as [(NodeID, OriginName, String, String)])
     func `the exact row counts, then the named one, then the slot`(peer: NodeID, origin: OriginName, slot: String, expected: String) {
         let resume = ResumePositionTests.origins.resumePosition(peer: peer, origin: origin, slotLSN: ResumePositionTests.lsn(slot))
         #expect(resume == ResumePositionTests.lsn(expected))
@@ -37,9 +38,10 @@ import Testing
 
     @Test func `out of bounds is told with all its numbers`() {
         let position = ResumePosition(peer: "n2", slotLSN: LSN(position: 0x30), lsn: LSN(position: 0x20), sourceOrigin: LSN(position: 0x30), peerLSN: LSN(position: 0x40))
-        #expect(SpockError.resumePositionOutOfBounds(position).description == """
-            the position to go on from n2 is out of bounds: slot 0/30, resume 0/20, source's origin 0/30, n2 itself 0/40
-            HINT: do not join this node: drop its slots and build it again; the mesh itself is unharmed
-            """)
+        #expect(
+            SpockError.resumePositionOutOfBounds(position).description == """
+                the position to go on from n2 is out of bounds: slot 0/30, resume 0/20, source's origin 0/30, n2 itself 0/40
+                HINT: do not join this node: drop its slots and build it again; the mesh itself is unharmed
+                """)
     }
 }

@@ -25,7 +25,10 @@ struct SubscriptionTests {
         var misnamed = good
         misnamed.slot = "spk_another"
         let error = await #expect(throws: SpockError.self) { try await n2.createSubscriptions([misnamed], deadline: soon) }
-        guard case .slotNameDiffers("n2", "sub_n1_n2", slot, "spk_another") = error else { Issue.record("\(String(describing: error))"); return }
+        guard case .slotNameDiffers("n2", "sub_n1_n2", slot, "spk_another") = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
         #expect(try await n2.subscriptions(deadline: soon).isEmpty)
         #expect(try await n2.origins(deadline: soon).allSatisfy { $0.name == nil })
 

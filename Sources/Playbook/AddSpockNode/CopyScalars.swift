@@ -4,7 +4,8 @@ extension Scalar<String> {
         let allowed = text.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"): true
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
             default: "._-".utf8.contains(byte)
             }
         }
@@ -21,11 +22,12 @@ extension Scalar<Playbook.AddSpockNode.Copy.Backup> {
         case "newest": return .value(.newest)
         default:
             let parts = text.split(separator: "_", omittingEmptySubsequences: false)
-            let isLabel = switch parts.count {
-            case 1: isStamp(parts[0], kinds: "F")
-            case 2: isStamp(parts[0], kinds: "F") && isStamp(parts[1], kinds: "DI")
-            default: false
-            }
+            let isLabel =
+                switch parts.count {
+                case 1: isStamp(parts[0], kinds: "F")
+                case 2: isStamp(parts[0], kinds: "F") && isStamp(parts[1], kinds: "DI")
+                default: false
+                }
             if isLabel { return .value(.set(text)) }
             return .malformed(hint: Spelling.nearest(to: text, among: ["full", "newest"]).map { "did you mean \"\($0)\"?" })
         }

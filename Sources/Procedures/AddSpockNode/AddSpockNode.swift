@@ -18,37 +18,39 @@ public struct AddSpockNode: Sendable {
     public var steps: [any Step] {
         [
             CheckRequirements(seed: seed),
-            ConfigureBackRest(seed: seed),      // 1
-            ArchiveSource(seed: seed),          // 1
-            CreateStanza(seed: seed),           // 1
-            TakeBackup(seed: seed),             // 2
-            Restore(seed: seed),                // 3
-            SetUpStreaming(seed: seed),         // 4
-            RemovePreload(seed: seed),          // 7
-            StartStandby(seed: seed),           // 8
-            CatchUp(seed: seed),                // 4
-            MakeReadOnly(seed: seed),           // 5    the window opens
-            EndTransactions(seed: seed),        // 6
-            DrainMesh(seed: seed),              // 6
-            CreateSlots(seed: seed),            // 15
-            PromoteNewNode(seed: seed),         // 9
-            RemoveIdentity(seed: seed),         // 10
-            RestorePreload(seed: seed),         // 11
-            RestartNewNode(seed: seed),         // 12
-            AddNode(seed: seed),                // 13
-            Subscribe(seed: seed),              // 15
-            HoldDrainedPoint(seed: seed),       // 16
-            MakeReadWrite(seed: seed),          // 14   the window closes
-            OpenNewNode(seed: seed),            // 14
-            Verify(seed: seed),                 // 16
+            ConfigureBackRest(seed: seed),  // 1
+            ArchiveSource(seed: seed),  // 1
+            CreateStanza(seed: seed),  // 1
+            TakeBackup(seed: seed),  // 2
+            Restore(seed: seed),  // 3
+            SetUpStreaming(seed: seed),  // 4
+            RemovePreload(seed: seed),  // 7
+            StartStandby(seed: seed),  // 8
+            CatchUp(seed: seed),  // 4
+            MakeReadOnly(seed: seed),  // 5    the window opens
+            EndTransactions(seed: seed),  // 6
+            DrainMesh(seed: seed),  // 6
+            CreateSlots(seed: seed),  // 15
+            PromoteNewNode(seed: seed),  // 9
+            RemoveIdentity(seed: seed),  // 10
+            RestorePreload(seed: seed),  // 11
+            RestartNewNode(seed: seed),  // 12
+            AddNode(seed: seed),  // 13
+            Subscribe(seed: seed),  // 15
+            HoldDrainedPoint(seed: seed),  // 16
+            MakeReadWrite(seed: seed),  // 14   the window closes
+            OpenNewNode(seed: seed),  // 14
+            Verify(seed: seed),  // 16
         ]
     }
 
     /// The window: whatever happens between steps 5 and 14, source and peers take writes again.
     public func brackets(_ memory: Memory) -> [Bracket] {
-        [Bracket(
-            "read-only window", opens: MakeReadOnly(seed: seed).id, closes: MakeReadWrite(seed: seed).id,
-            watch: { [seed] in try await seed.watchWindow() }, release: { [seed] in await seed.abandonWindow(memory) })]
+        [
+            Bracket(
+                "read-only window", opens: MakeReadOnly(seed: seed).id, closes: MakeReadWrite(seed: seed).id,
+                watch: { [seed] in try await seed.watchWindow() }, release: { [seed] in await seed.abandonWindow(memory) })
+        ]
     }
 
     /// Everything that must hold before a run begins, with the numbers found. Changes nothing.

@@ -74,9 +74,10 @@ extension Seed {
 
     /// A rule for the mesh's role from each node's address, by the method that the source uses for it.
     nonisolated func meshRules(after file: HBAFile) -> [HBARule] {
-        let method = file.rules.first { rule in
-            rule.type != .local && rule.method != "reject" && rule.users.contains { $0 == .named(playbook.cluster.user) || $0 == .all }
-        }?.method ?? "scram-sha-256"
+        let method =
+            file.rules.first { rule in
+                rule.type != .local && rule.method != "reject" && rule.users.contains { $0 == .named(playbook.cluster.user) || $0 == .all }
+            }?.method ?? "scram-sha-256"
         return (playbook.cluster.nodes + [playbook.newNode.node]).map { node in
             let address: HBARule.Address = IPNetwork(node.address).map(HBARule.Address.network) ?? .hostName(node.address)
             return HBARule(.host, databases: [.named(playbook.cluster.database)], users: [.named(playbook.cluster.user)], from: address, method: method)

@@ -32,7 +32,10 @@ struct TakeBackup: Step {
             return .done("\(seed.newNode) holds the backup \(label)")
         }
         if let label: String = try memory.recall(ChosenBackup.key),
-            try await seed.backups().contains(where: { $0.label == label }) { return .done("\(label) is in the repository") }
+            try await seed.backups().contains(where: { $0.label == label })
+        {
+            return .done("\(label) is in the repository")
+        }
         if case .full = seed.playbook.copy.backup {
             let again = memory.began(id) ? ["what an earlier attempt left in the repository is resumed or made anew by pgBackRest"] : []
             return .needed((["\(seed.hostName(try await seed.layout().repositoryRole)): pgbackrest backup --type=full, \(size.inBytes)"] + again).map { Change($0) })
@@ -99,7 +102,8 @@ struct Restore: Step {
         let programs = try await seed.instance(seed.newNode)
         try run.remember(NewNodePrograms.key, NewNodePrograms(version: programs.version, directory: programs.binaries.directory.path))
         let system: String = try await seed.spock(seed.source).connection.query(
-            "SELECT system_identifier::text AS identifier FROM pg_control_system()", deadline: .after(.seconds(20))).one().get("identifier")
+            "SELECT system_identifier::text AS identifier FROM pg_control_system()", deadline: .after(.seconds(20))
+        ).one().get("identifier")
         try run.remember(CopiedSystem.key, system)
         if try await host.stat(layout.target.dataDirectory, as: user, deadline: .after(.seconds(20))) == nil {
             try run.creating(Created("directory", on: seed.newNode, layout.target.dataDirectory.path))
@@ -138,7 +142,8 @@ extension Seed {
     /// Bytes of all databases of the source.
     func databaseSize() async throws -> UInt64 {
         let row = try await spock(source).connection.query(
-            "SELECT sum(pg_database_size(oid))::bigint AS bytes FROM pg_database", deadline: .after(.seconds(60))).one()
+            "SELECT sum(pg_database_size(oid))::bigint AS bytes FROM pg_database", deadline: .after(.seconds(60))
+        ).one()
         return UInt64(max(0, try row.get("bytes", as: Int64.self)))
     }
 
@@ -193,7 +198,8 @@ extension Seed {
         ])
         let file = try await access.host(newNode).require(
             .script(#"file=$(getent passwd "$1" | cut -d: -f6)/.pgpass; [ -e "$file" ] && echo "$file"; true"#, user).as(user),
-            deadline: .after(.seconds(20))).text
+            deadline: .after(.seconds(20))
+        ).text
         if !file.isEmpty { conninfo["passfile"] = file }
         return conninfo
     }

@@ -34,12 +34,13 @@ struct HoldDrainedPoint: Step {
 extension Seed {
     func takeSnapshots(deadline: Deadline) async throws {
         await dropSnapshots()
-        keep(try await onEach(members + [newNode]) { node in
-            let session = try await self.access.separateSpock(node, deadline: deadline)
-            try await session.connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", deadline: deadline)
-            try await session.connection.query("SELECT pg_current_snapshot()", deadline: deadline)
-            return session
-        })
+        keep(
+            try await onEach(members + [newNode]) { node in
+                let session = try await self.access.separateSpock(node, deadline: deadline)
+                try await session.connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", deadline: deadline)
+                try await session.connection.query("SELECT pg_current_snapshot()", deadline: deadline)
+                return session
+            })
     }
 
     /// Makes a drained point after the window of the handover is gone: all nodes are read-only for as long as it takes to

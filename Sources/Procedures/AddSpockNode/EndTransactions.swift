@@ -72,8 +72,9 @@ extension Seed {
             let session = try await spock(subscriber)
             for subscription in try await session.subscriptions(deadline: deadline)
             where subscription.subscriber.rawValue == subscriber && nodes.contains(subscription.provider.rawValue) {
-                directions.append(Direction(
-                    provider: try await spock(subscription.provider.rawValue), subscriber: session, origin: subscription.origin))
+                directions.append(
+                    Direction(
+                        provider: try await spock(subscription.provider.rawValue), subscriber: session, origin: subscription.origin))
             }
         }
         return try await drain(directions, deadline: deadline)

@@ -20,17 +20,20 @@ extension Seed {
         case .shared(let directory): repository = .sharedDirectory(try path(directory.wrappedValue))
         case .host(let host):
             let place = try path(host.path)
-            repository = host.address == playbook.source.address
+            repository =
+                host.address == playbook.source.address
                 ? .sourceDirectory(place) : .sshHost(SSHEndpoint(address: host.address, user: host.user), path: place)
         }
         let settings = try await spock(self.source).connection.query(
-            "SELECT current_setting('unix_socket_directories') AS sockets", deadline: .after(.seconds(10))).one()
+            "SELECT current_setting('unix_socket_directories') AS sockets", deadline: .after(.seconds(10))
+        ).one()
         let sockets: String = try settings.get("sockets")
-        let compression: BackRestCompression = switch copy.compression {
-        case .lz4: .lz4
-        case .zst: .zst
-        case .none: .none
-        }
+        let compression: BackRestCompression =
+            switch copy.compression {
+            case .lz4: .lz4
+            case .zst: .zst
+            case .none: .none
+            }
         var layout = BackRestLayout(
             stanza: stanza, repository: repository,
             source: BackRestInstance(

@@ -112,7 +112,8 @@ extension Seed {
         let deadline = Deadline.after(.seconds(120))
         try await wait(for: "a promotion of \(newNode) that was begun to end", until: deadline, every: .milliseconds(200)) { () -> Look<Void> in
             let row = try await session.connection.query(
-                "SELECT pg_is_in_recovery() AS standby, EXISTS (SELECT FROM pg_stat_wal_receiver) AS receives", deadline: .after(.seconds(20))).one()
+                "SELECT pg_is_in_recovery() AS standby, EXISTS (SELECT FROM pg_stat_wal_receiver) AS receives", deadline: .after(.seconds(20))
+            ).one()
             guard try row.get("standby") else { return .found(()) }
             let isAsked = try await clone.host.stat(clone.dataDirectory / "promote", as: clone.user, deadline: .after(.seconds(20))) != nil
             if isAsked { return .notYet("the signal to promote was not taken yet") }

@@ -38,9 +38,12 @@ struct OpenNewNode: Step {
         } catch is CancellationError {
             throw CancellationError()
         } catch {
-            outcome = .left([Problem(
-                "\(seed.newNode) has been open to clients (it takes none any more: spock.readonly, and a connection limit of 0 on its database), and what they wrote there cannot be read by the others now", because: error,
-                hint: "undo again when that is mended; or \(giveUpHint)")])
+            outcome = .left([
+                Problem(
+                    "\(seed.newNode) has been open to clients (it takes none any more: spock.readonly, and a connection limit of 0 on its database), and what they wrote there cannot be read by the others now",
+                    because: error,
+                    hint: "undo again when that is mended; or \(giveUpHint)")
+            ])
         }
         if case .left = outcome {
             guard seed.undo.givesUpWrites else { return outcome }
@@ -57,16 +60,20 @@ struct OpenNewNode: Step {
         // It was emptied by hand, or is another cluster by now: there is nothing left to be read.
         guard try await seed.holding(clone, run.memory) == .copy else { return .undone([]) }
         guard try await clone.status(deadline: .after(.seconds(30))).isRunning else {
-            return .left([Problem(
-                "\(seed.newNode) has been open to clients and is stopped: what they wrote there and the others have not read yet is nowhere else",
-                hint: "start it and undo again, so that it is read first; or \(giveUpHint)")])
+            return .left([
+                Problem(
+                    "\(seed.newNode) has been open to clients and is stopped: what they wrote there and the others have not read yet is nowhere else",
+                    hint: "start it and undo again, so that it is read first; or \(giveUpHint)")
+            ])
         }
         let made: [MadeSubscription] = try run.memory.recall(MadeSubscription.key) ?? []
         let others = try await seed.spock(seed.newNode).slots(deadline: .after(.seconds(20))).map(\.name).filter { slot in !made.contains { $0.slot == slot } }
         guard others.isEmpty else {
-            return .left([Problem(
-                "\(seed.newNode) is read by others than \(list(seed.members)), through \(list(others.map(\.rawValue))): left as it is",
-                hint: "drop those subscriptions, standbys or slots if nobody needs them, and undo again")])
+            return .left([
+                Problem(
+                    "\(seed.newNode) is read by others than \(list(seed.members)), through \(list(others.map(\.rawValue))): left as it is",
+                    hint: "drop those subscriptions, standbys or slots if nobody needs them, and undo again")
+            ])
         }
         try await seed.emptyNewNode(deadline: .after(.seconds(120)))
         return .undone(["\(seed.newNode) takes no writes any more; \(list(seed.members)) have everything that was written there"])

@@ -63,18 +63,22 @@ extension Seed {
         switch try await holding(clone, run.memory) {
         case .nothing: break
         case .other(let what):
-            return .left([Problem(
-                "\(newNode): \(directory) holds \(what), not the copy that this run made: left alone",
-                hint: "find out whose it is; undo again when it has another place, or when the directory is empty")])
+            return .left([
+                Problem(
+                    "\(newNode): \(directory) holds \(what), not the copy that this run made: left alone",
+                    hint: "find out whose it is; undo again when it has another place, or when the directory is empty")
+            ])
         case .copy:
             if try await clone.status(deadline: deadline).isRunning {
                 await access.forgetServer(newNode)
                 try await clone.stop(mode: .fast, deadline: .after(.seconds(120)))
             }
             guard undo.purgesData else {
-                return .left([Problem(
-                    "\(newNode): the data directory \(directory) is left as it is, stopped",
-                    hint: "pggraft undo --purge-data removes what is in it")])
+                return .left([
+                    Problem(
+                        "\(newNode): the data directory \(directory) is left as it is, stopped",
+                        hint: "pggraft undo --purge-data removes what is in it")
+                ])
             }
             try await clone.host.require(.script(Self.emptying, directory.path).as(clone.user), deadline: .after(.seconds(3600)))
             undone = ["\(newNode): \(directory) is empty"]

@@ -23,9 +23,11 @@ struct MakeReadOnly: Step {
         let limit = seed.playbook.handover.windowLimit
         try await seed.keepLock()
         if try run.memory.recall(ReadOnlyBefore.key, as: [String: ReadOnlyState].self) == nil {
-            try run.remember(ReadOnlyBefore.key, try await onEach(seed.members) { node in
-                try await seed.spock(node).readOnlyState(deadline: .after(.seconds(10)))
-            })
+            try run.remember(
+                ReadOnlyBefore.key,
+                try await onEach(seed.members) { node in
+                    try await seed.spock(node).readOnlyState(deadline: .after(.seconds(10)))
+                })
         }
         let exceptions = try await onEach(seed.members) { try await seed.spock($0).exceptionCount(deadline: .after(.seconds(10))) }
         if try run.memory.recall(ExceptionsBefore.key, as: [String: Int].self) == nil { try run.remember(ExceptionsBefore.key, exceptions) }

@@ -17,9 +17,10 @@ enum Opening: Sendable, Equatable {
             // Closed by this run; or opened already, by one that was cut off before the server had read it.
             self = .open
         } else {
-            self = .left(Problem(
-                "\(node): spock.readonly is \(now.altered?.rawValue ?? now.inForce.rawValue), which this run did not set: left alone (it was \(before.inForce.rawValue) before)",
-                hint: "keep it if it is meant; it ends with ALTER SYSTEM RESET spock.readonly; SELECT pg_reload_conf();"))
+            self = .left(
+                Problem(
+                    "\(node): spock.readonly is \(now.altered?.rawValue ?? now.inForce.rawValue), which this run did not set: left alone (it was \(before.inForce.rawValue) before)",
+                    hint: "keep it if it is meant; it ends with ALTER SYSTEM RESET spock.readonly; SELECT pg_reload_conf();"))
         }
     }
 }

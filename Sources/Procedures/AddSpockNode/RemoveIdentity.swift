@@ -73,9 +73,10 @@ extension Seed {
             guard let slotLSN = slots[member] else { throw UnknownNode(name: member) }
             let session = try await spock(member)
             if member == source {
-                positions.append(ResumePosition(
-                    peer: try name(member), slotLSN: slotLSN, lsn: max(switchpoint, slotLSN), sourceOrigin: nil,
-                    peerLSN: max(switchpoint, try await session.insertLSN(deadline: deadline))))
+                positions.append(
+                    ResumePosition(
+                        peer: try name(member), slotLSN: slotLSN, lsn: max(switchpoint, slotLSN), sourceOrigin: nil,
+                        peerLSN: max(switchpoint, try await session.insertLSN(deadline: deadline))))
                 continue
             }
             guard let subscription = sourceState.subscriptions.first(where: { $0.provider.rawValue == member && $0.subscriber.rawValue == source }),
@@ -83,9 +84,10 @@ extension Seed {
             else { throw Problem("\(source) does not subscribe to \(member) any more", hint: "repair the mesh first; then resume") }
             let resume = origins.resumePosition(peer: peer.id, origin: subscription.origin, slotLSN: slotLSN)
             let sourceOrigin = try await spock(source).originProgress(subscription.origin, deadline: deadline)
-            positions.append(ResumePosition(
-                peer: try name(member), slotLSN: slotLSN, lsn: resume, sourceOrigin: sourceOrigin,
-                peerLSN: try await session.insertLSN(deadline: deadline)))
+            positions.append(
+                ResumePosition(
+                    peer: try name(member), slotLSN: slotLSN, lsn: resume, sourceOrigin: sourceOrigin,
+                    peerLSN: try await session.insertLSN(deadline: deadline)))
         }
         for position in positions { try position.check() }
         return positions

@@ -46,14 +46,17 @@ extension Seed {
         if let repositoryHost { names.append(repositoryHost) }
         let user = playbook.cluster.osUser
         var reached: Set<String> = [], findings: [Finding] = [], clocks: [(String, Double)] = []
-        for (name, result) in await attemptOnEach(names, { name -> (String, Double) in
-            let host = try await self.access.host(name)
-            let runsAs = name == self.repositoryHost ? self.repositoryUser : user
-            let began = Date().timeIntervalSince1970
-            let text = try await host.require(.script("date +%s.%N").as(runsAs), deadline: .after(.seconds(20))).text
-            let middle = (began + Date().timeIntervalSince1970) / 2
-            return ("reached as \(host.loginUser), commands run as \(runsAs)", (Double(text) ?? 0) - middle)
-        }) {
+        for (name, result) in await attemptOnEach(
+            names,
+            { name -> (String, Double) in
+                let host = try await self.access.host(name)
+                let runsAs = name == self.repositoryHost ? self.repositoryUser : user
+                let began = Date().timeIntervalSince1970
+                let text = try await host.require(.script("date +%s.%N").as(runsAs), deadline: .after(.seconds(20))).text
+                let middle = (began + Date().timeIntervalSince1970) / 2
+                return ("reached as \(host.loginUser), commands run as \(runsAs)", (Double(text) ?? 0) - middle)
+            })
+        {
             switch result {
             case .success(let (text, offset)):
                 reached.insert(name)
@@ -74,10 +77,14 @@ extension Seed {
         let host = try await access.host(node)
         let lines = try await host.require(.script(Self.logindSettings), deadline: .after(.seconds(20))).text
         guard let isKilled = LogindSettings(lines).kills(host.loginUser) else { return [] }
-        return [isKilled
-            ? Finding("read-only lease", on: node, "logind ends what outlives a session of \(host.loginUser) (KillUserProcesses)", .notMet(
-                hint: "say KillUserProcesses=no, or KillExcludeUsers=\(host.loginUser), in /etc/systemd/logind.conf and restart systemd-logind"))
-            : Finding("read-only lease", on: node, "its watchdog outlives a session of \(host.loginUser)")]
+        return [
+            isKilled
+                ? Finding(
+                    "read-only lease", on: node, "logind ends what outlives a session of \(host.loginUser) (KillUserProcesses)",
+                    .notMet(
+                        hint: "say KillUserProcesses=no, or KillExcludeUsers=\(host.loginUser), in /etc/systemd/logind.conf and restart systemd-logind"))
+                : Finding("read-only lease", on: node, "its watchdog outlives a session of \(host.loginUser)")
+        ]
     }
 
     // In the order in which logind reads them: the last one counts.
@@ -97,12 +104,15 @@ extension Seed {
 
     private func reachServers(_ hosts: Set<String>) async -> ([String: SpockNodeState], [Finding]) {
         var states: [String: SpockNodeState] = [:], findings: [Finding] = []
-        for (name, result) in await attemptOnEach(members.filter(hosts.contains), { name -> (SpockNodeState, ServerVersion) in
-            let session = try await self.spock(name)
-            let state = try await session.state(
-                connectingTo: { try await self.access.connection(name, database: $0, deadline: .after(.seconds(20))) }, deadline: .after(.seconds(60)))
-            return (state, await session.connection.serverVersion)
-        }) {
+        for (name, result) in await attemptOnEach(
+            members.filter(hosts.contains),
+            { name -> (SpockNodeState, ServerVersion) in
+                let session = try await self.spock(name)
+                let state = try await session.state(
+                    connectingTo: { try await self.access.connection(name, database: $0, deadline: .after(.seconds(20))) }, deadline: .after(.seconds(60)))
+                return (state, await session.connection.serverVersion)
+            })
+        {
             switch result {
             case .success(let (state, version)):
                 if state.isInRecovery {
@@ -120,8 +130,10 @@ extension Seed {
         }
         let majors = Dictionary(grouping: states.keys) { name in states[name]?.limit("server_version_num").map { $0 / 10_000 } ?? 0 }
         if majors.count > 1 {
-            findings.append(Finding("PostgreSQL", "the nodes have different major versions: \(majors.keys.sorted().map(String.init).joined(separator: ", "))",
-                .notMet(hint: "a physical copy joins nodes of its own major version")))
+            findings.append(
+                Finding(
+                    "PostgreSQL", "the nodes have different major versions: \(majors.keys.sorted().map(String.init).joined(separator: ", "))",
+                    .notMet(hint: "a physical copy joins nodes of its own major version")))
         }
         return (states, findings)
     }
@@ -144,8 +156,11 @@ extension Seed {
     private func meshFindings(_ states: [String: SpockNodeState], isUnderWay: Bool) async -> [Finding] {
         guard states.count == members.count else {
             let missing = members.filter { states[$0] == nil }
-            return [Finding("mesh", "could not be looked at as a whole: \(list(missing)) \(missing.count == 1 ? "is" : "are") missing",
-                .notMet(hint: "see above"))]
+            return [
+                Finding(
+                    "mesh", "could not be looked at as a whole: \(list(missing)) \(missing.count == 1 ? "is" : "are") missing",
+                    .notMet(hint: "see above"))
+            ]
         }
         do {
             let name = try name(newNode)
@@ -176,22 +191,29 @@ extension Seed {
             SELECT current_setting('wal_level') AS wal_level, (SELECT system_identifier::text FROM pg_control_system()) AS identifier, \
             ARRAY(SELECT subname::text FROM pg_subscription) AS native, ARRAY(SELECT spcname::text FROM pg_tablespace WHERE spcname NOT LIKE 'pg\\_%') AS tablespaces, \
             (SELECT rolreplication FROM pg_roles WHERE rolname = \(playbook.copy.replicationUser)) AS replicates
-            """, deadline: .after(.seconds(20))).one()
+            """, deadline: .after(.seconds(20))
+        ).one()
         var findings: [Finding] = []
         let native: [String] = try row.get("native"), tablespaces: [String] = try row.get("tablespaces")
         if !native.isEmpty {
-            findings.append(Finding("native subscriptions", on: source, native.joined(separator: ", ") + ": their copies would take over their slots",
-                .notMet(hint: "disable or drop them for the run")))
+            findings.append(
+                Finding(
+                    "native subscriptions", on: source, native.joined(separator: ", ") + ": their copies would take over their slots",
+                    .notMet(hint: "disable or drop them for the run")))
         }
         if !tablespaces.isEmpty {
-            findings.append(Finding("tablespaces", on: source, tablespaces.joined(separator: ", "),
-                .note(hint: "they are restored to the same paths: those directories must be there and empty on \(newNode)")))
+            findings.append(
+                Finding(
+                    "tablespaces", on: source, tablespaces.joined(separator: ", "),
+                    .note(hint: "they are restored to the same paths: those directories must be there and empty on \(newNode)")))
         }
         let role = playbook.copy.replicationUser
         switch try row.optional("replicates", as: Bool.self) {
         case true?: findings.append(Finding("role \(role)", on: source, "has REPLICATION"))
         case false?: findings.append(Finding("role \(role)", on: source, "has no REPLICATION", .notMet(hint: "ALTER ROLE \(role) REPLICATION")))
-        case nil: findings.append(Finding("role \(role)", on: source, "does not exist", .notMet(hint: "CREATE ROLE \(role) LOGIN REPLICATION PASSWORD …, or correct copy.replication_user")))
+        case nil:
+            findings.append(
+                Finding("role \(role)", on: source, "does not exist", .notMet(hint: "CREATE ROLE \(role) LOGIN REPLICATION PASSWORD …, or correct copy.replication_user")))
         }
         return findings
     }
@@ -216,7 +238,8 @@ extension Seed {
         let ours = clone.binaries.versions["postgres"] ?? "?", theirs = original.binaries.versions["postgres"] ?? "?"
         let programs = "PostgreSQL \(ours) in \(clone.binaries.directory)"
         if clone.binaries.version != original.binaries.version {
-            findings.append(Finding("programs", on: newNode, "\(programs); \(source) has \(theirs)", .notMet(hint: "install the major version of \(source), or correct bin_directory")))
+            findings.append(
+                Finding("programs", on: newNode, "\(programs); \(source) has \(theirs)", .notMet(hint: "install the major version of \(source), or correct bin_directory")))
         } else {
             findings.append(Finding("programs", on: newNode, programs, ours == theirs ? .met : .note(hint: "\(source) has \(theirs): the same minor version is better")))
         }
@@ -228,20 +251,24 @@ extension Seed {
             findings.append(Finding("data directory", on: newNode, "\(clone.dataDirectory): \(other)", .notMet(hint: "name an empty directory, or move away what is there")))
         }
         let port = playbook.newNode.node.port
-        findings.append(try await !isListening(newNode, port)
-            ? Finding("port", on: newNode, "\(port) is free")
-            : Finding("port", on: newNode, "somebody listens on \(port) already", .notMet(hint: "stop it, or give the new node another port")))
+        findings.append(
+            try await !isListening(newNode, port)
+                ? Finding("port", on: newNode, "\(port) is free")
+                : Finding("port", on: newNode, "somebody listens on \(port) already", .notMet(hint: "stop it, or give the new node another port")))
         let needed = UInt64(max(0, try await original.usage(deadline: .after(.seconds(600))).totalBytes))
         let free = try await clone.host.freeSpace(at: clone.dataDirectory, as: clone.user, deadline: deadline)
         // A tenth on top, for the WAL of the time of the copy.
         let enough = free >= needed + needed / 10
-        findings.append(Finding("disk", on: newNode, "\(free.inBytes) free in \(clone.dataDirectory), the source has \(needed.inBytes)",
-            enough ? .met : .notMet(hint: "make room: the size of the source and a tenth more for WAL")))
+        findings.append(
+            Finding(
+                "disk", on: newNode, "\(free.inBytes) free in \(clone.dataDirectory), the source has \(needed.inBytes)",
+                enough ? .met : .notMet(hint: "make room: the size of the source and a tenth more for WAL")))
         let files = try await clone.configurationFiles(deadline: deadline)
         if let content = try await clone.host.read(files.configFile, as: clone.user, deadline: deadline) {
             let settings = SettingsFile(content)
             for finding in try await layout().findArchiving(
-                ofCopy: newNode, mode: settings.value(of: "archive_mode") ?? "off", command: settings.value(of: "archive_command") ?? "") {
+                ofCopy: newNode, mode: settings.value(of: "archive_mode") ?? "off", command: settings.value(of: "archive_command") ?? "")
+            {
                 findings.append(Finding(notMet: "archiving", on: newNode, because: finding))
             }
         }
@@ -267,8 +294,10 @@ extension Seed {
         let control = share + "/extension/spock.control"
         let text = try await clone.host.run(.script(#"sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "$1""#, control).as(clone.user), deadline: deadline).text
         if SpockVersion(text) != version {
-            findings.append(Finding("Spock", on: newNode, text.isEmpty ? "not installed (\(control))" : "version \(text) is installed, the cluster has \(version.map(\.description) ?? "none")",
-                .notMet(hint: "install Spock \(version.map(\.description) ?? "") on \(newNode)")))
+            findings.append(
+                Finding(
+                    "Spock", on: newNode, text.isEmpty ? "not installed (\(control))" : "version \(text) is installed, the cluster has \(version.map(\.description) ?? "none")",
+                    .notMet(hint: "install Spock \(version.map(\.description) ?? "") on \(newNode)")))
         } else {
             findings.append(Finding("Spock", on: newNode, "\(text) is installed"))
         }
@@ -282,7 +311,8 @@ extension Seed {
     }
 
     /// Prints a line where something listens on the port, given in hexadecimal.
-    private static let listening = #"cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port=":$(printf '%04X' "0x$1")" '$4 == "0A" && substr($2, length($2) - 4) == port { print "taken"; exit }'"#
+    private static let listening =
+        #"cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port=":$(printf '%04X' "0x$1")" '$4 == "0A" && substr($2, length($2) - 4) == port { print "taken"; exit }'"#
 
     // MARK: The routes between the hosts
 
@@ -292,30 +322,43 @@ extension Seed {
         var findings: [Finding] = []
         for member in members {
             let answer = try await psql(on: newNode, try await dsn(of: member), "SELECT 1")
-            findings.append(answer.succeeded
-                ? Finding("route", on: newNode, "reaches \(member) with the mesh's DSN")
-                : Finding("route", on: newNode, "cannot connect to \(member): \(answer.errorText)",
-                    .notMet(hint: "allow \(playbook.newNode.node.address) in pg_hba.conf of \(member), and give \(user) on \(newNode) the password in ~/.pgpass")))
+            findings.append(
+                answer.succeeded
+                    ? Finding("route", on: newNode, "reaches \(member) with the mesh's DSN")
+                    : Finding(
+                        "route", on: newNode, "cannot connect to \(member): \(answer.errorText)",
+                        .notMet(hint: "allow \(playbook.newNode.node.address) in pg_hba.conf of \(member), and give \(user) on \(newNode) the password in ~/.pgpass")))
         }
         var streaming = try await primaryConninfo()
         streaming["replication"] = "true"
         let answer = try await psql(on: newNode, streaming, "IDENTIFY_SYSTEM")
-        findings.append(answer.succeeded
-            ? Finding("streaming", on: newNode, "may stream from \(source) as \(playbook.copy.replicationUser)")
-            : Finding("streaming", on: newNode, "may not stream from \(source): \(answer.errorText)",
-                .notMet(hint: "a line `host replication \(playbook.copy.replicationUser) \(playbook.newNode.node.address)/32 scram-sha-256` in pg_hba.conf of \(source), and the password in ~/.pgpass of \(user) on \(newNode)")))
+        findings.append(
+            answer.succeeded
+                ? Finding("streaming", on: newNode, "may stream from \(source) as \(playbook.copy.replicationUser)")
+                : Finding(
+                    "streaming", on: newNode, "may not stream from \(source): \(answer.errorText)",
+                    .notMet(
+                        hint:
+                            "a line `host replication \(playbook.copy.replicationUser) \(playbook.newNode.node.address)/32 scram-sha-256` in pg_hba.conf of \(source), and the password in ~/.pgpass of \(user) on \(newNode)"
+                    )))
         guard !isUnderWay else { return findings }
         let target = try newNodeDSN
         for member in members where hosts.contains(member) {
             let reply = try await psql(on: member, target, "SELECT 1")
             let isReached = reply.succeeded || reply.errorText.contains("onnection refused")
             guard isReached else {
-                findings.append(Finding("route", on: member, "cannot reach \(newNode): \(reply.errorText)", .notMet(hint: "open port \(playbook.newNode.node.port) of \(playbook.newNode.node.address) for \(member)")))
+                findings.append(
+                    Finding(
+                        "route", on: member, "cannot reach \(newNode): \(reply.errorText)",
+                        .notMet(hint: "open port \(playbook.newNode.node.port) of \(playbook.newNode.node.address) for \(member)")))
                 continue
             }
             if target.password == nil, try await !hasPassword(member, target) {
-                findings.append(Finding("password", on: member, "~/.pgpass of \(user) has no line for \(newNode)",
-                    .note(hint: "\(member) subscribes to \(newNode) as \(playbook.cluster.user): unless pg_hba.conf trusts it, add a line for \(playbook.newNode.node.address)")))
+                findings.append(
+                    Finding(
+                        "password", on: member, "~/.pgpass of \(user) has no line for \(newNode)",
+                        .note(hint: "\(member) subscribes to \(newNode) as \(playbook.cluster.user): unless pg_hba.conf trusts it, add a line for \(playbook.newNode.node.address)")
+                    ))
             } else {
                 findings.append(Finding("route", on: member, "reaches the host of \(newNode)"))
             }
@@ -338,7 +381,8 @@ extension Seed {
 
     /// Whether the servers' user has a password file line for `conninfo` on `node`.
     private func hasPassword(_ node: String, _ conninfo: Conninfo) async throws -> Bool {
-        let script = #"file=$(getent passwd "$(id -un)" | cut -d: -f6)/.pgpass; [ -r "$file" ] || exit 1; awk -F: -v h="$1" -v p="$2" -v d="$3" -v u="$4" 'function fits(a, b) { return a == "*" || a == b } fits($1, h) && fits($2, p) && fits($3, d) && fits($4, u) { found = 1 } END { exit !found }' "$file""#
+        let script =
+            #"file=$(getent passwd "$(id -un)" | cut -d: -f6)/.pgpass; [ -r "$file" ] || exit 1; awk -F: -v h="$1" -v p="$2" -v d="$3" -v u="$4" 'function fits(a, b) { return a == "*" || a == b } fits($1, h) && fits($2, p) && fits($3, d) && fits($4, u) { found = 1 } END { exit !found }' "$file""#
         let command = Command.script(script, conninfo["host"] ?? "", conninfo["port"] ?? "5432", conninfo["dbname"] ?? "", conninfo["user"] ?? "")
         return try await access.host(node).run(command.as(playbook.cluster.osUser), deadline: .after(.seconds(20))).succeeded
     }
@@ -356,7 +400,8 @@ extension Seed {
         found += try await layout.findRepository(on: hosts, databaseSize: try await databaseSize(), deadline: deadline)
         found += try await layout.findSharedDirectory(on: hosts, nonce: UUID().uuidString, deadline: deadline)
         let identifier: String = try await spock(source).connection.query(
-            "SELECT system_identifier::text AS identifier FROM pg_control_system()", deadline: deadline).one().get("identifier")
+            "SELECT system_identifier::text AS identifier FROM pg_control_system()", deadline: deadline
+        ).one().get("identifier")
         if found.isEmpty, let number = UInt64(identifier) {
             found += try await layout.findForeignStanza(on: hosts, systemIdentifier: number, deadline: deadline)
         }

@@ -40,15 +40,17 @@ struct CreateSlots: Step {
             var reader: String?
             if let pid = found.activePID {
                 reader = try await session.connection.query(
-                    "SELECT coalesce(application_name, '') AS name FROM pg_stat_activity WHERE pid = \(pid)", deadline: deadline).first?.get("name")
+                    "SELECT coalesce(application_name, '') AS name FROM pg_stat_activity WHERE pid = \(pid)", deadline: deadline
+                ).first?.get("name")
             }
             let mine = MadeSlot(
                 database: seed.playbook.cluster.database, begin: begins[thing.place], mayHaveBeenRead: subscribed,
                 readers: Set([ClusterAccess.applicationName, slot.rawValue] + directions.filter { $0.slot == slot }.map(\.subscription.rawValue)))
             if let change = mine.change(in: found, reader: reader) {
-                return .left(Problem(
-                    "\(thing) is not the one that this run made (\(change)): left alone",
-                    hint: "find out whose it is; if nobody needs it, on \(thing.place): SELECT pg_drop_replication_slot('\(slot)'); then undo again"))
+                return .left(
+                    Problem(
+                        "\(thing) is not the one that this run made (\(change)): left alone",
+                        hint: "find out whose it is; if nobody needs it, on \(thing.place): SELECT pg_drop_replication_slot('\(slot)'); then undo again"))
             }
             guard !holdsUnread else { return .left(seed.waitsForUnread("\(thing)")) }
             // A sender whose receiver has lost power ends with wal_sender_timeout, a minute unless it was changed. One that is

@@ -50,13 +50,15 @@ struct CatchUp: Step {
 
     func perform(_ run: StepRun) async throws -> String {
         let limit = seed.playbook.handover.catchUpLag.bytes
-        let lag = try await wait(for: "\(seed.newNode) to come within \(seed.playbook.handover.catchUpLag) of \(seed.source)", until: .copy, every: .milliseconds(200)) { () -> Look<Int64> in
+        let lag = try await wait(for: "\(seed.newNode) to come within \(seed.playbook.handover.catchUpLag) of \(seed.source)", until: .copy, every: .milliseconds(200)) {
+            () -> Look<Int64> in
             let lag = try await seed.replayLag()
             run.progress("\(seed.newNode) is \(UInt64(max(0, lag)).inBytes) behind \(seed.source)")
             return lag < limit ? .found(lag) : .notYet("\(lag) bytes behind")
         }
         // A rehearsal of the window's longest part, with everybody still writing.
-        let took = try await wait(for: "a sync event to cross the mesh in less than a second", until: .after(.seconds(4 * 3600)), every: .milliseconds(200)) { () -> Look<Duration> in
+        let took = try await wait(for: "a sync event to cross the mesh in less than a second", until: .after(.seconds(4 * 3600)), every: .milliseconds(200)) {
+            () -> Look<Duration> in
             let began = ContinuousClock.Instant.now
             _ = try await seed.drainMesh(seed.members, deadline: .after(.seconds(3600)))
             let took = began.duration(to: .now)
@@ -156,12 +158,14 @@ extension Seed {
         let receives = try await spock(newNode).connection.query("SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'", deadline: .after(.seconds(10)))
         guard !receives.isEmpty else { return false }
         return try await spock(source).connection.query(
-            "SELECT FROM pg_stat_replication WHERE application_name = \(newNode) AND state = 'streaming'", deadline: .after(.seconds(10))).isEmpty == false
+            "SELECT FROM pg_stat_replication WHERE application_name = \(newNode) AND state = 'streaming'", deadline: .after(.seconds(10))
+        ).isEmpty == false
     }
 
     func isSpockLoaded() async throws -> Bool {
         try await spock(newNode).connection.query(
-            "SELECT FROM pg_settings WHERE name = 'spock.readonly'", deadline: .after(.seconds(10))).isEmpty == false
+            "SELECT FROM pg_settings WHERE name = 'spock.readonly'", deadline: .after(.seconds(10))
+        ).isEmpty == false
     }
 
     /// Bytes that the standby has still to replay. A standby that has replayed nothing is behind by everything.

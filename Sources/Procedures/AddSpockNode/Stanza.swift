@@ -113,17 +113,19 @@ struct WrittenConfiguration: Sendable, Codable {
         }
         guard changed.isEmpty else {
             let lines = changed.map { "line \($0.line), \($0.key)" }.joined(separator: "; ")
-            return .left(Problem(
-                "\(host): \(path) says something else in [\(stanza)] than this run wrote (\(lines)): left alone",
-                hint: "put that back, or take out of [\(stanza)] what this run wrote (\(list(options.map(\.key)))); then undo again"))
+            return .left(
+                Problem(
+                    "\(host): \(path) says something else in [\(stanza)] than this run wrote (\(lines)): left alone",
+                    hint: "put that back, or take out of [\(stanza)] what this run wrote (\(list(options.map(\.key)))); then undo again"))
         }
         let rest = BackRestConfiguration(file).removing(options, from: stanza).file
         guard isOwnFile else { return rest.bytes == file.bytes ? .nothing : .write(rest.bytes) }
         let more = String(decoding: rest.bytes, as: UTF8.self).split(separator: "\n").contains { !$0.hasPrefix("[") && !$0.allSatisfy(\.isWhitespace) }
         guard !more else {
-            return .left(Problem(
-                "\(host): \(path), which this run made, holds more than this run wrote: left alone",
-                hint: "move what is needed to another file, or take it out; then undo again"))
+            return .left(
+                Problem(
+                    "\(host): \(path), which this run made, holds more than this run wrote: left alone",
+                    hint: "move what is needed to another file, or take it out; then undo again"))
         }
         return .remove
     }
@@ -169,9 +171,10 @@ extension Seed {
             let path = try backRest.configuration ?? self.path("/etc/pgbackrest.conf")
             let old = try await host.read(path, as: backRest.user, deadline: .after(.seconds(20)))
             let (result, added) = try BackRestConfiguration(try IniFile(old ?? [], path: path)).adding(layout.options(for: role), to: layout.stanza)
-            edits.append(BackRestEdit(
-                host: hostName(role), user: backRest.user, path: path, old: old, new: added.isEmpty ? old : result.file.bytes,
-                added: added.map(\.description)))
+            edits.append(
+                BackRestEdit(
+                    host: hostName(role), user: backRest.user, path: path, old: old, new: added.isEmpty ? old : result.file.bytes,
+                    added: added.map(\.description)))
         }
         return edits
     }
@@ -181,8 +184,9 @@ extension Seed {
         var written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
         let earlier = written.first { $0.host == edit.host && $0.path == edit.path.path }?.added ?? []
         written.removeAll { $0.host == edit.host && $0.path == edit.path.path }
-        written.append(WrittenConfiguration(
-            host: edit.host, user: edit.user, path: edit.path.path, added: earlier + edit.added.filter { !earlier.contains($0) }))
+        written.append(
+            WrittenConfiguration(
+                host: edit.host, user: edit.user, path: edit.path.path, added: earlier + edit.added.filter { !earlier.contains($0) }))
         try run.remember(WrittenConfiguration.key, written)
     }
 
@@ -242,9 +246,10 @@ struct ArchiveCommand: Sendable, Codable {
         if now == before { return .reload }
         func said(_ command: String?) -> String { command.map { "'\(Redaction.redacted($0))'" } ?? "not set" }
         let undoing = before.map { "SET archive_command = '\($0)'" } ?? "RESET archive_command"
-        return .left(Problem(
-            "\(node): archive_command in postgresql.auto.conf is \(said(now)), which this run did not set: left alone (it was \(said(before)) before)",
-            hint: "keep it if it is meant; ALTER SYSTEM \(undoing); SELECT pg_reload_conf(); is what it was. Then undo again"))
+        return .left(
+            Problem(
+                "\(node): archive_command in postgresql.auto.conf is \(said(now)), which this run did not set: left alone (it was \(said(before)) before)",
+                hint: "keep it if it is meant; ALTER SYSTEM \(undoing); SELECT pg_reload_conf(); is what it was. Then undo again"))
     }
 }
 
@@ -252,7 +257,8 @@ extension Seed {
     func archiveState() async throws -> (state: ArchiveState, command: String) {
         let row = try await spock(source).connection.query(
             "SELECT current_setting('archive_mode') AS mode, current_setting('archive_command') AS command, coalesce(current_setting('archive_library', true), '') AS library",
-            deadline: .after(.seconds(10))).one()
+            deadline: .after(.seconds(10))
+        ).one()
         let command: String = try row.get("command")
         return (ArchiveState(mode: try row.get("mode"), command: command, library: try row.get("library"), stanza: try await layout().stanza), command)
     }
@@ -260,9 +266,13 @@ extension Seed {
     nonisolated func archiveProblem(_ state: ArchiveState) -> Problem {
         switch state {
         case .off:
-            Problem("\(source): archive_mode is off, and a backup needs the archive", hint: "set archive_mode = on and restart \(source) when that suits you; archive_command may stay empty")
+            Problem(
+                "\(source): archive_mode is off, and a backup needs the archive",
+                hint: "set archive_mode = on and restart \(source) when that suits you; archive_command may stay empty")
         default:
-            Problem("\(source): \(state), which is not the stanza \(playbook.copy.stanza)", hint: "name the stanza it archives into under copy.stanza, or set archive_command to '' first")
+            Problem(
+                "\(source): \(state), which is not the stanza \(playbook.copy.stanza)",
+                hint: "name the stanza it archives into under copy.stanza, or set archive_command to '' first")
         }
     }
 
@@ -286,7 +296,8 @@ extension Seed {
     fileprivate func alteredArchiveCommand() async throws -> String? {
         try await spock(source).connection.query(
             "SELECT setting FROM pg_file_settings WHERE name = 'archive_command' AND sourcefile = current_setting('data_directory') || '/postgresql.auto.conf' ORDER BY seqno DESC LIMIT 1",
-            deadline: .after(.seconds(10))).first?.optional("setting")
+            deadline: .after(.seconds(10))
+        ).first?.optional("setting")
     }
 
     /// Sets archive_command (`nil` takes the setting out) and waits until it is in force.
@@ -307,7 +318,8 @@ extension Seed {
         try await wait(for: "archive_command to be in force on \(source)", until: deadline) {
             let row = try await connection.query(
                 "SELECT setting, coalesce((SELECT applied FROM pg_file_settings WHERE name = 'archive_command' ORDER BY seqno DESC LIMIT 1), true) AS applied FROM pg_settings WHERE name = 'archive_command'",
-                deadline: deadline).one()
+                deadline: deadline
+            ).one()
             let now: String = try row.get("setting")
             if let command { return now == command ? .found(()) : .notYet("it is '\(now)'") }
             return try row.get("applied") ? .found(()) : .notYet("it is '\(now)'")
@@ -352,7 +364,8 @@ struct CreateStanza: Step {
         let archiving = try await seed.restoreArchiveCommand(run)
         guard case .undone(let lines) = archiving else {
             // What is wrong with archive_command is named where it was set.
-            return try await seed.archiveState().state == .ready ? .left([stays("\(seed.source) archives into it, by a command that this run did not set")]) : try await delete(thing, run)
+            return try await seed.archiveState().state == .ready
+                ? .left([stays("\(seed.source) archives into it, by a command that this run did not set")]) : try await delete(thing, run)
         }
         switch try await delete(thing, run) {
         case .undone(let deleted): return .undone(lines + deleted)

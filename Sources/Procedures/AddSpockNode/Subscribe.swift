@@ -52,15 +52,18 @@ struct Subscribe: Step {
                     "\(direction.provider) has not kept what \(seed.newNode) still has to read: the slot \(direction.slot) is gone or has lost its WAL",
                     hint: "the copy is of no use any more: undo this run with --purge-data, and begin anew")
             }
-            arriving.append(NewSubscription(
-                name: direction.subscription, providerDSN: try await seed.dsn(of: direction.provider), settings: settings,
-                slot: direction.slot, resumeLSN: position.lsn))
+            arriving.append(
+                NewSubscription(
+                    name: direction.subscription, providerDSN: try await seed.dsn(of: direction.provider), settings: settings,
+                    slot: direction.slot, resumeLSN: position.lsn))
         }
         // The slots on the new node come first: from then on nothing it writes can be missed.
         let outward = try await seed.createOutwardSlots(run, deadline: deadline)
-        try run.remember(MadeSubscription.key, outward.sorted { $0.key < $1.key }.map { member, made in
-            MadeSubscription(subscriber: member, name: made.0.subscription, provider: seed.newNode, slot: made.0.slot, settings: settings)
-        })
+        try run.remember(
+            MadeSubscription.key,
+            outward.sorted { $0.key < $1.key }.map { member, made in
+                MadeSubscription(subscriber: member, name: made.0.subscription, provider: seed.newNode, slot: made.0.slot, settings: settings)
+            })
         try await clone.createSubscriptions(arriving, deadline: deadline)
         _ = try await onEach(seed.members) { member in
             guard let (direction, lsn) = outward[member] else { return }
@@ -88,9 +91,10 @@ struct Subscribe: Step {
             let there = try await session.subscriptions(deadline: deadline), found = there.first { $0.name == mine.name }
             if let found {
                 if let change = mine.change(in: found) {
-                    return .left(Problem(
-                        "\(thing) was changed since (\(change)): left alone",
-                        hint: "put that back, or drop it on \(thing.place) if nobody needs it: SELECT spock.sub_drop('\(mine.name)'); then undo again"))
+                    return .left(
+                        Problem(
+                            "\(thing) was changed since (\(change)): left alone",
+                            hint: "put that back, or drop it on \(thing.place) if nobody needs it: SELECT spock.sub_drop('\(mine.name)'); then undo again"))
                 }
                 guard !holdsUnread else { return .left(seed.waitsForUnread("\(thing)")) }
                 // It connects to the new node; where that answers nothing, the system gives up after about two minutes.

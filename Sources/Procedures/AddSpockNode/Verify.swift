@@ -85,7 +85,8 @@ extension Seed {
             lines.append("\(node)  id \(local.id)  \(local.dsn.map(\.description) ?? "")  reads " + subscriptions.map(\.provider.rawValue).sorted().joined(separator: ", "))
         }
         guard directions.count == nodes.count * (nodes.count - 1) else {
-            throw Problem("there are \(directions.count) subscriptions among \(list(nodes)), not \(nodes.count * (nodes.count - 1))", hint: "look at spock.sub_show_status() on every node")
+            throw Problem(
+                "there are \(directions.count) subscriptions among \(list(nodes)), not \(nodes.count * (nodes.count - 1))", hint: "look at spock.sub_show_status() on every node")
         }
         try await waitReplicating(directions, deadline: deadline)
         lines.append("\(directions.count) subscriptions replicating, every slot read")
@@ -152,13 +153,16 @@ extension Seed {
                 guard let found = parts[peer], found != expected else { continue }
                 differences.append("\(table.relation): \(peer) has \(found), \(source) has \(expected)")
             }
-            lines.append("  \(table.relation)  \(original.rows) rows" + (hashes ? "  hash \(original.hash)" : "")
-                + (isPart ? "  (\(list(peers)): the columns and rows replicated to them)" : ""))
+            lines.append(
+                "  \(table.relation)  \(original.rows) rows" + (hashes ? "  hash \(original.hash)" : "")
+                    + (isPart ? "  (\(list(peers)): the columns and rows replicated to them)" : ""))
         }
         guard differences.isEmpty else {
             throw Problem(
                 "the nodes differ at the drained point:\n  " + differences.joined(separator: "\n  "),
-                hint: "If \(newNode) is like \(source), the difference is not of this run: changes were discarded (see spock.exception_log), or a node crashed, after which Spock 5.0 applies transactions again and doubles rows of tables without a primary key; put it right by hand, then resume. If \(newNode) differs from \(source), take it out with `pggraft undo` and report this.")
+                hint:
+                    "If \(newNode) is like \(source), the difference is not of this run: changes were discarded (see spock.exception_log), or a node crashed, after which Spock 5.0 applies transactions again and doubles rows of tables without a primary key; put it right by hand, then resume. If \(newNode) differs from \(source), take it out with `pggraft undo` and report this."
+            )
         }
         return "\(tables.count) replicated tables are equal on \(list(nodes)) at one drained point:\n" + lines.joined(separator: "\n")
     }

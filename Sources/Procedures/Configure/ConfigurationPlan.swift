@@ -138,7 +138,8 @@ extension WriteConfiguration {
             return Problem("\(node): PostgreSQL \(version) has no setting \(name): it is called \(own) there", hint: "set \(own)")
         }
         if SettingHistory.of(name)?.era(in: version)?.place == .recoveryConf {
-            return Problem("\(node): \(name) stands in recovery.conf in PostgreSQL \(version), which is read at the start only", hint: "edit recovery.conf, and restart the standby")
+            return Problem(
+                "\(node): \(name) stands in recovery.conf in PostgreSQL \(version), which is read at the start only", hint: "edit recovery.conf, and restart the standby")
         }
         let report = configuration.report(name)
         guard report.isKnown || assignment.operation == .reset else {
@@ -172,9 +173,10 @@ extension WriteConfiguration {
             guard let list = StandbyNames(current ?? "", version: version) else { return invalid(current ?? "") }
             let changed = isAdded ? list.adding(element) : list.removing(element)
             guard changed.isSatisfiable || changed.names.isEmpty else {
-                return .failure(Problem(
-                    "\(node): \(name) = '\(changed)' waits for \(changed.number) standbys and names \(changed.names.count): every commit would hang",
-                    hint: "set it as a whole, with a smaller number"))
+                return .failure(
+                    Problem(
+                        "\(node): \(name) = '\(changed)' waits for \(changed.number) standbys and names \(changed.names.count): every commit would hang",
+                        hint: "set it as a whole, with a smaller number"))
             }
             return .success(changed.names.isEmpty ? "" : changed.description)
         case .list(let syntax):

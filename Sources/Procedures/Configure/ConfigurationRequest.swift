@@ -23,11 +23,12 @@ public struct ConfigurationRequest: Sendable, Hashable, Codable {
         public init?(_ text: String) {
             guard let equals = text.firstIndex(of: "=") else { return nil }
             var name = text[..<equals]
-            let operation: Operation = switch name.last {
-            case "+": .add
-            case "-": .remove
-            default: .set
-            }
+            let operation: Operation =
+                switch name.last {
+                case "+": .add
+                case "-": .remove
+                default: .set
+                }
             if operation != .set { name = name.dropLast() }
             guard !name.isEmpty, !name.contains(where: \.isWhitespace) else { return nil }
             self.init(String(name), operation, String(text[text.index(after: equals)...]))

@@ -143,7 +143,8 @@ struct WriteConfiguration: Step {
     /// used, and not why; its log does.
     private func words(of error: any Error, _ instance: Instance) async -> any Error {
         guard instance.features.hasHBARulesView,
-            case InstanceError.configurationRefused(let node, let problems)? = error as? InstanceError else { return error }
+            case InstanceError.configurationRefused(let node, let problems)? = error as? InstanceError
+        else { return error }
         do {
             try await instance.checkFiles(deadline: .after(.seconds(20)))
         } catch InstanceError.configurationRefused(_, let words) {
@@ -201,7 +202,8 @@ struct WriteConfiguration: Step {
         }
         // Also where the files were put back earlier: the server may not have read them then.
         guard case .undone(let lines) = outcome, try !KeptFiles.changed(on: instance.node, in: run.memory).isEmpty,
-            try await instance.status(deadline: deadline).isRunning else { return outcome }
+            try await instance.status(deadline: deadline).isRunning
+        else { return outcome }
         let pending = try await reload(instance, deadline)
         return .undone(lines + ["reloaded" + (pending.isEmpty ? "" : "; waits for a restart: \(list(pending))")])
     }

@@ -35,12 +35,13 @@ public struct FileStatus: Sendable, Hashable {
     init?(_ text: String) {
         let fields = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard fields.count == 6, let raw = UInt32(fields[0], radix: 16), let size = UInt64(fields[1]) else { return nil }
-        let kind: Kind = switch raw & 0o170000 {
-        case 0o100000: .file
-        case 0o040000: .directory
-        case 0o120000: .symbolicLink
-        default: .other
-        }
+        let kind: Kind =
+            switch raw & 0o170000 {
+            case 0o100000: .file
+            case 0o040000: .directory
+            case 0o120000: .symbolicLink
+            default: .other
+            }
         self.init(
             kind: kind, mode: FileMode(bits: UInt16(raw & 0o7777)), owner: fields[2] == "UNKNOWN" ? fields[4] : fields[2],
             group: fields[3] == "UNKNOWN" ? fields[5] : fields[3], size: size)

@@ -71,12 +71,13 @@ extension Host {
     public func directoryEntries(_ path: HostPath, as user: String? = nil, deadline: Deadline) async throws -> [String: FileStatus.Kind?]? {
         guard let result = try await ifPresent(.directoryEntries(path).as(user), "list", path, deadline) else { return nil }
         return result.output.split(separator: 0).reduce(into: [:]) { entries, item in
-            let kind: FileStatus.Kind? = switch item.first {
-            case UInt8(ascii: "f"): .file
-            case UInt8(ascii: "d"): .directory
-            case UInt8(ascii: "N"), UInt8(ascii: "L"), UInt8(ascii: "?"): nil
-            default: .other
-            }
+            let kind: FileStatus.Kind? =
+                switch item.first {
+                case UInt8(ascii: "f"): .file
+                case UInt8(ascii: "d"): .directory
+                case UInt8(ascii: "N"), UInt8(ascii: "L"), UInt8(ascii: "?"): nil
+                default: .other
+                }
             entries.updateValue(kind, forKey: String(decoding: item.dropFirst(), as: UTF8.self))
         }
     }
@@ -116,7 +117,8 @@ extension Command {
     static func writeFile(_ content: [UInt8], _ path: HostPath, _ mode: FileMode?) -> Command {
         // The byte count guards against the connection's end, which `cat` cannot tell from the content's.
         // `echo x` keeps newlines at a name's end from the shell, which strips them.
-        Command.script(#"""
+        Command.script(
+            #"""
             set -eu
             target=$(readlink -f -- "$1" && echo x) || { echo "$1: No such file or directory" >&2; exit 1; }
             target=${target%?x}
@@ -139,11 +141,13 @@ extension Command {
             mv -fT -- "$temporary" "$target"
             trap - EXIT
             sync -- "${directory:-/}"
-            """#, path.path, mode?.description ?? "", String(content.count)).reading(content)
+            """#, path.path, mode?.description ?? "", String(content.count)
+        ).reading(content)
     }
 
     static func copyFile(_ path: HostPath, _ copy: HostPath) -> Command {
-        Command.script(#"""
+        Command.script(
+            #"""
             set -eu
             if [ -e "$2" ] || [ -L "$2" ]; then echo "$2: it is there already" >&2; exit 1; fi
             directory=${2%/*}
@@ -166,7 +170,8 @@ extension Command {
 
     static func makeDirectory(_ path: HostPath, _ mode: FileMode, _ owner: String?) -> Command {
         // `owner:` is the owner with their main group.
-        Command.script(#"""
+        Command.script(
+            #"""
             set -eu
             mkdir -p -m "$2" -- "$1"
             if [ -n "$3" ]; then chown -- "$3:" "$1"; fi

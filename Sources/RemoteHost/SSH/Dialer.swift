@@ -37,11 +37,12 @@ enum Dialer {
         } catch let error as NameNotFound {
             throw HostError.unreachable(host: host, address: name, reason: .nameNotFound(error.detail))
         } catch let failure as SystemFailure {
-            let reason: HostError.Unreachable = switch failure.code {
-            case ECONNREFUSED: .refused
-            case ETIMEDOUT: .timedOut(after: deadline.budget)
-            default: .other(failure.description)
-            }
+            let reason: HostError.Unreachable =
+                switch failure.code {
+                case ECONNREFUSED: .refused
+                case ETIMEDOUT: .timedOut(after: deadline.budget)
+                default: .other(failure.description)
+                }
             throw HostError.unreachable(host: host, address: place, reason: reason)
         } catch is DeadlineExceeded {
             throw HostError.unreachable(host: host, address: place, reason: .timedOut(after: deadline.budget))
@@ -61,9 +62,10 @@ enum Dialer {
             if let address = info.ai_addr {
                 var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
                 getnameinfo(address, info.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
-                addresses.append(Address(
-                    family: info.ai_family, socketAddress: Array(UnsafeRawBufferPointer(start: address, count: Int(info.ai_addrlen))),
-                    text: String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)))
+                addresses.append(
+                    Address(
+                        family: info.ai_family, socketAddress: Array(UnsafeRawBufferPointer(start: address, count: Int(info.ai_addrlen))),
+                        text: String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)))
             }
             entry = info.ai_next
         }

@@ -47,14 +47,18 @@ final class SSHEngine {
         socket.setNonBlocking()
         libssh2_session_set_blocking(handle, 0)
         libssh2_session_abstract(handle).pointee = Unmanaged.passUnretained(self).toOpaque()
-        cssh2_set_io(handle, { _, buffer, count, _, owner in
-            SSHEngine.of(owner)?.give(buffer, count) ?? -Int(EPIPE)
-        }, { _, buffer, count, _, owner in
-            SSHEngine.of(owner)?.accept(buffer, count) ?? -Int(EPIPE)
-        }, { _, reason, message, length, _, _, owner in
-            let text = message.map { String(decoding: UnsafeRawBufferPointer(start: $0, count: Int(max(0, length))), as: UTF8.self) }
-            SSHEngine.of(owner)?.farewell = text.map { $0.isEmpty ? "reason \(reason)" : $0 } ?? "reason \(reason)"
-        })
+        cssh2_set_io(
+            handle,
+            { _, buffer, count, _, owner in
+                SSHEngine.of(owner)?.give(buffer, count) ?? -Int(EPIPE)
+            },
+            { _, buffer, count, _, owner in
+                SSHEngine.of(owner)?.accept(buffer, count) ?? -Int(EPIPE)
+            },
+            { _, reason, message, length, _, _, owner in
+                let text = message.map { String(decoding: UnsafeRawBufferPointer(start: $0, count: Int(max(0, length))), as: UTF8.self) }
+                SSHEngine.of(owner)?.farewell = text.map { $0.isEmpty ? "reason \(reason)" : $0 } ?? "reason \(reason)"
+            })
     }
 
     deinit { free() }

@@ -84,9 +84,13 @@ struct SSHLogin {
         if let obstacle = key.obstacle { return .unsupported(obstacle) }
         let deadline = deadline
         do {
-            return switch try await session.offer(key.offer, user: options.user, deadline: deadline, sign: { data in
-                try await agent.sign(data, with: key, until: deadline)
-            }) {
+            return
+                switch try await session.offer(
+                    key.offer, user: options.user, deadline: deadline,
+                    sign: { data in
+                        try await agent.sign(data, with: key, until: deadline)
+                    })
+            {
             case .loggedIn: nil
             case .acceptable, .refused: .refused
             case .signatureRefused: .signatureRefused

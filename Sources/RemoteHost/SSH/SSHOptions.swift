@@ -73,13 +73,14 @@ struct SSHOptions: Hashable, Sendable {
 
     /// The agent's socket, if there is one to ask.
     func agentSocket(environment: [String: String] = ProcessInfo.processInfo.environment) -> String? {
-        let socket: String? = switch identityAgent {
-        case nil, "SSH_AUTH_SOCK": environment["SSH_AUTH_SOCK"]
-        case "none": nil
-        case let path? where path.hasPrefix("$"):
-            environment[path.dropFirst().trimmingPrefix("{").prefix { $0 != "}" }.description]
-        case let path?: Self.expanded(path, hostName: hostName, user: user, port: port)
-        }
+        let socket: String? =
+            switch identityAgent {
+            case nil, "SSH_AUTH_SOCK": environment["SSH_AUTH_SOCK"]
+            case "none": nil
+            case let path? where path.hasPrefix("$"):
+                environment[path.dropFirst().trimmingPrefix("{").prefix { $0 != "}" }.description]
+            case let path?: Self.expanded(path, hostName: hostName, user: user, port: port)
+            }
         return socket.flatMap { $0.isEmpty ? nil : $0 }
     }
 

@@ -120,7 +120,8 @@ actor SSHSession: LoopActor {
     @discardableResult
     func lose(_ detail: String, during what: String? = nil) -> HostError {
         let detail = engine.farewell.map { "the server disconnected: \($0)" } ?? detail
-        if case .ended = phase {} else {
+        if case .ended = phase {
+        } else {
             phase = .ended(.connectionLost(host: host, detail: detail, during: nil))
             end()
         }
@@ -140,7 +141,8 @@ actor SSHSession: LoopActor {
     /// Ends the connection and returns when libssh2 has let go of it: a process that exits while a session is being
     /// freed on a loop's thread crashes.
     func close() async {
-        if case .ended = phase {} else {
+        if case .ended = phase {
+        } else {
             if let handle = engine.handle {
                 _ = libssh2_session_disconnect_ex(handle, SSH_DISCONNECT_BY_APPLICATION, "", "")
                 engine.flush()

@@ -99,11 +99,12 @@ extension SSHSession {
     func opening(_ kind: ChannelKind) -> Question {
         Question { handle in
             let packet = UInt32(LIBSSH2_CHANNEL_PACKET_DEFAULT)
-            let channel = switch kind {
-            case .session: libssh2_channel_open_ex(handle, "session", 7, 4 << 20, packet, nil, 0)
-            case .directTCP(let address, let port): libssh2_channel_direct_tcpip_ex(handle, address, Int32(port), "127.0.0.1", 0)
-            case .nobody: libssh2_channel_open_ex(handle, "pulse@pggraft", 13, 0, packet, nil, 0)
-            }
+            let channel =
+                switch kind {
+                case .session: libssh2_channel_open_ex(handle, "session", 7, 4 << 20, packet, nil, 0)
+                case .directTCP(let address, let port): libssh2_channel_direct_tcpip_ex(handle, address, Int32(port), "127.0.0.1", 0)
+                case .nobody: libssh2_channel_open_ex(handle, "pulse@pggraft", 13, 0, packet, nil, 0)
+                }
             if let channel {
                 if case .session = kind { self.sessionsOpen += 1 }
                 return .yes(channel)

@@ -97,7 +97,8 @@ extension SSHSession {
             let channel = try await openDirect(listener.address, listener.port, deadline: deadline)
             await pump(connection, channel) { listener.isOpen }
         } catch {
-            listener.lastError = error as? HostError
+            listener.lastError =
+                error as? HostError
                 ?? .forwardRefused(host: host, address: listener.address, port: listener.port, detail: "\(error)")
             connection.resetOnClose()
         }

@@ -18,8 +18,10 @@ extension SSHSession {
             }
             guard result == 0 else {
                 let failure = engine.failure(result)
-                let negotiation = [LIBSSH2_ERROR_KEX_FAILURE, LIBSSH2_ERROR_METHOD_NONE, LIBSSH2_ERROR_METHOD_NOT_SUPPORTED,
-                                   LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE, LIBSSH2_ERROR_HOSTKEY_INIT]
+                let negotiation = [
+                    LIBSSH2_ERROR_KEX_FAILURE, LIBSSH2_ERROR_METHOD_NONE, LIBSSH2_ERROR_METHOD_NOT_SUPPORTED,
+                    LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE, LIBSSH2_ERROR_HOSTKEY_INIT,
+                ]
                 if negotiation.contains(failure.code) {
                     throw HostError.noCommonAlgorithm(host: host, detail: failure.message)
                 }
@@ -72,9 +74,11 @@ extension SSHSession {
             while true {
                 try requireTime("the login at \(host)", deadline)
                 guard let handle = engine.handle else { throw HostError.closed(host: host) }
-                let result = libssh2_userauth_publickey(handle, user, blob, blob.count, { _, signature, length, data, count, owner in
-                    signForAgent(signature, length, data, count, owner)
-                }, libssh2_session_abstract(handle))
+                let result = libssh2_userauth_publickey(
+                    handle, user, blob, blob.count,
+                    { _, signature, length, data, count, owner in
+                        signForAgent(signature, length, data, count, owner)
+                    }, libssh2_session_abstract(handle))
                 watchForWritable()
                 if result == 0 { return .loggedIn }
                 if result == LIBSSH2_ERROR_EAGAIN {
@@ -92,9 +96,11 @@ extension SSHSession {
                     } catch {
                         // libssh2 must come out of its half-done call before the next key.
                         engine.signature = .declined
-                        _ = libssh2_userauth_publickey(handle, user, blob, blob.count, { _, signature, length, data, count, owner in
-                            signForAgent(signature, length, data, count, owner)
-                        }, libssh2_session_abstract(handle))
+                        _ = libssh2_userauth_publickey(
+                            handle, user, blob, blob.count,
+                            { _, signature, length, data, count, owner in
+                                signForAgent(signature, length, data, count, owner)
+                            }, libssh2_session_abstract(handle))
                         throw error
                     }
                     continue

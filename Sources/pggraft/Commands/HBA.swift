@@ -128,25 +128,28 @@ struct HBAAllow: AsyncParsableCommand {
     var yes = false
 
     private var rule: HBARule {
-        let user: HBARule.User = switch client.user {
-        case "all": .all
-        case let text where text.hasPrefix("+"): .memberOf(String(text.dropFirst()))
-        case let text: .named(text)
-        }
-        let database: HBARule.Database = switch client.database {
-        case _ where client.replication: .replication
-        case "all"?: .all
-        case "sameuser"?: .sameUser
-        case "samerole"?: .sameRole
-        case let text: .named(text ?? "")
-        }
+        let user: HBARule.User =
+            switch client.user {
+            case "all": .all
+            case let text where text.hasPrefix("+"): .memberOf(String(text.dropFirst()))
+            case let text: .named(text)
+            }
+        let database: HBARule.Database =
+            switch client.database {
+            case _ where client.replication: .replication
+            case "all"?: .all
+            case "sameuser"?: .sameUser
+            case "samerole"?: .sameRole
+            case let text: .named(text ?? "")
+            }
         guard client.from != "local" else { return HBARule(localTo: [database], users: [user], method: method) }
-        let address: HBARule.Address = switch client.from {
-        case "all": .all
-        case "samehost": .sameHost
-        case "samenet": .sameNet
-        case let text: IPNetwork(text).map(HBARule.Address.network) ?? .hostName(text)
-        }
+        let address: HBARule.Address =
+            switch client.from {
+            case "all": .all
+            case "samehost": .sameHost
+            case "samenet": .sameNet
+            case let text: IPNetwork(text).map(HBARule.Address.network) ?? .hostName(text)
+            }
         return HBARule(client.ssl ? .hostssl : .host, databases: [database], users: [user], from: address, method: method)
     }
 

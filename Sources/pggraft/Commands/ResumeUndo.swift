@@ -21,10 +21,13 @@ struct Resume: AsyncParsableCommand {
                 "run \(run.header.run) is \(run.state.rawValue): it cannot be gone on with",
                 hint: run.state == .undone ? "Begin anew: pggraft run \(run.header.playbook)" : run.ways)
         }
-        try await with(name, connection, check: check, node: { operation, configure, journal in
-            try journal.append(JournalEntry(.resumed))
-            try await operation.perform(configure, journal)
-        }) { operation, journal in
+        try await with(
+            name, connection, check: check,
+            node: { operation, configure, journal in
+                try journal.append(JournalEntry(.resumed))
+                try await operation.perform(configure, journal)
+            }
+        ) { operation, journal in
             try await operation.procedure.takeOver(holder: Holder(run: try Memory(journal).header?.run))
             try journal.append(JournalEntry(.resumed))
             try await operation.perform(journal)

@@ -58,11 +58,12 @@ extension Operation {
             try await Interruption.cancelling { try await runner(memory).perform(journal) }
         } catch let failure as RunFailure {
             terminal.print()
-            let nodes = if !failure.notOpened.isEmpty {
-                failure.step == nil ? " \(failure.cause)." : ""
-            } else {
-                failure.opened.isEmpty ? " No node is read-only because of it." : " Every node that was closed is open again."
-            }
+            let nodes =
+                if !failure.notOpened.isEmpty {
+                    failure.step == nil ? " \(failure.cause)." : ""
+                } else {
+                    failure.opened.isEmpty ? " No node is read-only because of it." : " Every node that was closed is open again."
+                }
             terminal.print(terminal.styled((failure.interrupted ? "Interrupted." : "It failed.") + nodes, .bad))
             for problem in failure.notOpened { terminal.print(terminal.styled("NOT OPEN: \(problem)", .bad)) }
             if let run = header?.run {

@@ -28,13 +28,14 @@ struct Show: AsyncParsableCommand {
             terminal.print("run \(header.run): \(header.procedure) on cluster \(header.cluster), by \(header.startedBy)")
             terminal.print("playbook \(header.playbook)\njournal  \(summary.journal)\n")
             for line in try Timeline(try Journal.read(at: summary.journal), isGoingOn: summary.state == .goingOn).lines {
-                let style: Terminal.Style = switch line.mark {
-                case .turn, .begun: .bold
-                case .seen: .dim
-                case .done, .undone: .good
-                case .failed: .bad
-                case .left, .window: .warn
-                }
+                let style: Terminal.Style =
+                    switch line.mark {
+                    case .turn, .begun: .bold
+                    case .seen: .dim
+                    case .done, .undone: .good
+                    case .failed: .bad
+                    case .left, .window: .warn
+                    }
                 terminal.print("\(line.at.onTheOperatorsClock)  " + terminal.styled("\(line.mark == .turn ? "" : line.mark.rawValue + " ")\(line.text)", style))
                 for detail in line.details { terminal.print(String(repeating: " ", count: 23) + detail) }
             }

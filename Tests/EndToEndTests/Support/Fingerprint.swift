@@ -43,22 +43,24 @@ struct Fingerprint: Sendable {
     private static func servers(_ bed: Bed) async throws -> [String: String] {
         var texts: [String: String] = [:]
         for node in Bed.meshNodes {
-            let answer = try await bed.host(node).execute(asUser: "postgres", "exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -d app", input: """
-                SELECT 'role', oid, rolname, rolconfig, rolcanlogin, rolsuper FROM pg_roles ORDER BY 2;
-                SELECT 'class', oid, relname, relfilenode FROM pg_class ORDER BY 2;
-                SELECT 'namespace', oid, nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg_%temp%' ORDER BY 2;
-                SELECT 'database', datname, datacl FROM pg_database ORDER BY 2;
-                SELECT 'slot', slot_name, plugin FROM pg_replication_slots ORDER BY 2;
-                SELECT 'origin', roident, roname FROM pg_replication_origin ORDER BY 2;
-                SELECT 'setting', name, setting, applied FROM pg_file_settings ORDER BY sourcefile, sourceline;
-                SELECT 'rule', line_number, database, user_name, address, auth_method FROM pg_hba_file_rules ORDER BY 2;
-                SELECT 'node', * FROM spock.node ORDER BY 2;
-                SELECT 'subscription', sub_id, sub_name, sub_enabled FROM spock.subscription ORDER BY 2;
-                SELECT 'set', * FROM spock.replication_set ORDER BY 2;
-                SELECT 'exceptions', count(*) FROM spock.exception_log;
-                SELECT 'prepared', gid FROM pg_prepared_xacts ORDER BY 2;
-                SELECT 'rows', count(*) FROM app.ledger;
-                """)
+            let answer = try await bed.host(node).execute(
+                asUser: "postgres", "exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -d app",
+                input: """
+                    SELECT 'role', oid, rolname, rolconfig, rolcanlogin, rolsuper FROM pg_roles ORDER BY 2;
+                    SELECT 'class', oid, relname, relfilenode FROM pg_class ORDER BY 2;
+                    SELECT 'namespace', oid, nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg_%temp%' ORDER BY 2;
+                    SELECT 'database', datname, datacl FROM pg_database ORDER BY 2;
+                    SELECT 'slot', slot_name, plugin FROM pg_replication_slots ORDER BY 2;
+                    SELECT 'origin', roident, roname FROM pg_replication_origin ORDER BY 2;
+                    SELECT 'setting', name, setting, applied FROM pg_file_settings ORDER BY sourcefile, sourceline;
+                    SELECT 'rule', line_number, database, user_name, address, auth_method FROM pg_hba_file_rules ORDER BY 2;
+                    SELECT 'node', * FROM spock.node ORDER BY 2;
+                    SELECT 'subscription', sub_id, sub_name, sub_enabled FROM spock.subscription ORDER BY 2;
+                    SELECT 'set', * FROM spock.replication_set ORDER BY 2;
+                    SELECT 'exceptions', count(*) FROM spock.exception_log;
+                    SELECT 'prepared', gid FROM pg_prepared_xacts ORDER BY 2;
+                    SELECT 'rows', count(*) FROM app.ledger;
+                    """)
             texts[node] = answer.status == 0 ? answer.standardOutput : "down"
         }
         return texts

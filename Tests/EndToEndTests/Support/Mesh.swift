@@ -48,10 +48,11 @@ struct MeshBefore: Sendable {
 extension Bed {
     func slots(_ node: String) async throws -> [String: String] {
         let lines = try await psql(node, "SELECT slot_name, confirmed_flush_lsn FROM pg_replication_slots").split(separator: "\n")
-        return Dictionary(uniqueKeysWithValues: lines.map { line in
-            let columns = line.split(separator: "|").map(String.init)
-            return (columns[0], columns.count > 1 ? columns[1] : "0/0")
-        })
+        return Dictionary(
+            uniqueKeysWithValues: lines.map { line in
+                let columns = line.split(separator: "|").map(String.init)
+                return (columns[0], columns.count > 1 ? columns[1] : "0/0")
+            })
     }
 
     func exceptionCount(_ node: String) async throws -> Int {
@@ -61,7 +62,9 @@ extension Bed {
 
     /// Replication sets with everything in them; the same text on nodes that publish the same.
     func replicationSets(_ node: String) async throws -> String {
-        try await psql(node, """
+        try await psql(
+            node,
+            """
             SELECT set_name, replicate_insert, replicate_update, replicate_delete, replicate_truncate, 'set' FROM spock.replication_set
              WHERE set_nodeid = (SELECT node_id FROM spock.local_node) ORDER BY 1;
             SELECT set_name, set_reloid::regclass::text, set_att_list, pg_get_expr(set_row_filter, set_reloid) FROM spock.replication_set_table JOIN spock.replication_set USING (set_id)
@@ -99,24 +102,30 @@ extension Bed {
         #expect(try await psql("n4", "SHOW archive_mode") == "off")
         #expect(try await psql("n4", "SELECT pg_is_in_recovery()") == "f")
         #expect(try await psql("n4", "SELECT count(*) FROM pg_replication_origin") == "3", "the source's origins are gone")
-        #expect(try await psql("n4", "SELECT rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%' ORDER BY 1") == psql("n1", "SELECT rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%' ORDER BY 1"))
-        #expect(try await psql("n4", "SELECT type, database, user_name, address, auth_method FROM pg_hba_file_rules ORDER BY line_number")
-            == psql("n1", "SELECT type, database, user_name, address, auth_method FROM pg_hba_file_rules ORDER BY line_number"), "clients are let in as at the source")
+        #expect(
+            try await psql("n4", "SELECT rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%' ORDER BY 1")
+                == psql("n1", "SELECT rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%' ORDER BY 1"))
+        #expect(
+            try await psql("n4", "SELECT type, database, user_name, address, auth_method FROM pg_hba_file_rules ORDER BY line_number")
+                == psql("n1", "SELECT type, database, user_name, address, auth_method FROM pg_hba_file_rules ORDER BY line_number"), "clients are let in as at the source")
 
         // A client of the application writes on the new node, through the network, and each set does what it says.
         let client = try conninfo("n4", user: "app")
-        let write = try await Bed.execute(["psql", "-XAtqw", "-v", "ON_ERROR_STOP=1", "-d", client], input: """
-            INSERT INTO app.ledger (node, writer, seq) VALUES ('client of n4', 0, 1);
-            INSERT INTO app.events (node, writer, seq) VALUES ('client of n4', 0, 1);
-            INSERT INTO app.orders VALUES (901, 'EU', 1, 'stays on n4'), (902, 'US', 2, 'stays on n4');
-            """)
+        let write = try await Bed.execute(
+            ["psql", "-XAtqw", "-v", "ON_ERROR_STOP=1", "-d", client],
+            input: """
+                INSERT INTO app.ledger (node, writer, seq) VALUES ('client of n4', 0, 1);
+                INSERT INTO app.events (node, writer, seq) VALUES ('client of n4', 0, 1);
+                INSERT INTO app.orders VALUES (901, 'EU', 1, 'stays on n4'), (902, 'US', 2, 'stays on n4');
+                """)
         #expect(write.status == 0, "\(write.standardError)")
         try await drain(nodes)
         for node in nodes {
             #expect(try await psql(node, "SELECT count(*) FROM app.ledger WHERE node = 'client of n4'") == "1", "\(node)")
             #expect(try await psql(node, "SELECT count(*) FROM app.events WHERE node = 'client of n4'") == "1", "\(node)")
-            #expect(try await psql(node, "SELECT id, secret_note FROM app.orders WHERE id > 900 ORDER BY 1")
-                == (node == "n4" ? "901|stays on n4\n902|stays on n4" : "901|"), "\(node)")
+            #expect(
+                try await psql(node, "SELECT id, secret_note FROM app.orders WHERE id > 900 ORDER BY 1")
+                    == (node == "n4" ? "901|stays on n4\n902|stays on n4" : "901|"), "\(node)")
         }
     }
 }

@@ -85,7 +85,8 @@ final class TestServer: Sendable {
                 return .notYet("\(error)")
             }
         }
-        try await first.script("""
+        try await first.script(
+            """
             CREATE ROLE trusting LOGIN;
             CREATE ROLE encrypted LOGIN;
             CREATE ROLE alice LOGIN PASSWORD \(literal: Secret(TestServer.alicesPassword));

@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+
 @testable import RemoteHost
 
 /// A real sshd on a loopback port with keys and known_hosts of its own, in a directory that goes away with it.
@@ -40,11 +41,12 @@ final class TestSSHServer: Sendable {
     /// - Returns: the process that listens; `nil` when the port is taken.
     private static func start(in directory: String, port: UInt16, hostKeys: [String], settings: [String]) async throws -> Int32? {
         // The first value given to a keyword is the one that counts.
-        let lines = settings + [
-            "Port \(port)", "ListenAddress \(address)", "PidFile \(directory)/pid", "StrictModes no", "PasswordAuthentication no",
-            "KbdInteractiveAuthentication no", "UsePAM no", "PermitRootLogin yes", "AuthorizedKeysFile \(directory)/authorized_keys",
-            "LogLevel VERBOSE", "MaxStartups 100",
-        ] + hostKeys.map { "HostKey \(directory)/host_\($0)" }
+        let lines =
+            settings + [
+                "Port \(port)", "ListenAddress \(address)", "PidFile \(directory)/pid", "StrictModes no", "PasswordAuthentication no",
+                "KbdInteractiveAuthentication no", "UsePAM no", "PermitRootLogin yes", "AuthorizedKeysFile \(directory)/authorized_keys",
+                "LogLevel VERBOSE", "MaxStartups 100",
+            ] + hostKeys.map { "HostKey \(directory)/host_\($0)" }
         try (lines.joined(separator: "\n") + "\n").write(toFile: "\(directory)/sshd_config", atomically: true, encoding: .utf8)
 
         // Without -D it goes into the background by itself.
