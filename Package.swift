@@ -14,7 +14,7 @@ func layer(_ name: String, below: [Target.Dependency] = []) -> Target {
 
 /// The tests of a layer; they mirror its sources.
 func tests(_ name: String, _ needed: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
-    .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name)] + needed, resources: resources, swiftSettings: settings)
+    .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name), "Report"] + needed, resources: resources, swiftSettings: settings)
 }
 
 let package = Package(
@@ -32,27 +32,29 @@ let package = Package(
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CEpoll"),
 
-        layer("EventLoop", below: ["CEpoll"]),
-        layer("RemoteHost", below: ["EventLoop", "CLibSSH2", "CEpoll"]),
-        layer("PostgresClient", below: ["EventLoop", "CLibPQ"]),
-        layer("PostgresConfig"),
-        layer("Run", below: ["EventLoop"]),
-        layer("Playbook", below: [.product(name: "Yams", package: "Yams")]),
-        layer("Instance", below: ["PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
-        layer("PgBackRest", below: ["RemoteHost", "PostgresClient", "EventLoop"]),
-        layer("Spock", below: ["PostgresClient", "EventLoop"]),
+        layer("Report"),
+        layer("EventLoop", below: ["Report", "CEpoll"]),
+        layer("RemoteHost", below: ["Report", "EventLoop", "CLibSSH2", "CEpoll"]),
+        layer("PostgresClient", below: ["Report", "EventLoop", "CLibPQ"]),
+        layer("PostgresConfig", below: ["Report"]),
+        layer("Run", below: ["Report", "EventLoop"]),
+        layer("Playbook", below: ["Report", .product(name: "Yams", package: "Yams")]),
+        layer("Instance", below: ["Report", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
+        layer("PgBackRest", below: ["Report", "RemoteHost", "PostgresClient", "EventLoop"]),
+        layer("Spock", below: ["Report", "PostgresClient", "EventLoop"]),
         layer(
             "Procedures",
             below: [
-                "Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop",
+                "Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Report",
             ]),
         .executableTarget(
             name: "pggraft",
             dependencies: [
-                "Procedures", "Instance", "PostgresConfig", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop",
+                "Procedures", "Instance", "PostgresConfig", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop", "Report",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
 
+        .testTarget(name: "ReportTests", dependencies: ["Report"], swiftSettings: settings),
         tests("EventLoop"),
         tests("RemoteHost", ["EventLoop"]),
         tests("PostgresClient", ["EventLoop"], resources: [.copy("Support/tls-records.py")]),
@@ -70,18 +72,18 @@ let package = Package(
 
         // What tests need from outside: servers of their own in a directory; several hosts on this machine, and an oracle for lost and doubled rows.
         .target(
-            name: "Scratch", dependencies: ["Instance", "RemoteHost", "PostgresClient", "EventLoop"], path: "fixtures/Scratch", swiftSettings: settings),
+            name: "Scratch", dependencies: ["Instance", "RemoteHost", "PostgresClient", "EventLoop", "Report"], path: "fixtures/Scratch", swiftSettings: settings),
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
         .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
         .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
         .testTarget(
-            name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Playbook", "Run"], swiftSettings: settings),
+            name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Playbook", "Run", "Report"], swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run"], swiftSettings: settings),
+            dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report"], swiftSettings: settings),
         .executableTarget(
-            name: "pggraft-bed", dependencies: ["Bed", "PostgresConfig", "Run", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            name: "pggraft-bed", dependencies: ["Bed", "PostgresConfig", "Run", "Report", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "fixtures/BedCommand", swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

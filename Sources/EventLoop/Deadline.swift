@@ -1,3 +1,5 @@
+import Report
+
 /// A moment by which something must have happened.
 ///
 /// Every wait in pggraft takes one. Nothing returns "ok" because its time ran out: see ``wait(for:until:every:_:)``.
@@ -74,26 +76,5 @@ public func wait<Value>(
             throw DeadlineExceeded(waitedFor: what, budget: deadline.budget, lastSeen: seen.isEmpty ? nil : seen)
         }
         try await Task.sleep(for: min(pause, max(deadline.remaining, .milliseconds(1))))
-    }
-}
-
-extension Duration {
-    /// Seconds as a number.
-    public var seconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) / 1e18
-    }
-
-    /// The duration as a reader says it: `40 ms`, `3.2 s`, `4 min 10 s`, `2 h 05 min`.
-    public var inSeconds: String {
-        let total = seconds
-        func tenth(_ value: Double) -> String {
-            let tenths = Int((value * 10).rounded())
-            return tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)"
-        }
-        if total < 0.9995 { return "\(Int((total * 1000).rounded())) ms" }
-        if total < 120 { return "\(tenth(total)) s" }
-        let whole = Int(total.rounded())
-        let (hours, minutes, rest) = (whole / 3600, whole % 3600 / 60, whole % 60)
-        return hours > 0 ? "\(hours) h \(minutes < 10 ? "0" : "")\(minutes) min" : "\(minutes) min \(rest) s"
     }
 }

@@ -1,5 +1,6 @@
 internal import CEpoll
 import Glibc
+import Report
 import Synchronization
 
 /// One thread that waits on many file descriptors and runs the actors bound to it.

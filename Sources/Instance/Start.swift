@@ -1,6 +1,7 @@
 public import EventLoop
 import PostgresConfig
 import RemoteHost
+import Report
 
 extension Instance {
     /// Starts the server and waits until it accepts connections, or, as a standby that allows none, until it recovers.

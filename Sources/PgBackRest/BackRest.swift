@@ -1,5 +1,6 @@
 public import PostgresClient
 public import RemoteHost
+import Report
 
 /// pgBackRest for one stanza on one host: builds the commands, and runs them.
 ///

@@ -1,4 +1,5 @@
 public import RemoteHost
+import Report
 
 /// Something that stands in the way of a copy, found before anything is changed.
 public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
@@ -57,20 +58,5 @@ public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
             "\(node): archive_command pushes into stanza '\(stanza)' of the server it was copied from"
                 + "\n  HINT: turn archiving off there, or give \(node) a stanza of its own."
         }
-    }
-}
-
-extension UInt64 {
-    /// The size as a reader says it, in powers of 1024: `512 B`, `1.6 KB`, `160.9 MB`.
-    public var inBytes: String {
-        guard self >= 1024 else { return "\(self) B" }
-        var value = Double(self) / 1024, unit = 0
-        let units = ["KB", "MB", "GB", "TB", "PB", "EB"]
-        while value >= 1024, unit < units.count - 1 {
-            value /= 1024
-            unit += 1
-        }
-        let tenths = UInt64((value * 10).rounded())
-        return (tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)") + " \(units[unit])"
     }
 }

@@ -1,3 +1,5 @@
+import Report
+
 /// What pgBackRest printed, taken apart.
 ///
 /// The form is the same from 2.45 on: `2026-11-21 04:10:45.721 P01 DETAIL: …` on standard output, `WARN: …` and

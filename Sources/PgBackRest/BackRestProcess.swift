@@ -1,5 +1,6 @@
 public import EventLoop
 public import RemoteHost
+import Report
 
 /// A pgBackRest process that copies: a `backup`, a `restore`, or one of the workers that they start.
 ///

@@ -1,4 +1,5 @@
 public import RemoteHost
+import Report
 
 /// A pgBackRest configuration file, byte for byte; an edit changes only its own lines.
 ///

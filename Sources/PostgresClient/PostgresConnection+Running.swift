@@ -1,5 +1,6 @@
 internal import CLibPQ
 internal import EventLoop
+import Report
 
 /// A statement on the wire: sent, answered, or stopped.
 extension PostgresConnection {

@@ -1,5 +1,6 @@
 import EventLoop
 import PostgresClient
+import Report
 import Run
 
 /// The lock of a whole cluster, on its source: an advisory lock, held by a connection that does nothing else, and gone

@@ -1,6 +1,7 @@
 import EventLoop
 import Instance
 import RemoteHost
+import Report
 import Run
 
 /// Configuration files of a node that a run changes and undo puts back: before its first change each is copied to a file

@@ -1,3 +1,4 @@
+import Report
 import Run
 
 /// What became of one thing that a run created and undo looks for.

@@ -1,4 +1,5 @@
 internal import EventLoop
+import Report
 
 /// What can go wrong between this process and a host. Each case carries the facts; ``description`` words them, with a hint.
 public enum HostError: Error, Sendable, Hashable, CustomStringConvertible {

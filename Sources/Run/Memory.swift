@@ -1,3 +1,5 @@
+import Report
+
 /// What a run's journal knows: facts that cannot be seen again, and what the run created.
 public struct Memory: Sendable {
     private let entries: @Sendable () -> [JournalEntry]

@@ -1,5 +1,6 @@
 public import Foundation
 import Glibc
+import Report
 
 /// The lock of this machine for one cluster: an advisory lock on a file, gone with the process that holds it.
 public final class RunLock: Sendable {

@@ -1,5 +1,6 @@
 public import Foundation
 import Glibc
+import Report
 
 /// Where this machine keeps its runs: `$PGGRAFT_STATE_DIR`, or `pggraft` in the user's XDG state directory.
 public struct RunStore: Sendable {

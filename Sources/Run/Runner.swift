@@ -1,4 +1,5 @@
 import EventLoop
+import Report
 
 /// Plans, performs, resumes and undoes the steps of one procedure.
 public struct Runner: Sendable {

@@ -1,3 +1,5 @@
+import Report
+
 /// The unit of plan, journal, resume and undo.
 ///
 /// ```
@@ -61,29 +63,6 @@ public struct Change: Sendable, Hashable {
         self.text = text
         self.diff = diff
     }
-}
-
-/// Something that stands in the way: a fact, and what to do about it.
-public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
-    public let fact: String
-    public let hint: String?
-
-    public init(_ fact: String, hint: String? = nil) {
-        self.fact = fact
-        self.hint = hint
-    }
-
-    /// `fact`, because of `error`. Of what the error says to do, that comes after `hint`.
-    public init(_ fact: String, because error: any Error, hint: String? = nil) {
-        let parts = "\(error)".split(separator: #/\n *HINT: /#, maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        self.init("\(fact): \(parts[0])", hint: ([hint].compactMap { $0 } + parts.dropFirst()).joined(separator: "\n  HINT: ").nonEmpty)
-    }
-
-    public var description: String { fact + (hint.map { "\n  HINT: \($0)" } ?? "") }
-}
-
-extension String {
-    fileprivate var nonEmpty: String? { isEmpty ? nil : self }
 }
 
 /// What ``Step/undo(_:)`` came to.

@@ -1,5 +1,6 @@
 import EventLoop
 public import Foundation
+import Report
 
 /// A journal as a reader wants it: what happened when, how long it took, what was created.
 public struct Timeline: Sendable {

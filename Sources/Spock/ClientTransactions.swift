@@ -1,5 +1,6 @@
 public import EventLoop
 internal import PostgresClient
+import Report
 
 /// A client's transaction that can still write although the server is read-only.
 public struct ClientTransaction: Sendable, Hashable, CustomStringConvertible {

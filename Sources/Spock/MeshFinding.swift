@@ -1,3 +1,5 @@
+import Report
+
 /// Something a check found. A blocker keeps the run from beginning; a warning is shown.
 public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
     case nodeNotVisited(NodeName, knownBy: [NodeName])

@@ -1,5 +1,6 @@
 public import EventLoop
 public import PostgresClient
+import Report
 
 /// A subscription to be made on a subscriber whose data is already there, up to a known position.
 public struct NewSubscription: Sendable, Hashable {

@@ -1,4 +1,5 @@
 internal import EventLoop
+import Report
 
 /// What Spock's operations refuse, on which node, and what to do then.
 public enum SpockError: Error, Sendable, CustomStringConvertible {

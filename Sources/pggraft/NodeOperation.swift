@@ -6,6 +6,7 @@ import Playbook
 import PostgresClient
 import Procedures
 import RemoteHost
+import Report
 import Run
 
 /// The node that `conf` and `hba` work on, and how its server is reached.

@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import Report
 import Run
 
 /// A run as the operator sees it: a line a step, with the source document's numbers.

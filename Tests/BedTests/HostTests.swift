@@ -1,4 +1,5 @@
 import Bed
+import Report
 import Testing
 
 /// Two hosts that belong to no mesh; made by the first test that needs them, healthy at the start of each.

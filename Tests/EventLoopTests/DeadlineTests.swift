@@ -1,4 +1,5 @@
 import EventLoop
+import Report
 import Testing
 
 @Suite struct DeadlineTests {

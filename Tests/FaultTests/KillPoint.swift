@@ -2,6 +2,7 @@ import Bed
 import Foundation
 import Playbook
 import Procedures
+import Report
 import Run
 import Testing
 

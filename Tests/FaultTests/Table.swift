@@ -1,5 +1,6 @@
 import Bed
 import Foundation
+import Report
 import Synchronization
 import Testing
 

@@ -3,6 +3,7 @@ import Instance
 import PostgresClient
 import PostgresConfig
 import RemoteHost
+import Report
 import Run
 import Scratch
 import Testing

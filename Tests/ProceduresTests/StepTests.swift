@@ -1,5 +1,6 @@
 import Playbook
 import Procedures
+import Report
 import Run
 import Testing
 

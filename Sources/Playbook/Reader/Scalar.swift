@@ -1,3 +1,5 @@
+import Report
+
 /// A kind of value: what is expected, and how its text is read.
 struct Scalar<Value: Sendable>: Sendable {
     /// As it reads after "expected".

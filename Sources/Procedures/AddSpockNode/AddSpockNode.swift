@@ -1,4 +1,5 @@
 public import Playbook
+import Report
 public import Run
 
 /// Adds a node to a Spock cluster from a pgBackRest copy of one of its nodes.

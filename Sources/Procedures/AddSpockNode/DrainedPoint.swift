@@ -1,6 +1,7 @@
 import EventLoop
 import Playbook
 import PostgresClient
+import Report
 import Run
 import Spock
 

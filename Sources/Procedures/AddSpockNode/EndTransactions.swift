@@ -1,5 +1,6 @@
 import EventLoop
 import Playbook
+import Report
 import Run
 import Spock
 

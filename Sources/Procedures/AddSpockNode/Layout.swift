@@ -4,6 +4,7 @@ import PgBackRest
 import Playbook
 import PostgresClient
 import RemoteHost
+import Report
 import Run
 import Spock
 
@@ -97,14 +98,4 @@ extension Seed {
         home=$(getent passwd "$1" | cut -d: -f6)
         printf '%s/.pgbackrest/%s.conf\\n' "$home" "$2"
         """
-}
-
-extension Substring {
-    /// Without white space at both ends.
-    var trimmed: Substring {
-        var text = self
-        while text.first?.isWhitespace == true { text.removeFirst() }
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return text
-    }
 }

@@ -2,6 +2,7 @@ import EventLoop
 import Instance
 import Playbook
 import RemoteHost
+import Report
 import Run
 import Spock
 

@@ -1,7 +1,9 @@
+import Report
+
 /// What systemd's logind does with what outlives a session; logind.conf(5).
 struct LogindSettings: Sendable {
     private let isThere: Bool
-    private var settings: [Substring: Substring] = [:]
+    private var settings: [String: String] = [:]
 
     /// - Parameter text: `systemd` on the first line where it is there, then the lines `Kill…=…` in the order in which they are read.
     init(_ text: String) {
@@ -16,10 +18,10 @@ struct LogindSettings: Sendable {
     /// Whether what `user` leaves behind is killed; `nil` without logind.
     func kills(_ user: String) -> Bool? {
         guard isThere else { return nil }
-        func words(_ name: Substring) -> [Substring] { (settings[name] ?? "").split(separator: " ") }
+        func words(_ name: String) -> [String] { (settings[name] ?? "").split(separator: " ").map(String.init) }
         let only = words("KillOnlyUsers")
         let excluded = settings["KillExcludeUsers"] == nil ? ["root"] : words("KillExcludeUsers")
         let isOn = ["yes", "true", "on", "1", "y", "t"].contains((settings["KillUserProcesses"] ?? "no").lowercased())
-        return isOn && !excluded.contains(Substring(user)) && (only.isEmpty || only.contains(Substring(user)))
+        return isOn && !excluded.contains(user) && (only.isEmpty || only.contains(user))
     }
 }

@@ -3,6 +3,7 @@ import Instance
 import PostgresClient
 import PostgresConfig
 import RemoteHost
+import Report
 import Run
 
 /// Step 7: take Spock out of the preload list of the copy, before it is started for the first time.

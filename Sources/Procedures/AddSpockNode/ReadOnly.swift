@@ -2,6 +2,7 @@ import EventLoop
 import Instance
 import Playbook
 import RemoteHost
+import Report
 import Run
 import Spock
 
@@ -148,10 +149,4 @@ extension Seed {
         "Its watchdog opens it by itself within \(playbook.handover.lease.inSeconds), unless the host itself was restarted; resume and undo open it too. By hand, as a superuser: "
             + "ALTER SYSTEM RESET spock.readonly; SELECT pg_reload_conf();"
     }
-}
-
-/// `n1, n2 and n3`.
-func list(_ names: [String]) -> String {
-    guard let last = names.last, names.count > 1 else { return names.first ?? "" }
-    return names.dropLast().joined(separator: ", ") + " and " + last
 }

@@ -1,4 +1,5 @@
 import EventLoop
+import Report
 import Run
 import Spock
 

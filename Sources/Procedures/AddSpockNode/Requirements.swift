@@ -6,6 +6,7 @@ import Playbook
 import PostgresClient
 import PostgresConfig
 import RemoteHost
+import Report
 import Run
 import Spock
 

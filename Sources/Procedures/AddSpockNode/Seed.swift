@@ -4,6 +4,7 @@ import PgBackRest
 import Playbook
 import PostgresClient
 import RemoteHost
+import Report
 import Run
 import Spock
 

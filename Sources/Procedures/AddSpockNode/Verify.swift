@@ -2,6 +2,7 @@ import EventLoop
 import Foundation
 import Playbook
 import PostgresClient
+import Report
 import Run
 import Spock
 

@@ -1,4 +1,5 @@
 import EventLoop
+import Report
 import Spock
 
 /// The time in which source and peers are read-only: when it opened, how long it may last, where it went.

@@ -2,6 +2,7 @@ import EventLoop
 import Instance
 import PostgresConfig
 import RemoteHost
+import Report
 import Run
 
 /// What a change of the configuration comes to on the real node.

@@ -3,6 +3,7 @@ import Foundation
 import Instance
 import PostgresConfig
 import RemoteHost
+import Report
 public import Run
 
 /// Changes the configuration of one node: one step, which is planned, journalled and undone like those of any procedure.

@@ -3,6 +3,7 @@ public import Instance
 public import PostgresClient
 import PostgresConfig
 import RemoteHost
+import Report
 import Run
 
 /// Where a node is whose configuration is looked at or changed.

@@ -1,4 +1,5 @@
 public import EventLoop
+import Report
 
 /// Files of a host, by the host's own programs. `user` is the OS user who reads or writes; `nil` is the one who logged in.
 ///

@@ -1,5 +1,6 @@
 internal import EventLoop
 import Glibc
+import Report
 
 /// Names to addresses to connections, off the event loops.
 enum Dialer {

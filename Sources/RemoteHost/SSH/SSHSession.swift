@@ -1,6 +1,7 @@
 internal import CLibSSH2
 internal import EventLoop
 import Glibc
+import Report
 
 /// One SSH connection on an event loop: many commands and forwarded connections at once.
 ///

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Procedures
+import Report
 import Run
 
 struct Resume: AsyncParsableCommand {
