@@ -30,31 +30,38 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CLibSSH2", pkgConfig: "libssh2", providers: [.apt(["libssh2-1-dev"])]),
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CEpoll"),
 
         layer("Report"),
+        layer("Digest", below: ["CCrypto"]),
         layer("EventLoop", below: ["Report", "CEpoll"]),
-        layer("RemoteHost", below: ["Report", "EventLoop", "CLibSSH2", "CEpoll"]),
+        layer("RemoteHost", below: ["Report", "Digest", "EventLoop", "CLibSSH2", "CEpoll"]),
         layer("PostgresClient", below: ["Report", "EventLoop", "CLibPQ"]),
         layer("PostgresConfig", below: ["Report"]),
-        layer("Run", below: ["Report", "EventLoop"]),
+        layer("Run", below: ["Report", "Digest", "EventLoop"]),
         layer("Playbook", below: ["Report", .product(name: "Yams", package: "Yams")]),
         layer("Instance", below: ["Report", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         layer("PgBackRest", below: ["Report", "RemoteHost", "PostgresClient", "EventLoop"]),
         layer("Spock", below: ["Report", "PostgresClient", "EventLoop"]),
         layer(
+            "ProcedureKit",
+            below: ["Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Digest", "Report"]),
+        layer(
             "Procedures",
             below: [
+                "ProcedureKit",
                 "Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Report",
             ]),
         .executableTarget(
             name: "pggraft",
             dependencies: [
-                "Procedures", "Instance", "PostgresConfig", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop", "Report",
+                "Procedures", "ProcedureKit", "Instance", "PostgresConfig", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop", "Report",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
 
         .testTarget(name: "ReportTests", dependencies: ["Report"], swiftSettings: settings),
+        tests("Digest"),
         tests("EventLoop"),
         tests("RemoteHost", ["EventLoop"]),
         tests("PostgresClient", ["EventLoop"], resources: [.copy("Support/tls-records.py")]),
@@ -67,7 +74,7 @@ let package = Package(
         tests(
             "Procedures",
             [
-                "Scratch", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Spock",
+                "Scratch", "ProcedureKit", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Spock",
             ]),
 
         // What tests need from outside: servers of their own in a directory; several hosts on this machine, and an oracle for lost and doubled rows.
@@ -78,10 +85,11 @@ let package = Package(
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
         .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
         .testTarget(
-            name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Playbook", "Run", "Report"], swiftSettings: settings),
+            name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "ProcedureKit", "Playbook", "Run", "Report"], swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report"], swiftSettings: settings),
+            dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "ProcedureKit", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report"],
+            swiftSettings: settings),
         .executableTarget(
             name: "pggraft-bed", dependencies: ["Bed", "PostgresConfig", "Run", "Report", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "fixtures/BedCommand", swiftSettings: settings),

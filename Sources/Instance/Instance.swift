@@ -77,7 +77,7 @@ public struct InstanceAddress: Sendable, Hashable {
 }
 
 /// Who starts and stops an instance.
-public enum ServiceManager: Sendable, Hashable {
+public enum ServiceManager: Sendable, Hashable, Codable {
     /// `pg_ctl`, as the instance's OS user.
     case pgCtl
     /// `pg_ctlcluster VERSION CLUSTER`, Debian's and Ubuntu's, as the instance's OS user.

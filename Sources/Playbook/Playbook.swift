@@ -11,6 +11,8 @@
 public struct Playbook: Sendable {
     /// The file's name as it was given.
     public let name: String
+    /// The file's text, with plain line feeds.
+    public let text: String
     public let procedure: Procedure
 
     /// What a playbook asks for, with its options.

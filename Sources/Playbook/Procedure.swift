@@ -23,6 +23,6 @@ extension Playbook {
         guard let procedure, findings.errors.isEmpty else {
             throw PlaybookErrors(file: source.name, errors: findings.errors)
         }
-        return Playbook(name: source.name, procedure: procedure)
+        return Playbook(name: source.name, text: source.text, procedure: procedure)
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+public import Report
 import Synchronization
 
 /// An append-only file of JSON Lines: what a run did, and what it needs to know again.
@@ -133,23 +134,28 @@ public final class Journal: Sendable {
     }
 }
 
-public enum JournalError: Error, Sendable, CustomStringConvertible {
+public enum JournalError: Explained {
     case io(path: String, doing: String, Int32)
     case damaged(path: String, line: Int)
     case newer(path: String, version: Int)
     /// A step asked for a fact that was never written.
     case noFact(step: String, key: String)
 
-    public var description: String {
+    public var fact: String {
         switch self {
-        case .io(let path, let doing, let code):
-            "cannot \(doing) the journal \(path): \(String(cString: strerror(code)))\n  HINT: Nothing is changed without a journal. Make room or mend the permissions, then resume."
-        case .damaged(let path, let line):
-            "line \(line) of the journal \(path) is not readable\n  HINT: The file was changed by something else than pggraft. Take it back from a copy; undo by hand what it names otherwise."
-        case .newer(let path, let version):
-            "the journal \(path) is of form \(version), this pggraft reads \(JournalEntry.version)\n  HINT: Use the pggraft that began the run, or a newer one."
-        case .noFact(let step, let key):
-            "the journal does not hold \(key) of step \(step)\n  HINT: The run cannot go on from here; `pggraft undo` takes it back."
+        case .io(let path, let doing, let code): "cannot \(doing) the journal \(path): \(String(cString: strerror(code)))"
+        case .damaged(let path, let line): "line \(line) of the journal \(path) is not readable"
+        case .newer(let path, let version): "the journal \(path) is of form \(version), this pggraft reads \(JournalEntry.version)"
+        case .noFact(let step, let key): "the journal does not hold \(key) of step \(step)"
+        }
+    }
+
+    public var hint: String? {
+        switch self {
+        case .io: "Nothing is changed without a journal. Make room or mend the permissions, then resume."
+        case .damaged: "The file was changed by something else than pggraft. Take it back from a copy; undo by hand what it names otherwise."
+        case .newer: "Use the pggraft that began the run, or a newer one."
+        case .noFact: "The run cannot go on from here; `pggraft undo` takes it back."
         }
     }
 }

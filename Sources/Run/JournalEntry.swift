@@ -34,10 +34,10 @@ public struct JournalEntry: Sendable, Codable, Equatable {
     public var key: String?
     public var value: JSON?
 
-    public init(at: Date = Date(), _ event: Event, step: StepID? = nil, text: String? = nil, key: String? = nil, value: JSON? = nil) {
+    public init(at: Date = Date(), _ event: Event, step: String? = nil, text: String? = nil, key: String? = nil, value: JSON? = nil) {
         self.at = at
         self.event = event
-        self.step = step?.name
+        self.step = step
         self.text = text
         self.key = key
         self.value = value
@@ -59,26 +59,4 @@ public struct Created: Sendable, Codable, Hashable, CustomStringConvertible {
     }
 
     public var description: String { "\(kind) \(name) on \(place)" }
-}
-
-/// Who began a run, of what, from which playbook.
-public struct RunHeader: Sendable, Codable, Hashable {
-    public let run: String
-    public let cluster: String
-    public let procedure: String
-    /// The playbook's path, absolute.
-    public let playbook: String
-    /// `user@host` of the operator.
-    public let startedBy: String
-    /// The names of the procedure's steps, in order; nil in a journal that is older than this.
-    public let steps: [String]?
-
-    public init(run: String, cluster: String, procedure: String, playbook: String, startedBy: String, steps: [String]) {
-        self.run = run
-        self.cluster = cluster
-        self.procedure = procedure
-        self.playbook = playbook
-        self.startedBy = startedBy
-        self.steps = steps
-    }
 }

@@ -9,7 +9,7 @@ public final class RunLock: Sendable {
 
     /// Takes the lock for `cluster`.
     /// - Parameter holder: who has it, since when and for which run, for whoever is refused.
-    /// - Throws: ``Problem`` that says who has it.
+    /// - Throws: ``LockTaken`` that says who has it.
     public init(cluster: String, in store: RunStore, holder: Holder) throws {
         try FileManager.default.createDirectory(atPath: store.directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         path = Self.path(cluster: cluster, in: store)
@@ -18,9 +18,7 @@ public final class RunLock: Sendable {
         guard Self.lock(descriptor) else {
             let holder = FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
             _ = Glibc.close(descriptor)
-            throw Problem(
-                "another pggraft works on cluster \(cluster)" + (holder.isEmpty ? "" : ": \(holder)"),
-                hint: "Wait until it has ended, or end it with Ctrl-C where it runs.")
+            throw LockTaken("another pggraft works on cluster \(cluster)" + (holder.isEmpty ? "" : ": \(holder)"))
         }
         try describe(holder)
     }

@@ -11,9 +11,10 @@ public struct RunStore: Sendable {
         directory = environment["PGGRAFT_STATE_DIR"] ?? state + "/pggraft"
     }
 
-    /// A journal for a new run; the run's name is the time and the cluster's name.
-    /// - Parameter steps: the names of the procedure's steps, in order.
-    public func begin(cluster: String, procedure: String, playbook: String, steps: [String], now: Date = Date()) throws -> (header: RunHeader, journal: Journal) {
+    /// A journal for a new run of `procedure`; the run's name is the time and the cluster's name.
+    /// - Parameter steps: the names of all its steps, in order.
+    public func begin(_ procedure: any Procedure, from origin: RunOrigin, steps: [String], now: Date = Date()) throws -> (header: RunHeader, journal: Journal) {
+        let cluster = procedure.cluster
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         let stamp = now.formatted(
             Date.VerbatimFormatStyle(
@@ -24,7 +25,9 @@ public struct RunStore: Sendable {
             let name = "\(stamp)-\(cluster)" + (attempt > 1 ? "-\(attempt)" : "")
             let path = directory + "/\(name).jsonl"
             guard !FileManager.default.fileExists(atPath: path) else { continue }
-            let header = RunHeader(run: name, cluster: cluster, procedure: procedure, playbook: playbook, startedBy: Holder.thisOperator, steps: steps)
+            let header = RunHeader(
+                run: name, cluster: cluster, procedure: procedure.name, startedBy: Holder.thisOperator, steps: steps, from: origin,
+                isTakenBackOnFailure: procedure.isTakenBackOnFailure)
             return (header, try Journal.create(at: path, header: header))
         }
         throw JournalError.io(path: directory, doing: "find a name in", EEXIST)
@@ -65,12 +68,11 @@ public struct RunStore: Sendable {
         return run
     }
 
-    /// The newest run of `cluster` that is neither finished nor undone, for the holder of its lock.
-    /// - Parameter isOver: those that are left as they are on purpose.
+    /// The newest run of `cluster` that is not over, for the holder of its lock.
     /// - Throws: ``JournalError`` where a journal cannot be read, which may be the one.
-    public func unfinished(cluster: String, ignoring isOver: (RunSummary) -> Bool = { _ in false }) throws -> RunSummary? {
+    public func unfinished(cluster: String) throws -> RunSummary? {
         let (runs, unreadable) = try runs(isAtWork: { _ in false })
         if let (_, error) = unreadable.first(where: { $0.file.contains("-\(cluster)") }) { throw error }
-        return runs.first { $0.header.cluster == cluster && $0.state != .finished && $0.state != .undone && !isOver($0) }
+        return runs.first { $0.header.cluster == cluster && !$0.isOver }
     }
 }

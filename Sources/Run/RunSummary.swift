@@ -46,6 +46,9 @@ public struct RunSummary: Sendable {
         }
     }
 
+    /// Whether nothing has to follow it.
+    public var isOver: Bool { state == .finished || state == .undone || (state == .undoneInPart && header.isTakenBackOnFailure == true) }
+
     /// What an operator can do about a run that is not over.
     public var ways: String {
         canResume

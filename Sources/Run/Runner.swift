@@ -3,11 +3,11 @@ import Report
 
 /// Plans, performs, resumes and undoes the steps of one procedure.
 public struct Runner: Sendable {
-    public let steps: [any Step]
+    public let steps: [ListedStep]
     public let brackets: [Bracket]
     private let watch: @Sendable (RunEvent) -> Void
 
-    public init(steps: [any Step], brackets: [Bracket] = [], watch: @escaping @Sendable (RunEvent) -> Void = { _ in }) {
+    public init(steps: [ListedStep], brackets: [Bracket] = [], watch: @escaping @Sendable (RunEvent) -> Void = { _ in }) {
         self.steps = steps
         self.brackets = brackets
         self.watch = watch
@@ -25,7 +25,7 @@ public struct Runner: Sendable {
         var planned: [Planned] = []
         for step in steps {
             watch(.inspecting(step.id, title: step.title))
-            planned.append(Planned(id: step.id, title: step.title, inspection: try await step.inspect(memory)))
+            planned.append(Planned(id: step.id, title: step.title, inspection: try await step.step.inspect(memory)))
         }
         return planned
     }
@@ -36,7 +36,7 @@ public struct Runner: Sendable {
     ///   failure names what is not.
     public func perform(_ journal: Journal) async throws {
         var open: [Bracket] = []
-        var current: (any Step)?
+        var current: ListedStep?
         do {
             let leftOver = try await releaseLeftOver(journal)
             guard leftOver.isEmpty else { throw NotOpened(leftOver) }
@@ -44,21 +44,21 @@ public struct Runner: Sendable {
                 current = step
                 try Task.checkCancellation()
                 watch(.inspecting(step.id, title: step.title))
-                switch try await step.inspect(Memory(journal)) {
+                switch try await step.step.inspect(Memory(journal)) {
                 case .done(let seen):
-                    try journal.append(JournalEntry(.seen, step: step.id, text: seen))
+                    try journal.append(JournalEntry(.seen, step: step.id.name, text: seen))
                     watch(.skipped(step.id, title: step.title, seen: seen))
                 case .blocked(let problems):
                     throw Blocked(problems: problems)
                 case .needed:
-                    if let bracket = brackets.first(where: { $0.opens == step.id }) {
+                    if let bracket = brackets.first(where: { $0.opens == step.id.name }) {
                         open.append(bracket)
-                        try journal.append(JournalEntry(.closed, step: step.id, text: bracket.name))
+                        try journal.append(JournalEntry(.closed, step: step.id.name, text: bracket.name))
                     }
                     try await perform(step, journal, in: open[...])
                 }
-                for bracket in open where bracket.closes == step.id {
-                    try journal.append(JournalEntry(.opened, step: step.id, text: bracket.name))
+                for bracket in open where bracket.closes == step.id.name {
+                    try journal.append(JournalEntry(.opened, step: step.id.name, text: bracket.name))
                     open.removeAll { $0.name == bracket.name }
                 }
             }
@@ -67,10 +67,10 @@ public struct Runner: Sendable {
             let notOpened = ((error as? NotOpened)?.problems ?? []) + (await release(open, journal))
             let interrupted = error is CancellationError || Task.isCancelled
             let failure = RunFailure(step: current?.id, title: current?.title ?? "", cause: error, interrupted: interrupted, opened: open.map(\.name), notOpened: notOpened)
-            let reason = interrupted ? "by the operator" : "\(error)"
-            if let current { watch(.failed(current.id, title: current.title, error: interrupted ? "interrupted" : reason)) }
+            let problem = interrupted ? Problem("interrupted") : Problem(explaining: error)
+            if let current { watch(.failed(current.id, title: current.title, problem)) }
             do {
-                try journal.append(JournalEntry(interrupted ? .interrupted : .failed, step: current?.id, text: reason))
+                try journal.append(JournalEntry(interrupted ? .interrupted : .failed, step: current?.id.name, text: interrupted ? "by the operator" : problem.description))
                 try journal.append(JournalEntry(.ended, text: interrupted ? "interrupted" : "failed"))
             } catch {
                 // The run's own end counts more than that it could not be written down.
@@ -90,19 +90,22 @@ public struct Runner: Sendable {
         // What cannot be opened now is a problem of the step that closed it, which is undone below.
         _ = try await releaseLeftOver(journal)
         var left: [Problem] = []
-        for step in steps.reversed() where Memory(journal).began(step.id) {
+        for step in steps.reversed() where Memory(journal).began(step.id.name) {
             try Task.checkCancellation()
-            guard !Memory(journal).isUndone(step.id) else {
+            guard !Memory(journal).isUndone(step.id.name) else {
                 watch(.skipped(step.id, title: step.title, seen: "undone already"))
                 continue
             }
             watch(.inspecting(step.id, title: step.title))
-            switch try await outcome(of: step, StepRun(step: step.id, journal: journal, watch: watch)) {
+            switch try await outcome(of: step.step, StepRun(step: step.id, journal: journal, watch: watch)) {
             case .undone(let lines):
-                try journal.append(JournalEntry(.undone, step: step.id, text: lines.joined(separator: "; ")))
+                try journal.append(JournalEntry(.undone, step: step.id.name, text: lines.joined(separator: "; ")))
                 watch(.undone(step.id, title: step.title, lines: lines))
+            case .nothing(let reason):
+                try journal.append(JournalEntry(.undone, step: step.id.name))
+                watch(.skipped(step.id, title: step.title, seen: "nothing to take back: \(reason)"))
             case .left(let problems, let lines):
-                try journal.append(JournalEntry(.left, step: step.id, text: problems.map(\.fact).joined(separator: "; ")))
+                try journal.append(JournalEntry(.left, step: step.id.name, text: problems.map(\.fact).joined(separator: "; ")))
                 if !lines.isEmpty { watch(.undone(step.id, title: step.title, lines: lines)) }
                 watch(.left(step.id, title: step.title, problems: problems))
                 left += problems
@@ -120,8 +123,7 @@ public struct Runner: Sendable {
         } catch {
             try Task.checkCancellation()
             if let blocked = error as? Blocked { return .left(blocked.problems) }
-            if let problem = error as? Problem { return .left([problem]) }
-            return .left([Problem("\(error)")])
+            return .left([Problem(explaining: error)])
         }
     }
 
@@ -137,15 +139,15 @@ public struct Runner: Sendable {
     }
 
     /// Performs `step`, watched by the brackets it is in.
-    private func perform(_ step: any Step, _ journal: Journal, in brackets: ArraySlice<Bracket>) async throws {
+    private func perform(_ step: ListedStep, _ journal: Journal, in brackets: ArraySlice<Bracket>) async throws {
         if let bracket = brackets.first {
             return try await watched(by: bracket.watch) { try await perform(step, journal, in: brackets.dropFirst()) }
         }
-        try journal.append(JournalEntry(.intent, step: step.id, text: step.title))
+        try journal.append(JournalEntry(.intent, step: step.id.name, text: step.title))
         watch(.began(step.id, title: step.title))
         let began = ContinuousClock.Instant.now
-        let result = try await step.perform(StepRun(step: step.id, journal: journal, watch: watch))
-        try journal.append(JournalEntry(.done, step: step.id, text: result))
+        let result = try await step.step.perform(StepRun(step: step.id, journal: journal, watch: watch))
+        try journal.append(JournalEntry(.done, step: step.id.name, text: result))
         watch(.done(step.id, title: step.title, result: result, took: began.duration(to: .now)))
     }
 
@@ -164,45 +166,5 @@ public struct Runner: Sendable {
             }
         }
         return notOpened
-    }
-}
-
-/// Steps that cannot run, with everything that stands in the way.
-public struct Blocked: Error, Sendable, CustomStringConvertible {
-    public let problems: [Problem]
-    public init(problems: [Problem]) { self.problems = problems }
-    public var description: String { problems.map(\.description).joined(separator: "\n") }
-}
-
-/// What was closed could not be opened again everywhere, and is named in the run's failure.
-public struct NotOpened: Error, Sendable, CustomStringConvertible {
-    public let problems: [Problem]
-    private let cause: String?
-
-    /// - Parameter cause: what had gone wrong before.
-    public init(_ problems: [Problem], after cause: (any Error)? = nil) {
-        self.problems = problems
-        self.cause = cause.map { "\($0)" }
-    }
-
-    public var description: String { cause ?? "what was closed is not open everywhere, and nothing else was tried" }
-}
-
-/// A run that ended before its last step.
-public struct RunFailure: Error, Sendable, CustomStringConvertible {
-    public let step: StepID?
-    public let title: String
-    public let cause: any Error
-    /// Ended by the operator (Ctrl-C) rather than by an error.
-    public let interrupted: Bool
-    /// The brackets that were open when it ended.
-    public let opened: [String]
-    /// What a bracket closed and could not open again.
-    public let notOpened: [Problem]
-
-    public var description: String {
-        let place = step.map { "step \($0) (\(title))" } ?? "the run"
-        let head = interrupted ? "interrupted in \(place)" : "\(place) failed: \(cause)"
-        return ([head] + notOpened.map { "NOT OPENED: \($0)" }).joined(separator: "\n")
     }
 }

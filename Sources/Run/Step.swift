@@ -1,5 +1,3 @@
-import Report
-
 /// The unit of plan, journal, resume and undo.
 ///
 /// ```
@@ -10,7 +8,10 @@ import Report
 /// Real state decides, not the journal: ``inspect(_:)`` looks again on every plan, run and resume. The journal keeps
 /// only what cannot be seen again.
 public protocol Step: Sendable {
-    var id: StepID { get }
+    /// Its name in journal and code: `read-only`.
+    static var name: String { get }
+    /// The same, unless one procedure has the step twice.
+    var name: String { get }
     /// What the step does, as a sentence without a full stop; the same words in plan, output and journal.
     var title: String { get }
 
@@ -23,11 +24,38 @@ public protocol Step: Sendable {
     func perform(_ run: StepRun) async throws -> String
 
     /// Takes back what this run did in this step, as far as it is still as the run left it. Can be called again after
-    /// having been interrupted.
+    /// having been interrupted. A step that leaves nothing says why: see ``LeavesNothing``.
     func undo(_ run: StepRun) async throws -> UndoOutcome
 }
 
-/// A step's place in its source document, and its name in plan, journal and code.
+extension Step {
+    public var name: String { Self.name }
+}
+
+/// A step of which nothing is left that an undo would have to take back.
+public protocol LeavesNothing: Step {
+    /// Why: `the sessions that were ended are their clients'`.
+    var leavesNothing: String { get }
+}
+
+extension LeavesNothing {
+    public func undo(_ run: StepRun) async throws -> UndoOutcome { .nothing(because: leavesNothing) }
+}
+
+/// A step in the list of a procedure, which knows the step's number in its source document.
+public struct ListedStep: Sendable {
+    public let step: any Step
+    public let id: StepID
+
+    /// - Parameter number: in the source document (`"5"`); empty for a step that the document does not have.
+    public init(_ number: String, _ step: any Step) {
+        (self.step, id) = (step, StepID(number, step.name))
+    }
+
+    public var title: String { step.title }
+}
+
+/// A step's place in its procedure's source document, and its name in plan, journal and code.
 public struct StepID: Sendable, Hashable, Codable, CustomStringConvertible {
     /// The number in the source document (`"5"`); empty for a step the document does not have.
     public let number: String
@@ -40,79 +68,4 @@ public struct StepID: Sendable, Hashable, Codable, CustomStringConvertible {
     }
 
     public var description: String { number.isEmpty ? name : "\(number) \(name)" }
-}
-
-/// What a look at the real systems found.
-public enum Inspection: Sendable {
-    /// Nothing to do; the text says what was seen.
-    case done(String)
-    /// These changes would be made.
-    case needed([Change])
-    /// The step cannot run.
-    case blocked([Problem])
-}
-
-/// One thing a step would change.
-public struct Change: Sendable, Hashable {
-    /// What changes, and where: `n1: create the stanza app`.
-    public let text: String
-    /// A unified diff, for a change to a file.
-    public let diff: String?
-
-    public init(_ text: String, diff: String? = nil) {
-        self.text = text
-        self.diff = diff
-    }
-}
-
-/// What ``Step/undo(_:)`` came to.
-public enum UndoOutcome: Sendable {
-    /// What was taken back, a line each; none where the run had left nothing.
-    case undone([String])
-    /// Something was left as it is, and why. The run is not wholly undone.
-    case left([Problem], undone: [String] = [])
-}
-
-/// A stretch of steps that leaves something closed which must be opened again on every way out.
-///
-/// From the moment the step ``opens`` begins until ``closes`` is done, an error, a cancellation or a lost connection
-/// leads through ``release``, and so does what ``watch`` throws.
-public struct Bracket: Sendable {
-    public let name: String
-    public let opens: StepID
-    public let closes: StepID
-    /// Runs beside each step in between, and is cancelled at its end. What it throws ends the step: the closed thing can
-    /// be kept no longer.
-    public let watch: @Sendable () async throws -> Void
-    /// Opens what is closed, everywhere it can be reached. Returns what could not be opened, one problem each.
-    public let release: @Sendable () async -> [Problem]
-
-    public init(
-        _ name: String, opens: StepID, closes: StepID, watch: @escaping @Sendable () async throws -> Void = {},
-        release: @escaping @Sendable () async -> [Problem]
-    ) {
-        self.name = name
-        self.opens = opens
-        self.closes = closes
-        self.watch = watch
-        self.release = release
-    }
-}
-
-/// Runs `work` until it ends or `watch` throws: then `work` is cancelled, and what `watch` threw is the error.
-public func watched<Value: Sendable>(
-    by watch: @escaping @Sendable () async throws -> Void, _ work: @escaping @Sendable () async throws -> Value
-) async throws -> Value {
-    try await withThrowingTaskGroup(of: Value?.self) { group in
-        group.addTask { try await work() }
-        group.addTask {
-            try await watch()
-            return nil
-        }
-        defer { group.cancelAll() }
-        while let result = try await group.next() {
-            if let value = result { return value }
-        }
-        throw CancellationError()
-    }
 }

@@ -1,4 +1,4 @@
-import Procedures
+import Run
 
 /// The requirements as the operator sees them: a line each, with the numbers found.
 struct CheckView: Sendable {

@@ -1,13 +1,14 @@
 import ArgumentParser
 import Glibc
 import PostgresClient
+import Run
 
 @main
 struct PGGraft: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pggraft",
         abstract: "Graft a new PostgreSQL node onto a running cluster from a physical copy, and prove that nothing was lost.",
-        version: "0.1.0",
+        version: pggraftVersion,
         subcommands: [Check.self, Plan.self, RunCommand.self, Runs.self, Show.self, Resume.self, Undo.self, Conf.self, HBA.self])
 
     static func main() async {

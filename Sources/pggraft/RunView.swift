@@ -17,21 +17,21 @@ struct RunView: Sendable {
         case .note(_, let text): terminal.print(indent(text))
         case .done(let id, let title, let result, let took):
             terminal.print(line("✓", id, title, .good) + terminal.styled("  \(took.inSeconds)", .dim) + detail(result))
-        case .failed(let id, let title, let error):
-            terminal.print(line("✗", id, title, .bad) + "\n" + indent(error))
+        case .failed(let id, let title, let problem):
+            terminal.printError(line("✗", id, title, .bad) + "\n" + indent(problem.description))
         case .released(let bracket, let problems):
             if problems.isEmpty {
                 terminal.print(indent(terminal.styled("\(bracket): opened again on the way out", .warn)))
             } else {
-                terminal.print(indent(terminal.styled("\(bracket): NOT opened again everywhere, see below", .bad)))
+                terminal.printError(indent(terminal.styled("\(bracket): NOT opened again everywhere, see below", .bad)))
             }
         case .undone(let id, let title, let lines):
             // A step that had left nothing is no news.
             guard !lines.isEmpty else { break }
             terminal.print(line("↶", id, title, .good) + detail(lines.joined(separator: "\n")))
         case .left(let id, let title, let problems):
-            terminal.print(line("!", id, title, .warn))
-            problems.forEach { terminal.print(indent($0.description)) }
+            terminal.printError(line("!", id, title, .warn))
+            problems.forEach { terminal.printError(indent($0.description)) }
         }
     }
 

@@ -27,6 +27,15 @@ final class Terminal: Sendable {
         }
     }
 
+    /// Prints `text` as lines of their own on standard error.
+    func printError(_ text: String) {
+        state.withLock { state in
+            let cleared = clearing(&state)
+            if !cleared.isEmpty { write(cleared) }
+            write(text + "\n", to: STDERR_FILENO)
+        }
+    }
+
     /// Prints rows of cells in columns that fit; nothing but a head is nothing.
     func print(table rows: [[String]]) {
         guard rows.count > 1 else { return }
@@ -85,10 +94,10 @@ final class Terminal: Sendable {
     }
 
     /// A terminal that is gone or a log that is full ends nothing: the journal has it all.
-    private func write(_ text: String) {
+    private func write(_ text: String, to descriptor: Int32 = STDOUT_FILENO) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
-            let count = bytes.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return }
             bytes = bytes.dropFirst(count)

@@ -2,6 +2,7 @@ import Bed
 import EventLoop
 import Instance
 import PostgresConfig
+import ProcedureKit
 import Procedures
 import RemoteHost
 import Testing
@@ -203,10 +204,8 @@ struct LoginTests {
     private func judge(_ table: [Rules], bin: String) async throws {
         try await Bed.exclusively { bed in
             let db = try await server(bed, bin: bin), config = bed.sshConfig
-            let access = ClusterAccess(nodes: [.init(name: "db", ssh: "db", address: "127.0.0.1", port: 5555)], database: "postgres", user: "postgres") {
-                try await SSHHost.connect(SSHTarget($0, configFile: config), name: $1, deadline: $2)
-            }
-            let node = ConfiguredNode(NodeTarget(name: "db", ssh: "db", port: 5555, binDirectory: bin), access: access)
+            let ways = Ways { try await SSHHost.connect(SSHTarget($0, configFile: config), name: $1, deadline: $2) }
+            let node = try ConfiguredNode(NodeTarget(name: "db", ssh: "db", port: 5555, binDirectory: bin), ways)
             var tries = 0, admitted = 0
             for rules in table {
                 let (these, letIn) = try await judge(rules, bed, db, node, hasSSL: bin.hasPrefix("/usr/lib"))

@@ -1,6 +1,7 @@
 import Bed
 import Foundation
 import Playbook
+import ProcedureKit
 import Procedures
 import Report
 import Run
@@ -30,9 +31,8 @@ struct KillPoint: Sendable, CustomTestStringConvertible {
 
     /// Every step of the procedure, in its order: what is added to it is killed in, too.
     static func steps() throws -> [String] {
-        guard case .addSpockNode(let add) = try Playbook.load(path: Operator.shippedPlaybook).procedure else { return [] }
-        let access = ClusterAccess(nodes: [], database: "", user: "") { _, name, _ in throw Problem("\(name) is not to be reached here") }
-        return AddSpockNode(add, access: access).steps.map(\.id.name)
+        let path = Operator.shippedPlaybook, catalog = Catalog(Ways { _, name, _ in throw Problem("\(name) is not to be reached here") })
+        return try catalog.procedure(for: try Playbook.load(path: path), at: path).steps.map(\.id.name)
     }
 
     /// Three moments inside of `step`, chosen at random, and the boundary behind it; the one before it is its begin.

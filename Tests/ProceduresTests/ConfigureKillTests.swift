@@ -81,8 +81,8 @@ private final class DyingHost: RemoteHost.Host {
                 #expect(state.wholeMatch(of: #/(8MB|16MB) (3 |2 new)/#) != nil, "after \(kills) kills: \(state)")
                 // Gone on with and then taken back, or taken back at once.
                 if kills.isMultiple(of: 2) {
-                    let again = n1.node(), steps = ConfigureNode(again, ConfigurationRequest(.settings(assignments))).steps
-                    try await Runner(steps: steps).perform(failure.journal)
+                    let again = try n1.again(failure.journal)
+                    try await Runner(steps: again.steps).perform(failure.journal)
                     #expect(try await n1.value("work_mem") == "16MB")
                     await again.close()
                 }

@@ -2,6 +2,7 @@ import EventLoop
 import Instance
 import PostgresClient
 import PostgresConfig
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -23,30 +24,26 @@ struct Configured: Sendable {
         if starting { try await instance.start(deadline: soon) }
     }
 
-    func node(role: String = "postgres", through host: any RemoteHost.Host = LocalHost(name: "n1")) -> ConfiguredNode {
-        let access = ClusterAccess(
-            nodes: [.init(name: "n1", ssh: "n1", address: "127.0.0.1", port: instance.port)], database: "postgres", user: role
-        ) { _, _, _ in host }
-        return ConfiguredNode(
+    func node(role: String = "postgres", through host: any RemoteHost.Host = LocalHost(name: "n1")) throws -> ConfiguredNode {
+        try ConfiguredNode(
             NodeTarget(name: "n1", ssh: "n1", port: instance.port, role: role, dataDirectory: instance.dataDirectory.path, binDirectory: ScratchArea.binaries),
-            access: access)
+            Ways { _, _, _ in host })
     }
 
     /// Performs a change, as the command line does.
     /// - Returns: what was done, and the journal.
     @discardableResult
     func change(_ change: ConfigurationRequest.Change, restarts: Bool = false, by node: ConfiguredNode? = nil) async throws -> Journal {
-        let configure = ConfigureNode(node ?? self.node(), ConfigurationRequest(change, restarts: restarts))
+        let configure = ConfigureNode(try node ?? self.node(), ConfigurationRequest(change, restarts: restarts), cluster: "n1")
         let (_, journal) = try RunStore(environment: ["PGGRAFT_STATE_DIR": journals])
-            .begin(cluster: "n1", procedure: configure.request.procedure, playbook: "", steps: configure.steps.map(\.id.name))
-        try await configure.remember(in: journal)
+            .begin(configure, from: try await configure.origin(), steps: configure.steps.map(\.id.name))
         do {
             try await Runner(steps: configure.steps).perform(journal)
         } catch {
-            await configure.node.close()
+            await configure.close()
             throw ChangeFailed(journal: journal, error: error)
         }
-        await configure.node.close()
+        await configure.close()
         return journal
     }
 
@@ -62,14 +59,21 @@ struct Configured: Sendable {
     /// Undoes the run of `journal`.
     /// - Returns: what was left.
     func undo(_ journal: Journal) async throws -> [Problem] {
-        let (_, request) = try #require(try ConfigureNode.recall(Memory(journal))), node = node()
-        let left = try await Runner(steps: ConfigureNode(node, request).steps).undo(journal)
-        await node.close()
+        let configure = try again(journal)
+        let left = try await Runner(steps: configure.steps).undo(journal)
+        await configure.close()
         return left
     }
 
+    /// The procedure of the run of `journal`, as the journal has it.
+    func again(_ journal: Journal) throws -> ConfigureNode {
+        ConfigureNode(try node(), try order(journal).request, cluster: "n1")
+    }
+
+    func order(_ journal: Journal) throws -> ConfigureNode.Order { try ConfigureNode.Order(try #require(try Memory(journal).header).origin()) }
+
     func plan(_ change: ConfigurationRequest.Change, restarts: Bool = false) async throws -> ConfigurationPlan {
-        let node = node()
+        let node = try node()
         let plan = try await WriteConfiguration(node: node, request: ConfigurationRequest(change, restarts: restarts)).plan("RUN")
         await node.close()
         return plan
@@ -194,7 +198,7 @@ extension Journal {
     @Test("nobody who can connect: the log is the judge")
     func byLog() async throws {
         let n1 = try await Configured(settings: "logging_collector = on\n")
-        let node = n1.node(role: "nobody")
+        let node = try n1.node(role: "nobody")
         let journal = try await n1.change(.settings([.init("work_mem", .set, "6MB"), .init("max_connections", .set, "30")]), by: node)
         #expect(journal.result == "written and accepted, as the server's log says; waits for a restart: max_connections")
         #expect(try await n1.value("work_mem") == "6MB")
@@ -334,12 +338,12 @@ extension Journal {
         let n1 = try await Configured()
         let journal = try await n1.set("jit=off"), theirs = try #require(try await n1.read("postgresql.conf")).replacing("jit = 'off'", with: "jit = on") + "work_mem = 7MB\n"
         try await n1.write(theirs, to: "postgresql.conf")
-        let (_, request) = try #require(try ConfigureNode.recall(Memory(journal))), node = n1.node()
-        let error = await #expect(throws: RunFailure.self) { try await Runner(steps: ConfigureNode(node, request).steps).perform(journal) }
+        let configure = try n1.again(journal)
+        let error = await #expect(throws: RunFailure.self) { try await Runner(steps: configure.steps).perform(journal) }
         #expect(error?.description.contains("was changed by someone else since this run wrote it: left alone") == true, "\(String(describing: error))")
         #expect(try await n1.undo(journal).map(\.fact).joined().contains("was changed since by someone else: left alone"))
         #expect(try await n1.read("postgresql.conf") == theirs)
-        await node.close()
+        await configure.close()
         try await n1.end()
     }
 
@@ -349,7 +353,7 @@ extension Journal {
         let broken = try await n1.set("shared_preload_libraries=no_such_library")
         try await n1.instance.stop(deadline: soon)
         await #expect(throws: InstanceError.self) { try await n1.instance.start(deadline: soon) }
-        let (target, _) = try #require(try ConfigureNode.recall(Memory(broken)))
+        let target = try n1.order(broken).target
         #expect(target.dataDirectory == n1.instance.dataDirectory.path && target.binDirectory == ScratchArea.binaries)
         #expect(try await n1.undo(broken).isEmpty)
         try await n1.instance.start(deadline: soon)

@@ -1,4 +1,5 @@
 import Playbook
+import ProcedureKit
 import Procedures
 import Report
 import Run
@@ -6,11 +7,10 @@ import Testing
 
 @Suite("Adding a Spock node")
 struct StepTests {
-    private func procedure() throws -> AddSpockNode {
-        let playbook = try Playbook.load(path: String(#filePath.dropLast("/Tests/ProceduresTests/StepTests.swift".count)) + "/playbooks/spock-add-node.yaml")
-        guard case .addSpockNode(let add) = playbook.procedure else { throw Problem("another procedure") }
-        let access = ClusterAccess(nodes: [], database: "app", user: "nobody") { _, name, _ in throw Problem("\(name) is not to be reached here") }
-        return AddSpockNode(add, access: access)
+    private func procedure() throws -> any Procedure {
+        let path = String(#filePath.dropLast("/Tests/ProceduresTests/StepTests.swift".count)) + "/playbooks/spock-add-node.yaml"
+        let catalog = Catalog(Ways { _, name, _ in throw Problem("\(name) is not to be reached here") })
+        return try catalog.procedure(for: try Playbook.load(path: path), at: path)
     }
 
     @Test func `the steps carry the document's numbers, in the order that keeps every row`() throws {
@@ -19,7 +19,6 @@ struct StepTests {
         }
         #expect(
             steps.joined(separator: "\n") == """
-                    requirements: Check every requirement
                  1  pgbackrest-configuration: Configure pgBackRest for the stanza app
                  1  archiving: Archive the WAL of n1 into the stanza
                  1  stanza: Create the stanza app, and prove that WAL of n1 arrives there
@@ -54,8 +53,8 @@ struct StepTests {
     @Test func `the window opens with step 5 and closes with step 14, after the subscriptions are there`() throws {
         let procedure = try procedure(), ids = procedure.steps.map(\.id.name)
         let brackets = procedure.brackets(Memory())
-        #expect(brackets.map(\.opens.number) == ["5"])
-        #expect(brackets.map(\.closes.number) == ["14"])
+        #expect(brackets.map(\.opens) == ["read-only"])
+        #expect(brackets.map(\.closes) == ["read-write"])
         let closes = try #require(ids.firstIndex(of: "read-write"))
         for earlier in ["read-only", "promote", "subscriptions", "drained-point"] {
             #expect(try #require(ids.firstIndex(of: earlier)) < closes, "\(earlier)")
@@ -63,7 +62,7 @@ struct StepTests {
     }
 
     @Test func `without a way to the hosts every host is a finding, and nothing is asked of servers`() async throws {
-        let findings = try await procedure().findings()
+        let findings = try await Requirements(try procedure().requirements).findings()
         #expect(
             findings.prefix(5).map { "\($0.requirement) \($0.place ?? ""): \($0.found)" } == [
                 "host n1: n1 is not to be reached here", "host n2: n2 is not to be reached here", "host n3: n3 is not to be reached here",

@@ -2,28 +2,6 @@ import Testing
 
 @testable import RemoteHost
 
-@Suite struct HMACSHA1Tests {
-    @Test(arguments: [
-        ("", "da39a3ee5e6b4b0d3255bfef95601890afd80709"), ("abc", "a9993e364706816aba3e25717850c26c9cd0d89d"),
-        ("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "84983e441c3bd26ebaae4aa1f95129e5e54670f1"),
-        (String(repeating: "a", count: 1000), "291e9a6c66994949b57ba5e650361e98fc36b1ba"),
-    ]) func sha1GivesThePublishedHashes(text: String, hash: String) {
-        #expect(hex(HMACSHA1.sha1(Array(text.utf8))) == hash)
-    }
-
-    /// RFC 2202.
-    @Test(arguments: [
-        (Array("Jefe".utf8), "what do ya want for nothing?", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
-        ([UInt8](repeating: 0xAA, count: 80), "Test Using Larger Than Block-Size Key - Hash Key First", "aa4ae5e15272d00e95705637ce8a3b55ed402112"),
-    ]) func hmacGivesThePublishedCodes(key: [UInt8], text: String, code: String) {
-        #expect(hex(HMACSHA1.code(key: key, message: Array(text.utf8))) == code)
-    }
-
-    private func hex(_ bytes: [UInt8]) -> String {
-        bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
-    }
-}
-
 @Suite struct KnownHostsTests {
     static let key = "AAAAC3NzaC1lZDI1NTE5AAAAIJ2N8cC5WnIXrB0c8J1g2ZpJ5mP6F0jv8mJ8tQ5rP1aa"
     static let other = "AAAAC3NzaC1lZDI1NTE5AAAAIJ2N8cC5WnIXrB0c8J1g2ZpJ5mP6F0jv8mJ8tQ5rP1bb"

@@ -5,7 +5,7 @@ import Testing
 @testable import Run
 
 private func entry(_ event: JournalEntry.Event, _ step: String? = nil, _ text: String? = nil, at seconds: Double = 0, value: JSON? = nil) -> JournalEntry {
-    JournalEntry(at: Date(timeIntervalSince1970: seconds), event, step: step.map { StepID("", $0) }, text: text, value: value)
+    JournalEntry(at: Date(timeIntervalSince1970: seconds), event, step: step, text: text, value: value)
 }
 
 @Suite("A run's state")
@@ -31,11 +31,11 @@ struct RunSummaryTests {
     }
 
     @Test("tells how far it is, and what can be done: nothing of what was undone is gone on with")
-    func ways() throws {
-        try withStore { store in
-            let (header, journal) = try store.begin(cluster: "app", procedure: "p", playbook: "/p.yaml", steps: ["a", "b", "c"])
+    func ways() async throws {
+        try await withStore { store in
+            let (header, journal) = try store.begin(Toy(cluster: "app"), steps: ["a", "b", "c"])
             #expect(try store.run(header.run).progress == "no step")
-            try journal.append(JournalEntry(.intent, step: StepID("2", "b")))
+            try journal.append(JournalEntry(.intent, step: "b"))
             let cut = try #require(try store.unfinished(cluster: "app"))
             #expect(cut.progress == "2 of 3, b")
             #expect(cut.canResume)
@@ -50,11 +50,11 @@ struct RunSummaryTests {
     }
 
     @Test("a name is whole or begins one run; one that begins several is refused")
-    func names() throws {
-        try withStore { store in
+    func names() async throws {
+        try await withStore { store in
             let now = Date(timeIntervalSince1970: 1_795_244_400)
-            for _ in 0..<2 { _ = try store.begin(cluster: "app", procedure: "p", playbook: "/p.yaml", steps: [], now: now) }
-            _ = try store.begin(cluster: "other", procedure: "p", playbook: "/p.yaml", steps: [], now: now.addingTimeInterval(86400))
+            for _ in 0..<2 { _ = try store.begin(Toy(cluster: "app"), now: now) }
+            _ = try store.begin(Toy(cluster: "other"), now: now.addingTimeInterval(86400))
             let names = try store.runs().runs.map(\.header.run)
             #expect(Set(names) == ["20261121-070000-app", "20261121-070000-app-2", "20261122-070000-other"])
             #expect(try store.run("20261122").header.cluster == "other")
@@ -64,12 +64,6 @@ struct RunSummaryTests {
             let none = #expect(throws: Problem.self) { try store.run("2025") }
             #expect(none?.fact == "there is no run 2025 on this machine")
         }
-    }
-
-    private func withStore(_ body: (RunStore) throws -> Void) throws {
-        let directory = NSTemporaryDirectory() + "pggraft-store-\(UUID().uuidString)"
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        try body(RunStore(environment: ["PGGRAFT_STATE_DIR": directory]))
     }
 }
 

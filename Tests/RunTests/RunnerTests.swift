@@ -5,55 +5,6 @@ import Testing
 
 @testable import Run
 
-/// A step over a set of names: done when its own is in the set.
-private final class World: Sendable {
-    private let state = Mutex<(things: Set<String>, calls: [String])>(([], []))
-    func has(_ thing: String) -> Bool { state.withLock { $0.things.contains(thing) } }
-    func add(_ thing: String) { state.withLock { _ = $0.things.insert(thing) } }
-    func remove(_ thing: String) { state.withLock { _ = $0.things.remove(thing) } }
-    func call(_ text: String) { state.withLock { $0.calls.append(text) } }
-    var calls: [String] { state.withLock { $0.calls } }
-}
-
-private struct Broken: Error {}
-
-private struct Put: Step {
-    let world: World
-    let thing: String
-    var fails = false
-    var waits = false
-    var id: StepID { StepID("", thing) }
-    var title: String { "Put \(thing)" }
-
-    func inspect(_ memory: Memory) async throws -> Inspection {
-        world.has(thing) ? .done("\(thing) is there") : .needed([Change("put \(thing)")])
-    }
-
-    func perform(_ run: StepRun) async throws -> String {
-        world.call("perform \(thing)")
-        try run.creating(Created("thing", on: "world", thing))
-        if waits { try await Task.sleep(for: .seconds(600)) }
-        if fails { throw Broken() }
-        world.add(thing)
-        return "\(thing) put"
-    }
-
-    func undo(_ run: StepRun) async throws -> UndoOutcome {
-        world.call("undo \(thing)")
-        world.remove(thing)
-        return .undone(try run.memory.created(by: id).map(\.description))
-    }
-}
-
-private func withJournal(_ body: (Journal, String) async throws -> Void) async throws {
-    let directory = NSTemporaryDirectory() + "pggraft-run-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: directory) }
-    let path = directory + "/run.jsonl"
-    let header = RunHeader(run: "r", cluster: "c", procedure: "p", playbook: "/p.yaml", startedBy: "me@here", steps: ["a", "b", "c"])
-    try await body(try Journal.create(at: path, header: header), path)
-}
-
 @Suite("A runner")
 struct RunnerTests {
     @Test("looks at every step, performs what is needed and leaves what is done")
@@ -62,7 +13,7 @@ struct RunnerTests {
         world.add("b")
         let steps = ["a", "b", "c"].map { Put(world: world, thing: $0) }
         try await withJournal { journal, path in
-            try await Runner(steps: steps).perform(journal)
+            try await Runner(steps).perform(journal)
             #expect(world.calls == ["perform a", "perform c"])
             let events = try Journal.read(at: path).map { "\($0.event)" + ($0.step.map { " \($0)" } ?? "") }
             #expect(
@@ -76,12 +27,14 @@ struct RunnerTests {
     func resumes() async throws {
         let world = World()
         try await withJournal { journal, path in
-            await #expect(throws: RunFailure.self) {
-                try await Runner(steps: [Put(world: world, thing: "a"), Put(world: world, thing: "b", fails: true)]).perform(journal)
+            let failure = await #expect(throws: RunFailure.self) {
+                try await Runner([Put(world: world, thing: "a"), Put(world: world, thing: "b", fails: true)]).perform(journal)
             }
+            #expect(failure?.step?.name == "b")
+            #expect(failure?.cause is Broken)
             world.remove("a")
             let again = try Journal.open(at: path)
-            try await Runner(steps: ["a", "b"].map { Put(world: world, thing: $0) }).perform(again)
+            try await Runner(["a", "b"].map { Put(world: world, thing: $0) }).perform(again)
             #expect(world.calls == ["perform a", "perform b", "perform a", "perform b"])
             #expect(again.entries.last?.text == "finished")
         }
@@ -93,7 +46,7 @@ struct RunnerTests {
         world.add("b")
         let steps = ["a", "b", "c"].map { Put(world: world, thing: $0) }
         try await withJournal { journal, _ in
-            let runner = Runner(steps: steps)
+            let runner = Runner(steps)
             try await runner.perform(journal)
             #expect(try await runner.undo(journal).isEmpty)
             #expect(Array(world.calls.suffix(2)) == ["undo c", "undo a"])
@@ -106,10 +59,10 @@ struct RunnerTests {
         let world = World()
         let steps = ["a", "b"].map { Put(world: world, thing: $0) }
         try await withJournal { journal, _ in
-            let runner = Runner(steps: steps)
+            let runner = Runner(steps)
             try await runner.perform(journal)
-            try journal.append(JournalEntry(.undone, step: steps[1].id))
-            try journal.append(JournalEntry(.left, step: steps[0].id))
+            try journal.append(JournalEntry(.undone, step: steps[1].name))
+            try journal.append(JournalEntry(.left, step: steps[0].name))
             _ = try await runner.undo(journal)
             #expect(world.calls == ["perform a", "perform b", "undo a"])
             _ = try await runner.undo(journal)
@@ -127,12 +80,12 @@ struct RunnerTests {
             Put(world: world, thing: "open"), Put(world: world, thing: "inside", fails: how == "fails", waits: how == "is cancelled"),
             Put(world: world, thing: "close"),
         ]
-        let bracket = Bracket("window", opens: steps[0].id, closes: steps[2].id) {
+        let bracket = Bracket("window", opens: steps[0].name, closes: steps[2].name) {
             world.call(Task.isCancelled ? "released in a cancelled task" : "released")
             return []
         }
         try await withJournal { journal, _ in
-            let task = Task { try await Runner(steps: steps, brackets: [bracket]).perform(journal) }
+            let task = Task { try await Runner(steps, brackets: [bracket]).perform(journal) }
             if how == "is cancelled" {
                 let deadline = ContinuousClock.now + .seconds(60)
                 while !world.calls.contains("perform inside"), ContinuousClock.now < deadline { await Task.yield() }
@@ -154,7 +107,7 @@ struct RunnerTests {
         let world = World()
         let steps = [Put(world: world, thing: "open"), Put(world: world, thing: "inside", waits: true), Put(world: world, thing: "close")]
         let bracket = Bracket(
-            "window", opens: steps[0].id, closes: steps[2].id,
+            "window", opens: steps[0].name, closes: steps[2].name,
             watch: {
                 while !world.calls.contains("perform inside") { try await Task.sleep(for: .milliseconds(1)) }
                 throw Problem("n2 does not answer")
@@ -164,7 +117,7 @@ struct RunnerTests {
                 return []
             })
         try await withJournal { journal, _ in
-            let failure = await #expect(throws: RunFailure.self) { try await Runner(steps: steps, brackets: [bracket]).perform(journal) }
+            let failure = await #expect(throws: RunFailure.self) { try await Runner(steps, brackets: [bracket]).perform(journal) }
             #expect(failure?.description == "step inside (Put inside) failed: n2 does not answer")
             #expect(failure?.interrupted == false)
             #expect(world.calls == ["perform open", "perform inside", "released"])
@@ -176,9 +129,9 @@ struct RunnerTests {
     func keptBracket() async throws {
         let world = World()
         let steps = ["open", "inside", "close", "after"].map { Put(world: world, thing: $0) }
-        let bracket = Bracket("window", opens: steps[0].id, closes: steps[2].id, watch: { try await Task.sleep(for: .seconds(600)) }, release: { [] })
+        let bracket = Bracket("window", opens: steps[0].name, closes: steps[2].name, watch: { try await Task.sleep(for: .seconds(600)) }, release: { [] })
         try await withJournal { journal, _ in
-            try await Runner(steps: steps, brackets: [bracket]).perform(journal)
+            try await Runner(steps, brackets: [bracket]).perform(journal)
             #expect(world.calls == ["perform open", "perform inside", "perform close", "perform after"])
         }
     }
@@ -187,32 +140,39 @@ struct RunnerTests {
     func leftOver() async throws {
         let world = World(), canOpen = Mutex(false)
         let steps = [Put(world: world, thing: "open"), Put(world: world, thing: "close")]
-        let bracket = Bracket("window", opens: steps[0].id, closes: steps[1].id) { canOpen.withLock { $0 } ? [] : [Problem("n2 is still read-only")] }
+        let bracket = Bracket("window", opens: steps[0].name, closes: steps[1].name) { canOpen.withLock { $0 } ? [] : [Problem("n2 is still read-only")] }
         try await withJournal { journal, _ in
-            try journal.append(JournalEntry(.closed, step: steps[0].id, text: "window"))
-            let failure = await #expect(throws: RunFailure.self) { try await Runner(steps: steps, brackets: [bracket]).perform(journal) }
+            try journal.append(JournalEntry(.closed, step: steps[0].name, text: "window"))
+            let failure = await #expect(throws: RunFailure.self) { try await Runner(steps, brackets: [bracket]).perform(journal) }
             #expect(failure?.notOpened.map(\.fact) == ["n2 is still read-only"])
             #expect(world.calls == [])
             canOpen.withLock { $0 = true }
-            try await Runner(steps: steps, brackets: [bracket]).perform(journal)
+            try await Runner(steps, brackets: [bracket]).perform(journal)
             #expect(world.calls == ["perform open", "perform close"])
         }
     }
 
-    @Test("a problem keeps the hint of its cause, after its own")
-    func cause() {
-        let cause = Problem("no answer from n2", hint: "is it up?")
-        #expect(Problem("n2 may be closed", because: cause, hint: "open it").description == "n2 may be closed: no answer from n2\n  HINT: open it\n  HINT: is it up?")
-        #expect(Problem("n2 may be closed", because: Broken()).description == "n2 may be closed: Broken()")
+    @Test("says at an undo why a step leaves nothing")
+    func leavesNothing() async throws {
+        let world = World(), seen = Mutex<[String]>([])
+        try await withJournal { journal, _ in
+            let runner = Runner(steps: [ListedStep("7", Put(world: world, thing: "a", leavesNothing: true))]) { event in
+                if case .skipped(let id, _, let text) = event { seen.withLock { $0.append("\(id): \(text)") } }
+            }
+            try await runner.perform(journal)
+            #expect(try await runner.undo(journal).isEmpty)
+            #expect(seen.withLock { $0 } == ["7 a: nothing to take back: it is left there"])
+            #expect(Memory(journal).isUndone("a"))
+        }
     }
 
     @Test("names what a bracket could not open")
     func notOpened() async throws {
         let world = World()
         let steps = [Put(world: world, thing: "open"), Put(world: world, thing: "inside", fails: true)]
-        let bracket = Bracket("window", opens: steps[0].id, closes: StepID("", "close")) { [Problem("n2 is still read-only", hint: "do it by hand")] }
+        let bracket = Bracket("window", opens: steps[0].name, closes: "close") { [Problem("n2 is still read-only", hint: "do it by hand")] }
         try await withJournal { journal, _ in
-            let failure = await #expect(throws: RunFailure.self) { try await Runner(steps: steps, brackets: [bracket]).perform(journal) }
+            let failure = await #expect(throws: RunFailure.self) { try await Runner(steps, brackets: [bracket]).perform(journal) }
             #expect(failure?.description.contains("NOT OPENED: n2 is still read-only\n  HINT: do it by hand") == true)
             #expect(!journal.entries.contains { $0.event == .opened })
         }
@@ -232,7 +192,7 @@ struct JournalTests {
             let again = try Journal.open(at: path)
             try again.append(JournalEntry(.fact, key: "lsn", value: .string("0/2")))
             #expect(try Journal.read(at: path).count == 3)
-            #expect(try Memory(again).recall("lsn", as: String.self) == "0/2")
+            #expect(try Memory(again).recall(Fact<String>("lsn")) == "0/2")
         }
     }
 
@@ -241,12 +201,14 @@ struct JournalTests {
         try await withJournal { journal, path in
             try journal.append(JournalEntry(.done))
             let text = try String(contentsOfFile: path, encoding: .utf8)
-            try ("garbage\n" + text).write(toFile: path, atomically: true, encoding: .utf8)
-            #expect(throws: JournalError.self) { try Journal.read(at: path) }
-            try (text + "garbage\n").write(toFile: path, atomically: true, encoding: .utf8)
-            #expect(throws: JournalError.self) { try Journal.read(at: path) }
-            try text.replacingOccurrences(of: #""v":1"#, with: #""v":2"#).write(toFile: path, atomically: true, encoding: .utf8)
-            #expect(throws: JournalError.self) { try Journal.read(at: path) }
+            func refusal(of text: String) throws -> String? {
+                try text.write(toFile: path, atomically: true, encoding: .utf8)
+                return #expect(throws: JournalError.self) { try Journal.read(at: path) }?.fact
+            }
+            #expect(try refusal(of: "garbage\n" + text) == "line 1 of the journal \(path) is not readable")
+            #expect(try refusal(of: text + "garbage\n") == "line 3 of the journal \(path) is not readable")
+            #expect(
+                try refusal(of: text.replacingOccurrences(of: #""v":1"#, with: #""v":2"#)) == "the journal \(path) is of form 2, this pggraft reads 1")
         }
     }
 
@@ -270,14 +232,14 @@ struct RunLockTests {
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let store = RunStore(environment: ["PGGRAFT_STATE_DIR": directory])
         let first = try RunLock(cluster: "app", in: store, holder: Holder())
-        let early = #expect(throws: Problem.self) { _ = try RunLock(cluster: "app", in: store, holder: Holder()) }
+        let early = #expect(throws: LockTaken.self) { _ = try RunLock(cluster: "app", in: store, holder: Holder()) }
         let me = "\(NSUserName())@\(ProcessInfo.processInfo.hostName), pid \(ProcessInfo.processInfo.processIdentifier), since "
         #expect(early?.fact.hasPrefix("another pggraft works on cluster app: \(me)") == true, "\(String(describing: early))")
         #expect(early?.fact.hasSuffix(", before its run") == true)
 
         let holder = Holder(run: "20261121-071203-app")
         try first.describe(holder)
-        let later = #expect(throws: Problem.self) { _ = try RunLock(cluster: "app", in: store, holder: Holder()) }
+        let later = #expect(throws: LockTaken.self) { _ = try RunLock(cluster: "app", in: store, holder: Holder()) }
         #expect(later?.fact == "another pggraft works on cluster app: \(me)\(holder.since.formatted(.iso8601)), run 20261121-071203-app")
         #expect(throws: Never.self) { _ = try RunLock(cluster: "other", in: store, holder: Holder()) }
         withExtendedLifetime(first) {}

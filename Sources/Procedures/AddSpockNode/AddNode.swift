@@ -7,13 +7,13 @@ import Spock
 /// Step 13: make the new node a Spock node of its own, with the source's replication sets.
 struct AddNode: Step {
     let seed: Seed
-    let id = StepID("13", "add-node")
+    static let name = "add-node"
     var title: String { "Make \(seed.newNode) a Spock node, with the replication sets of \(seed.source)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         let state = try await seed.cloneState(memory)
         if state == .subscribed { return .done("\(seed.newNode) is a member of the mesh") }
-        if state == .node, let captured: [ReplicationSet] = try memory.recall(CapturedSets.key) {
+        if state == .node, let captured: [ReplicationSet] = try memory.recall(CapturedSets.fact) {
             let sets = try await seed.spock(seed.newNode).captureReplicationSets(deadline: .after(.seconds(20)))
             if Set(sets) == Set(captured) { return .done("\(seed.newNode) is a node with \(sets.count) replication sets") }
         }
@@ -25,7 +25,7 @@ struct AddNode: Step {
 
     func perform(_ run: StepRun) async throws -> String {
         let deadline = await seed.stepDeadline(.seconds(60))
-        let captured: [ReplicationSet] = try run.recall(CapturedSets.key)
+        let captured: [ReplicationSet] = try run.recall(CapturedSets.fact)
         let source = try await seed.spock(seed.source)
         guard let version = try await source.extensionVersion(deadline: deadline) else {
             throw Problem("\(seed.source) has no extension spock any more")

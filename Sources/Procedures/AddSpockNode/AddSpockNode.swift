@@ -1,4 +1,5 @@
-public import Playbook
+import Playbook
+import ProcedureKit
 import Report
 public import Run
 
@@ -7,41 +8,48 @@ public import Run
 /// The sixteen steps of "Adding a Node with Minimal Downtime with pgBackRest", with the document's numbers, in the order
 /// that keeps every row: Spock leaves the preload list (7) before the copy is first started (8), both before the cluster
 /// is closed (5, 6); the subscriptions (15) exist before it is opened again (14).
-public struct AddSpockNode: Sendable {
+public struct AddSpockNode: Procedure {
     let seed: Seed
+    private let text: RunOrigin
 
-    public init(_ playbook: Playbook.AddSpockNode, access: ClusterAccess, undo: UndoOptions = UndoOptions()) {
-        seed = Seed(playbook: playbook, access: access, undo: undo)
+    /// - Throws: `Problem` for what no playbook can say.
+    public init(_ playbook: Playbook.AddSpockNode, from origin: RunOrigin, _ ways: Ways, undo: UndoOptions = UndoOptions()) throws {
+        seed = Seed(playbook: playbook, access: ClusterAccess(try Roster(playbook), ways), undo: undo)
+        text = origin
     }
 
     public static let name = "add-spock-node"
+    public var name: String { Self.name }
+    public var cluster: String { seed.playbook.cluster.name }
+    public func origin() -> RunOrigin { text }
 
-    public var steps: [any Step] {
+    public var requirements: [RequirementGroup] { [RequirementGroup("everything", [Everything(seed: seed)])] }
+
+    public var steps: [ListedStep] {
         [
-            CheckRequirements(seed: seed),
-            ConfigureBackRest(seed: seed),  // 1
-            ArchiveSource(seed: seed),  // 1
-            CreateStanza(seed: seed),  // 1
-            TakeBackup(seed: seed),  // 2
-            Restore(seed: seed),  // 3
-            SetUpStreaming(seed: seed),  // 4
-            RemovePreload(seed: seed),  // 7
-            StartStandby(seed: seed),  // 8
-            CatchUp(seed: seed),  // 4
-            MakeReadOnly(seed: seed),  // 5    the window opens
-            EndTransactions(seed: seed),  // 6
-            DrainMesh(seed: seed),  // 6
-            CreateSlots(seed: seed),  // 15
-            PromoteNewNode(seed: seed),  // 9
-            RemoveIdentity(seed: seed),  // 10
-            RestorePreload(seed: seed),  // 11
-            RestartNewNode(seed: seed),  // 12
-            AddNode(seed: seed),  // 13
-            Subscribe(seed: seed),  // 15
-            HoldDrainedPoint(seed: seed),  // 16
-            MakeReadWrite(seed: seed),  // 14   the window closes
-            OpenNewNode(seed: seed),  // 14
-            Verify(seed: seed),  // 16
+            ListedStep("1", ConfigureBackRest(seed: seed)),
+            ListedStep("1", ArchiveSource(seed: seed)),
+            ListedStep("1", CreateStanza(seed: seed)),
+            ListedStep("2", TakeBackup(seed: seed)),
+            ListedStep("3", Restore(seed: seed)),
+            ListedStep("4", SetUpStreaming(seed: seed)),
+            ListedStep("7", RemovePreload(seed: seed)),
+            ListedStep("8", StartStandby(seed: seed)),
+            ListedStep("4", CatchUp(seed: seed)),
+            ListedStep("5", MakeReadOnly(seed: seed)),  // the window opens
+            ListedStep("6", EndTransactions(seed: seed)),
+            ListedStep("6", DrainMesh(seed: seed)),
+            ListedStep("15", CreateSlots(seed: seed)),
+            ListedStep("9", PromoteNewNode(seed: seed)),
+            ListedStep("10", RemoveIdentity(seed: seed)),
+            ListedStep("11", RestorePreload(seed: seed)),
+            ListedStep("12", RestartNewNode(seed: seed)),
+            ListedStep("13", AddNode(seed: seed)),
+            ListedStep("15", Subscribe(seed: seed)),
+            ListedStep("16", HoldDrainedPoint(seed: seed)),
+            ListedStep("14", MakeReadWrite(seed: seed)),  // the window closes
+            ListedStep("14", OpenNewNode(seed: seed)),
+            ListedStep("16", Verify(seed: seed)),
         ]
     }
 
@@ -49,32 +57,52 @@ public struct AddSpockNode: Sendable {
     public func brackets(_ memory: Memory) -> [Bracket] {
         [
             Bracket(
-                "read-only window", opens: MakeReadOnly(seed: seed).id, closes: MakeReadWrite(seed: seed).id,
+                "read-only window", opens: MakeReadOnly.name, closes: MakeReadWrite.name,
                 watch: { [seed] in try await seed.watchWindow() }, release: { [seed] in await seed.abandonWindow(memory) })
         ]
     }
 
-    /// Everything that must hold before a run begins, with the numbers found. Changes nothing.
-    public func findings(_ memory: Memory = Memory()) async -> [Finding] { await seed.findings(memory) }
-
-    /// Takes the cluster's lock on the source, which is held until ``close()``; with the lock taken, says anew who has it.
-    /// - Throws: ``Problem`` that says who has it; what connecting throws.
+    /// The lock on the source.
     public func takeLock(holder: Holder) async throws { try await seed.takeLock(holder: holder) }
 
-    /// Takes the cluster's lock for a run that is taken up again, also from an earlier process of it, and ends the sessions
-    /// that such a process has left on the servers.
-    /// - Throws: as ``takeLock(holder:)``.
+    /// Also ends the sessions that an earlier process of the run has left on the servers.
     public func takeOver(holder: Holder) async throws {
         try await seed.takeLock(holder: holder)
         await seed.endLeftOverSessions()
     }
 
-    /// Ends connections and whatever is still held open.
+    public func closingWords(run: String) -> [String] { ["Done. Nothing was lost."] }
+
+    public func afterFailure(_ failure: RunFailure) -> AfterFailure {
+        if !failure.notOpened.isEmpty { return .stays(failure.step == nil ? "\(Problem(explaining: failure.cause).fact)." : "") }
+        return .stays(failure.opened.isEmpty ? "No node is read-only because of it." : "Every node that was closed is open again.")
+    }
+
     public func close() async {
         await seed.unlock()
         await seed.dropSnapshots()
         await seed.access.close()
     }
+}
+
+extension Roster {
+    /// The nodes that there are, the new one, and the repository's host.
+    init(_ playbook: Playbook.AddSpockNode) throws {
+        let osUser = playbook.cluster.osUser
+        var entries = try playbook.cluster.nodes.map { try Entry($0, osUser: osUser) }
+        entries.append(try Entry(playbook.newNode.node, osUser: osUser, dataDirectory: playbook.newNode.dataDirectory, copyOf: playbook.source.name))
+        var others: [Entry] = []
+        if case .host(let repository) = playbook.copy.repository {
+            others.append(Entry(name: repository.ssh, ssh: repository.ssh, address: repository.address, osUser: repository.user))
+        }
+        self.init(entries, otherHosts: others, database: playbook.cluster.database, role: playbook.cluster.user)
+    }
+}
+
+struct Everything: Requirement {
+    let name = "everything"
+    let seed: Seed
+    func look(_ memory: Memory) async -> [Finding] { await seed.findings(memory) }
 }
 
 /// What an undo may do beyond taking back what is whole elsewhere.
@@ -87,22 +115,6 @@ public struct UndoOptions: Sendable {
     public init(purgesData: Bool = false, givesUpWrites: Bool = false) {
         (self.purgesData, self.givesUpWrites) = (purgesData, givesUpWrites)
     }
-}
-
-/// What the cluster, the hosts and the tools must be like before anything is changed.
-struct CheckRequirements: Step {
-    let seed: Seed
-    let id = StepID("", "requirements")
-    var title: String { "Check every requirement" }
-
-    func inspect(_ memory: Memory) async throws -> Inspection {
-        let findings = await seed.findings(memory)
-        let problems = findings.compactMap(\.problem)
-        return problems.isEmpty ? .done("all \(findings.count) are met") : .blocked(problems)
-    }
-
-    func perform(_ run: StepRun) async throws -> String { "" }
-    func undo(_ run: StepRun) async throws -> UndoOutcome { .undone([]) }
 }
 
 extension Seed {

@@ -4,6 +4,7 @@ import PgBackRest
 import Playbook
 import PostgresClient
 import PostgresConfig
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -136,7 +137,7 @@ extension Seed {
 /// Step 4: make the copy a standby of the source, closed to clients, and nothing else.
 struct SetUpStreaming: Step {
     let seed: Seed
-    let id = StepID("4", "streaming")
+    static let name = "streaming"
     var title: String { "Set up streaming replication from \(seed.source) on \(seed.newNode); archiving off, closed to clients" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {

@@ -3,22 +3,23 @@ import Instance
 import PgBackRest
 import Playbook
 import PostgresClient
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
 import Spock
 
 /// The label of the backup this run took.
-enum TakenBackup { static let key = "backup taken" }
+enum TakenBackup { static let fact = Fact<String>("backup taken") }
 /// The labels that the stanza had before this run took its backup.
-enum LabelsBefore { static let key = "backups before" }
+enum LabelsBefore { static let fact = Fact<[String]>("backups before") }
 /// The label of the backup that is restored.
-enum ChosenBackup { static let key = "backup" }
+enum ChosenBackup { static let fact = Fact<String>("backup") }
 
 /// Step 2: take a full backup of the source, or choose the one that is there.
 struct TakeBackup: Step {
     let seed: Seed
-    let id = StepID("2", "backup")
+    static let name = "backup"
     var title: String {
         switch seed.playbook.copy.backup {
         case .full: "Take a full backup of \(seed.source)"
@@ -29,16 +30,16 @@ struct TakeBackup: Step {
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         let size = try await seed.databaseSize()
-        if try await seed.cloneState(memory) > .empty, let label: String = try memory.recall(ChosenBackup.key) {
+        if try await seed.cloneState(memory) > .empty, let label: String = try memory.recall(ChosenBackup.fact) {
             return .done("\(seed.newNode) holds the backup \(label)")
         }
-        if let label: String = try memory.recall(ChosenBackup.key),
+        if let label: String = try memory.recall(ChosenBackup.fact),
             try await seed.backups().contains(where: { $0.label == label })
         {
             return .done("\(label) is in the repository")
         }
         if case .full = seed.playbook.copy.backup {
-            let again = memory.began(id) ? ["what an earlier attempt left in the repository is resumed or made anew by pgBackRest"] : []
+            let again = memory.began(name) ? ["what an earlier attempt left in the repository is resumed or made anew by pgBackRest"] : []
             return .needed((["\(seed.hostName(try await seed.layout().repositoryRole)): pgbackrest backup --type=full, \(size.inBytes)"] + again).map { Change($0) })
         }
         return .needed([Change("look it up in the repository")])
@@ -52,27 +53,27 @@ struct TakeBackup: Step {
             let processes = seed.playbook.copy.processMax ?? BackRest.backupProcesses(cores: cores)
             let began = ContinuousClock.Instant.now, size = try await seed.databaseSize()
             if let label = try await seed.backupLeftBehind(run) {
-                try run.remember(TakenBackup.key, label)
-                try run.remember(ChosenBackup.key, label)
+                try run.remember(TakenBackup.fact, label)
+                try run.remember(ChosenBackup.fact, label)
                 return "\(label), which an earlier attempt began and pgBackRest finished by itself"
             }
             let (label, warnings) = try await layout.backRest(for: role).backUp(
                 on: try await seed.host(role), processes: processes, bytesTotal: size, deadline: Deadline.copy
             ) { run.progress("backup: \($0.text)", fraction: $0.percent / 100) }
-            try run.remember(TakenBackup.key, label)
-            try run.remember(ChosenBackup.key, label)
+            try run.remember(TakenBackup.fact, label)
+            try run.remember(ChosenBackup.fact, label)
             warnings.forEach { run.note($0) }
             return "\(label), \(size.inBytes) in \(began.duration(to: .now).inSeconds) with \(processes) processes"
         case .newest, .set:
             let label = try await seed.chosen(try await seed.backups()).label
-            try run.remember(ChosenBackup.key, label)
+            try run.remember(ChosenBackup.fact, label)
             return label
         }
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
         // The backup goes with the stanza where this run made that; in a stanza that was there it is one more backup, and expires.
-        guard let label: String = try run.memory.recall(TakenBackup.key) else { return .undone([]) }
+        guard let label: String = try run.memory.recall(TakenBackup.fact) else { return .undone([]) }
         let madeStanza = try run.memory.created().contains { $0.kind == "stanza" }
         return .undone(madeStanza ? [] : ["the backup \(label) stays in the stanza, which was there before"])
     }
@@ -81,7 +82,7 @@ struct TakeBackup: Step {
 /// Step 3: restore the backup to the new node.
 struct Restore: Step {
     let seed: Seed
-    let id = StepID("3", "restore")
+    static let name = "restore"
     var title: String { "Restore the backup to \(seed.newNode)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -96,16 +97,16 @@ struct Restore: Step {
 
     func perform(_ run: StepRun) async throws -> String {
         let layout = try await seed.layout()
-        let label: String = try run.recall(ChosenBackup.key)
+        let label: String = try run.recall(ChosenBackup.fact)
         let isPart = try await seed.cloneState(run.memory) == .partlyRestored
         let backup = try await seed.backups().first { $0.label == label }
         let host = try await seed.host(.target), user = seed.playbook.cluster.osUser
         let programs = try await seed.instance(seed.newNode)
-        try run.remember(NewNodePrograms.key, NewNodePrograms(version: programs.version, directory: programs.binaries.directory.path))
+        try run.remember(NewNodePrograms.fact, KnownPrograms(of: programs))
         let system: String = try await seed.spock(seed.source).connection.query(
             "SELECT system_identifier::text AS identifier FROM pg_control_system()", deadline: .after(.seconds(20))
         ).one().get("identifier")
-        try run.remember(CopiedSystem.key, system)
+        try run.remember(CopiedSystem.fact, system)
         if try await host.stat(layout.target.dataDirectory, as: user, deadline: .after(.seconds(20))) == nil {
             try run.creating(Created("directory", on: seed.newNode, layout.target.dataDirectory.path))
         }
@@ -153,8 +154,8 @@ extension Seed {
     /// One that still runs is waited for: it is this run's own, or somebody's who may not be disturbed.
     func backupLeftBehind(_ run: StepRun) async throws -> String? {
         let layout = try await layout(), role = layout.repositoryRole, backRest = layout.backRest(for: role), host = try await host(role)
-        guard let before: [String] = try run.memory.recall(LabelsBefore.key) else {
-            try run.remember(LabelsBefore.key, try await backups().map(\.label))
+        guard let before: [String] = try run.memory.recall(LabelsBefore.fact) else {
+            try run.remember(LabelsBefore.fact, try await backups().map(\.label))
             return nil
         }
         try await wait(for: "a backup of stanza \(layout.stanza) that still runs on \(host.name) to end", until: .copy, every: .seconds(1)) {

@@ -1,6 +1,7 @@
 import EventLoop
 import Playbook
 import PostgresClient
+import ProcedureKit
 import Report
 import Run
 import Spock
@@ -8,7 +9,7 @@ import Spock
 /// Keep every node visible as it is at the drained point, for the proof.
 struct HoldDrainedPoint: Step {
     let seed: Seed
-    let id = StepID("16", "drained-point")
+    static let name = "drained-point"
     var title: String { "Hold the drained point on \(list(seed.members + [seed.newNode])) for the proof" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -48,11 +49,11 @@ extension Seed {
     /// drain them and to take a snapshot, and are opened again in any case.
     func makeDrainedPoint(_ run: StepRun) async throws -> String {
         let nodes = members + [newNode]
-        var before: [String: ReadOnlyState] = try run.memory.recall(ReadOnlyBefore.key) ?? [:]
+        var before: [String: ReadOnlyState] = try run.memory.recall(ReadOnlyBefore.fact) ?? [:]
         for node in nodes where before[node] == nil {
             before[node] = try await spock(node).readOnlyState(deadline: .after(.seconds(10)))
         }
-        try run.remember(ReadOnlyBefore.key, before)
+        try run.remember(ReadOnlyBefore.fact, before)
         let deadline = Deadline.after(playbook.handover.windowLimit), began = ContinuousClock.Instant.now
         do {
             try await startLeases(nodes, restoring: before)

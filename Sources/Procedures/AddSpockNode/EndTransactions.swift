@@ -1,5 +1,6 @@
 import EventLoop
 import Playbook
+import ProcedureKit
 import Report
 import Run
 import Spock
@@ -7,7 +8,7 @@ import Spock
 /// Step 6: end the transactions that clients still have open, and wait until none can write any more.
 struct EndTransactions: Step {
     let seed: Seed
-    let id = StepID("6", "end-transactions")
+    static let name = "end-transactions"
     var title: String { "Terminate all client transactions on \(list(seed.members))" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -36,7 +37,7 @@ struct EndTransactions: Step {
 /// Part of step 6: wait until everything written anywhere is applied everywhere.
 struct DrainMesh: Step {
     let seed: Seed
-    let id = StepID("6", "drain")
+    static let name = "drain"
     var title: String { "Drain \(list(seed.members)) in every direction" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {

@@ -3,6 +3,7 @@ import Instance
 import PgBackRest
 import Playbook
 import PostgresClient
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -61,8 +62,7 @@ extension Seed {
     }
 
     nonisolated func path(_ text: String) throws -> HostPath {
-        guard let path = HostPath(text) else { throw Problem("\(text) is no absolute path") }
-        return path
+        try HostPath(checking: text)
     }
 
     /// The name under which the host of `role` is reached.

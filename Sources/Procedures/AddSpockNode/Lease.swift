@@ -1,6 +1,7 @@
 import EventLoop
 import Instance
 import Playbook
+import ProcedureKit
 import RemoteHost
 import Report
 import Run

@@ -4,6 +4,7 @@ import PgBackRest
 import Playbook
 import PostgresClient
 import PostgresConfig
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -11,49 +12,11 @@ import Spock
 
 extension Seed {
     /// The instance of `node`, found once.
-    func instance(_ node: String) async throws -> Instance { try await instance(node, programs: nil) }
+    func instance(_ node: String) async throws -> Instance { try await access.instance(node) }
 
     /// The new node's instance where the source may be gone: the journal knows which programs it runs with.
     func newNodeInstance(_ memory: Memory) async throws -> Instance {
-        try await instance(newNode, programs: try memory.recall(NewNodePrograms.key))
-    }
-
-    private func instance(_ node: String, programs: NewNodePrograms?) async throws -> Instance {
-        let entry = try entry(node)
-        let host = try await access.host(node)
-        if let known = instances[node] { return known.reached(through: host) }
-        var address = InstanceAddress(node: node, user: playbook.cluster.osUser, port: entry.port)
-        address.dataDirectory = try entry.dataDirectory.map(path)
-        address.binDirectory = try entry.binDirectory.map(path)
-        if node == newNode {
-            address.dataDirectory = try path(playbook.newNode.dataDirectory)
-        }
-        if node == newNode, let programs {
-            address.version = programs.version
-            if address.binDirectory == nil { address.binDirectory = try path(programs.directory) }
-        } else if node == newNode {
-            let original = try await instance(source)
-            address.version = original.version
-            // The programs of the source, where the new host has them at the same place.
-            let program = Command("test", "-x", (original.binaries.directory / "postgres").path).as(address.user)
-            if address.binDirectory == nil, try await host.run(program, deadline: .after(.seconds(20))).succeeded {
-                address.binDirectory = original.binaries.directory
-            }
-        }
-        switch entry.service {
-        case .pgCtl: address.manager = .pgCtl
-        case .systemd(let unit): address.manager = .systemd(unit: unit)
-        case .pgCtlCluster, nil: break
-        }
-        let found = try await Instance.find(address, on: host, deadline: .after(.seconds(30)))
-        instances[node] = found
-        return found
-    }
-
-    nonisolated func entry(_ node: String) throws -> Playbook.Node {
-        if node == newNode { return playbook.newNode.node }
-        guard let entry = playbook.cluster[node] else { throw UnknownNode(name: node) }
-        return entry
+        try await access.instance(newNode, programs: try memory.recall(NewNodePrograms.fact))
     }
 
     /// Looks at the new node's host, and at its server where that runs.
@@ -70,11 +33,11 @@ extension Seed {
         case .complete: break
         }
         guard let session = try await sessionOfClone(clone) else { return try await stoppedState(clone, deadline: deadline) }
-        if memory.began(PromoteNewNode(seed: self).id) { try await awaitPromotion(session, clone) }
+        if memory.began(PromoteNewNode.self) { try await awaitPromotion(session, clone) }
         let state = try await session.state(deadline: deadline)
         if state.isInRecovery { return .standby }
         guard let local = state.local, state.extensionVersion != nil else {
-            let inherited: [OriginName] = try memory.recall(InheritedOrigins.key) ?? []
+            let inherited: [OriginName] = try memory.recall(InheritedOrigins.fact) ?? []
             return state.origins.contains { $0.name.map(inherited.contains) ?? false } ? .promoted : .cleaned
         }
         guard local.name.rawValue == newNode else { return .promoted }
@@ -164,8 +127,4 @@ extension Seed {
 }
 
 /// The programs that the new node runs with, for an undo without the source.
-struct NewNodePrograms: Sendable, Codable {
-    static let key = "programs of the new node"
-    var version: MajorVersion
-    var directory: String
-}
+enum NewNodePrograms { static let fact = Fact<KnownPrograms>("programs of the new node") }

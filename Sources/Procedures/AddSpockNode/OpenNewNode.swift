@@ -10,10 +10,9 @@ import Spock
 
 /// Part of step 14: open the new node to clients.
 struct OpenNewNode: Step {
-    static let id = StepID("14", "open-new-node")
+    static let name = "open-new-node"
 
     let seed: Seed
-    var id: StepID { Self.id }
     var title: String { "Open \(seed.newNode) to clients, with the rules of \(seed.source)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -67,7 +66,7 @@ struct OpenNewNode: Step {
                     hint: "start it and undo again, so that it is read first; or \(giveUpHint)")
             ])
         }
-        let made: [MadeSubscription] = try run.memory.recall(MadeSubscription.key) ?? []
+        let made: [MadeSubscription] = try run.memory.recall(MadeSubscription.fact) ?? []
         let others = try await seed.spock(seed.newNode).slots(deadline: .after(.seconds(20))).map(\.name).filter { slot in !made.contains { $0.slot == slot } }
         guard others.isEmpty else {
             return .left([
@@ -82,7 +81,7 @@ struct OpenNewNode: Step {
 
     private var giveUpHint: String { "if nothing of it is needed: pggraft undo --give-up-writes" }
 
-    static let emptied = "new node emptied"
+    static let emptied = Fact<Bool>("new node emptied")
 }
 
 extension Seed {

@@ -3,12 +3,13 @@ import Instance
 import PgBackRest
 import Playbook
 import PostgresClient
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
 
 /// The system identifier of what is restored: the source's.
-enum CopiedSystem { static let key = "system identifier" }
+enum CopiedSystem { static let fact = Fact<String>("system identifier") }
 
 /// What is in the new node's data directory when a run is undone.
 enum Holding: Sendable, Equatable {
@@ -49,7 +50,7 @@ extension Seed {
         }
         return Holding(
             directory, files: files.split(separator: "\n").map(String.init), system: system,
-            copied: (try memory.recall(CopiedSystem.key), try memory.recall(ChosenBackup.key)))
+            copied: (try memory.recall(CopiedSystem.fact), try memory.recall(ChosenBackup.fact)))
     }
 
     /// Removes what this run restored, where the operator asked for that.
@@ -111,6 +112,6 @@ extension Seed {
 extension Memory {
     /// Whether clients may have written on the new node what no other node has read.
     var holdsUnreadWrites: Bool {
-        get throws { try began(OpenNewNode.id) && recall(OpenNewNode.emptied, as: Bool.self) != true }
+        get throws { try began(OpenNewNode.self) && recall(OpenNewNode.emptied) != true }
     }
 }

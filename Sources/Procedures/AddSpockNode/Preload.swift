@@ -9,7 +9,7 @@ import Run
 /// Step 7: take Spock out of the preload list of the copy, before it is started for the first time.
 struct RemovePreload: Step {
     let seed: Seed
-    let id = StepID("7", "remove-preload")
+    static let name = "remove-preload"
     var title: String { "Remove Spock from shared_preload_libraries on \(seed.newNode)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -21,7 +21,7 @@ struct RemovePreload: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        try run.remember(OriginalPreload.key, try await seed.cloneConfiguration(run.memory).sourceLibraries().description)
+        try run.remember(OriginalPreload.fact, try await seed.cloneConfiguration(run.memory).sourceLibraries().description)
         try await seed.apply(try await seed.removal(run.memory), run, deadline: .after(.seconds(60)))
         let list = try await seed.clonePreload(deadline: .after(.seconds(30)))
         guard !list.contains("spock") else { throw Problem("\(seed.newNode) would still load Spock: '\(list)'", hint: "it was not started; see its configuration files") }
@@ -32,12 +32,12 @@ struct RemovePreload: Step {
 }
 
 /// The preload list of the source.
-enum OriginalPreload { static let key = "shared_preload_libraries" }
+enum OriginalPreload { static let fact = Fact<String>("shared_preload_libraries") }
 
 /// Step 11: put Spock back into the preload list, at its old place.
 struct RestorePreload: Step {
     let seed: Seed
-    let id = StepID("11", "restore-preload")
+    static let name = "restore-preload"
     var title: String { "Add Spock to shared_preload_libraries on \(seed.newNode) again" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -47,7 +47,7 @@ struct RestorePreload: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let value: String = try run.recall(OriginalPreload.key)
+        let value: String = try run.recall(OriginalPreload.fact)
         let deadline = await seed.stepDeadline(.seconds(60))
         let clone = try await seed.instance(seed.newNode), path = clone.dataDirectory / "postgresql.auto.conf"
         let current = try await clone.host.read(path, as: clone.user, deadline: deadline)

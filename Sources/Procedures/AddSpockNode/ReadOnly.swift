@@ -1,6 +1,7 @@
 import EventLoop
 import Instance
 import Playbook
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -9,7 +10,7 @@ import Spock
 /// Step 5: make the source and its peers read-only.
 struct MakeReadOnly: Step {
     let seed: Seed
-    let id = StepID("5", "read-only")
+    static let name = "read-only"
     var title: String { "Make \(list(seed.members)) read-only" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -23,16 +24,16 @@ struct MakeReadOnly: Step {
     func perform(_ run: StepRun) async throws -> String {
         let limit = seed.playbook.handover.windowLimit
         try await seed.keepLock()
-        if try run.memory.recall(ReadOnlyBefore.key, as: [String: ReadOnlyState].self) == nil {
+        if try run.memory.recall(ReadOnlyBefore.fact) == nil {
             try run.remember(
-                ReadOnlyBefore.key,
+                ReadOnlyBefore.fact,
                 try await onEach(seed.members) { node in
                     try await seed.spock(node).readOnlyState(deadline: .after(.seconds(10)))
                 })
         }
         let exceptions = try await onEach(seed.members) { try await seed.spock($0).exceptionCount(deadline: .after(.seconds(10))) }
-        if try run.memory.recall(ExceptionsBefore.key, as: [String: Int].self) == nil { try run.remember(ExceptionsBefore.key, exceptions) }
-        try await seed.startLeases(seed.members, restoring: try run.recall(ReadOnlyBefore.key))
+        if try run.memory.recall(ExceptionsBefore.fact) == nil { try run.remember(ExceptionsBefore.fact, exceptions) }
+        try await seed.startLeases(seed.members, restoring: try run.recall(ReadOnlyBefore.fact))
         await seed.open(Window(deadline: .after(limit), flips: [:]))
         await seed.flipped(try await seed.close(seed.members, deadline: try await seed.currentWindow().deadline))
         await seed.reached(.standby)
@@ -47,9 +48,9 @@ struct MakeReadOnly: Step {
 }
 
 /// What `spock.readonly` was before the run, by node.
-enum ReadOnlyBefore { static let key = "read-only before" }
+enum ReadOnlyBefore { static let fact = Fact<[String: ReadOnlyState]>("read-only before") }
 /// How many rows `spock.exception_log` had before the run, by node.
-enum ExceptionsBefore { static let key = "exceptions before" }
+enum ExceptionsBefore { static let fact = Fact<[String: Int]>("exceptions before") }
 
 extension Seed {
     func flipped(_ flips: [String: ServerMoment]) { window?.flips = flips }
@@ -75,14 +76,14 @@ extension Seed {
     func openAll(_ memory: Memory, inOrder: Bool = false) async -> [Problem] {
         let before: [String: ReadOnlyState]
         do {
-            before = try memory.recall(ReadOnlyBefore.key) ?? [:]
+            before = try memory.recall(ReadOnlyBefore.fact) ?? [:]
         } catch {
             return [Problem("what spock.readonly was before cannot be read from the journal", because: error, hint: stillReadOnlyHint)]
         }
         // Once it was emptied, nobody may write there any more.
         let nodes: [String]
         do {
-            let all = members + (try memory.recall(OpenNewNode.emptied, as: Bool.self) == true ? [] : [newNode])
+            let all = members + (try memory.recall(OpenNewNode.emptied) == true ? [] : [newNode])
             nodes = all.filter { before[$0] != nil }
         } catch {
             return [Problem("whether \(newNode) may be opened cannot be read from the journal", because: error, hint: stillReadOnlyHint)]

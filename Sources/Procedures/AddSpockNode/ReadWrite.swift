@@ -5,8 +5,11 @@ import Spock
 
 /// Step 14: lift read-only, the peers first.
 struct MakeReadWrite: Step {
+    static let name = "read-write"
+    /// How long the window lasted, and where the time went.
+    static let windowLasted = Fact<String>("window")
+
     let seed: Seed
-    let id = StepID("14", "read-write")
     var title: String { "Remove read-only mode from \(list(seed.peers)), then \(seed.source)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -22,7 +25,7 @@ struct MakeReadWrite: Step {
         await seed.closeWindow()
         if let first = problems.first { throw problems.count == 1 ? first : Blocked(problems: problems) as any Error }
         let summary = await seed.windowSummary ?? ""
-        try run.remember("window", summary)
+        try run.remember(Self.windowLasted, summary)
         return "the read-only window lasted \(summary)"
     }
 
@@ -32,7 +35,7 @@ struct MakeReadWrite: Step {
 extension Seed {
     /// The existing nodes that are not as they were before the run closed them.
     func stillClosed(_ memory: Memory) async throws -> [String] {
-        let before: [String: ReadOnlyState] = try memory.recall(ReadOnlyBefore.key) ?? [:]
+        let before: [String: ReadOnlyState] = try memory.recall(ReadOnlyBefore.fact) ?? [:]
         var closed: [String] = []
         for (node, state) in before {
             if try await spock(node).readOnlyState(deadline: .after(.seconds(10))).inForce != state.inForce { closed.append(node) }

@@ -1,5 +1,6 @@
 import EventLoop
 import PostgresClient
+import ProcedureKit
 import Report
 import Run
 import Spock
@@ -10,7 +11,7 @@ import Spock
 /// slots on its peers. The extension goes as a whole while its library is not loaded.
 struct RemoveIdentity: Step {
     let seed: Seed
-    let id = StepID("10", "remove-identity")
+    static let name = "remove-identity"
     var title: String { "Remove the identity of \(seed.source) from \(seed.newNode): replication sets, nodes, origins" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -33,21 +34,21 @@ struct RemoveIdentity: Step {
         }
         if try await clone.extensionVersion(deadline: deadline) != nil {
             let sets = try await clone.captureReplicationSets(deadline: deadline)
-            try run.remember(CapturedSets.key, sets)
+            try run.remember(CapturedSets.fact, sets)
             let inherited = try await clone.subscriptions(deadline: deadline).map(\.origin)
-            try run.remember(InheritedOrigins.key, inherited)
+            try run.remember(InheritedOrigins.fact, inherited)
             let positions = try await seed.resumePositions(run, deadline: deadline)
-            try run.remember(ResumePositions.key, positions)
+            try run.remember(ResumePositions.fact, positions)
             for position in positions where position.lsn > position.slotLSN {
                 run.note("\(position.peer): goes on at \(position.lsn), \(position.lsn.bytes(since: position.slotLSN)) bytes after its slot")
             }
             try await clone.dropExtension(deadline: deadline)
         }
-        let inherited: [OriginName] = try run.recall(InheritedOrigins.key)
+        let inherited: [OriginName] = try run.recall(InheritedOrigins.fact)
         try await clone.dropOrigins(inherited, deadline: deadline)
         await seed.reached(.cleaned)
         await seed.book("remove identity")
-        let sets: [ReplicationSet] = try run.recall(CapturedSets.key)
+        let sets: [ReplicationSet] = try run.recall(CapturedSets.fact)
         return "\(sets.count) replication sets with \(sets.map(\.tables.count).reduce(0, +)) tables captured, extension and \(inherited.count) origins dropped"
     }
 
@@ -55,17 +56,17 @@ struct RemoveIdentity: Step {
 }
 
 /// The replication sets of the source, as its copy had them.
-enum CapturedSets { static let key = "replication sets" }
+enum CapturedSets { static let fact = Fact<[ReplicationSet]>("replication sets") }
 /// The origins the copy inherited.
-enum InheritedOrigins { static let key = "inherited origins" }
+enum InheritedOrigins { static let fact = Fact<[OriginName]>("inherited origins") }
 /// Where the new node goes on reading from each node.
-enum ResumePositions { static let key = "resume positions" }
+enum ResumePositions { static let fact = Fact<[ResumePosition]>("resume positions") }
 
 extension Seed {
     /// Where the new node goes on reading from each node, exact whether or not anything was written since the slots were
     /// made: the source up to the point where the copy left its timeline, a peer up to what the copy has replayed of it.
     func resumePositions(_ run: StepRun, deadline: Deadline) async throws -> [ResumePosition] {
-        let slots: [String: LSN] = try run.recall(SlotPositions.key)
+        let slots: [String: LSN] = try run.recall(SlotPositions.fact)
         let origins = try await spock(newNode).origins(deadline: deadline)
         let switchpoint = try await leftTimelineAt(deadline: deadline)
         let sourceState = try await spock(source).state(deadline: deadline)

@@ -5,6 +5,7 @@ import PgBackRest
 import Playbook
 import PostgresClient
 import PostgresConfig
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -13,13 +14,13 @@ import Spock
 /// What must hold before a node is added. Every look is made, whatever the others find, so that all is told at once.
 extension Seed {
     func findings(_ memory: Memory) async -> [Finding] {
-        let isUnderWay = memory.began(Restore(seed: self).id)
+        let isUnderWay = memory.began(Restore.self)
         let (hosts, hostFindings) = await reachHosts()
         var findings = hostFindings
         for name in members where hosts.contains(name) { findings += await attempt("read-only lease", on: name) { try await self.leaseFindings(name) } }
         let (states, serverFindings) = await reachServers(hosts)
         findings += serverFindings
-        findings += await meshFindings(states, isUnderWay: isUnderWay || memory.began(MakeReadOnly(seed: self).id))
+        findings += await meshFindings(states, isUnderWay: isUnderWay || memory.began(MakeReadOnly.self))
         let sourceIsUp = states[source] != nil
         if sourceIsUp {
             findings += await attempt("source", on: source) { try await self.sourceFindings() }
@@ -29,7 +30,7 @@ extension Seed {
             findings += await attempt("new node", on: newNode) { try await self.newNodeFindings(memory, isUnderWay: isUnderWay) }
             findings += await attempt("routes", on: newNode) { try await self.routeFindings(hosts, isUnderWay: isUnderWay) }
             if hosts.isSuperset(of: Set([hostName(.repository)])) {
-                findings += await attempt("pgBackRest", on: nil) { try await self.backRestFindings(isUnderWay: isUnderWay, hasBackup: memory.began(TakeBackup(seed: self).id)) }
+                findings += await attempt("pgBackRest", on: nil) { try await self.backRestFindings(isUnderWay: isUnderWay, hasBackup: memory.began(TakeBackup.self)) }
             }
         }
         return findings
@@ -417,7 +418,7 @@ extension Seed {
 }
 
 extension Finding {
-    /// An error, or another layer's finding: its description is a fact, and a hint behind it.
+    /// Another layer's finding: its description is a fact, and a hint behind it.
     init(notMet requirement: String, on place: String?, because reason: Any) {
         let (fact, hint) = Finding.split("\(reason)")
         self.init(requirement, on: place, place.map { fact.dropping("\($0): ") } ?? fact, .notMet(hint: hint))
@@ -425,8 +426,7 @@ extension Finding {
 
     private static func split(_ text: String) -> (fact: String, hint: String?) {
         guard let range = text.range(of: "HINT: ") else { return (text, nil) }
-        let fact = text[..<range.lowerBound], hint = text[range.upperBound...]
-        return (String(Substring(fact).trimmed), String(Substring(hint).trimmed))
+        return (text[..<range.lowerBound].trimmed, text[range.upperBound...].trimmed)
     }
 }
 

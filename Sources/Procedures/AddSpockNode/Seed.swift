@@ -3,6 +3,7 @@ import Instance
 import PgBackRest
 import Playbook
 import PostgresClient
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -29,7 +30,7 @@ actor Seed {
     func takeLock(holder: Holder) async throws {
         self.holder = holder
         if let lock { return try await lock.describe(holder) }
-        lock = try await ClusterLock.take(cluster: playbook.cluster.name, holder: holder) { [self] name in
+        lock = try await ClusterLock.take(playbook.cluster.name, saying: "works on cluster \(playbook.cluster.name)", holder: holder) { [self] name in
             try await access.connection(source, database: playbook.cluster.database, applicationName: name, deadline: .after(.seconds(20)))
         }
     }
@@ -74,7 +75,6 @@ actor Seed {
     /// Those that were opened again since the last ``openAll(_:inOrder:)`` began.
     var reopened: Set<String> = []
 
-    var instances: [String: Instance] = [:]
     var knownLayout: BackRestLayout?
 
     init(playbook: Playbook.AddSpockNode, access: ClusterAccess, undo: UndoOptions) {

@@ -1,6 +1,7 @@
 import EventLoop
 import Playbook
 import PostgresClient
+import ProcedureKit
 import Report
 import Run
 import Spock
@@ -11,7 +12,7 @@ import Spock
 /// new node, so that the rest can be taken up again without a second copy.
 struct CreateSlots: Step {
     let seed: Seed
-    let id = StepID("15", "slots")
+    static let name = "slots"
     var title: String { "Create the slots of \(seed.newNode) on \(list(seed.members))" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -31,10 +32,10 @@ struct CreateSlots: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        let begins: [String: LSN] = try run.memory.recall(SlotPositions.key) ?? [:]
-        let directions: [Seed.NewDirection] = try run.memory.recall(SlotDirections.key) ?? []
-        let subscribed = run.memory.began(Subscribe(seed: seed).id), holdsUnread = try run.memory.holdsUnreadWrites
-        return await takeBack(try run.memory.created(by: id)) { [seed] thing in
+        let begins: [String: LSN] = try run.memory.recall(SlotPositions.fact) ?? [:]
+        let directions: [Seed.NewDirection] = try run.memory.recall(SlotDirections.fact) ?? []
+        let subscribed = run.memory.began(Subscribe.self), holdsUnread = try run.memory.holdsUnreadWrites
+        return await takeBack(try run.memory.created(by: name)) { [seed] thing in
             guard let slot = SlotName(rawValue: thing.name) else { return .absent }
             let session = try await seed.spock(thing.place), deadline = Deadline.after(.seconds(20))
             guard let found = try await session.slot(slot, deadline: deadline) else { return .absent }
@@ -94,10 +95,10 @@ struct MadeSlot: Sendable {
 }
 
 /// Which subscriptions of the new node read which slots.
-enum SlotDirections { static let key = "slots of subscriptions" }
+enum SlotDirections { static let fact = Fact<[Seed.NewDirection]>("slots of subscriptions") }
 
 /// The LSN at which the new node's slot on each node begins.
-enum SlotPositions { static let key = "slot positions" }
+enum SlotPositions { static let fact = Fact<[String: LSN]>("slot positions") }
 
 extension Seed {
     /// The new node's subscriptions to the existing nodes, with the slots the servers name for them.
@@ -118,7 +119,7 @@ extension Seed {
     /// through after all, only those that were there before it have everything.
     func createSlots(_ run: StepRun, deadline: Deadline) async throws -> [String: LSN] {
         let directions = try await inwardDirections()
-        try run.remember(SlotDirections.key, directions)
+        try run.remember(SlotDirections.fact, directions)
         let ours = Set(try run.memory.created(by: run.step))
         var kept: [String: LSN] = [:]
         for direction in directions {
@@ -150,7 +151,7 @@ extension Seed {
                 throw error
             }
         }
-        try run.remember(SlotPositions.key, positions)
+        try run.remember(SlotPositions.fact, positions)
         return positions
     }
 }

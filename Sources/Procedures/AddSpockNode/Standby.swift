@@ -3,6 +3,7 @@ import Instance
 import PgBackRest
 import Playbook
 import PostgresClient
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -11,7 +12,7 @@ import Spock
 /// Step 8: start the new node as a standby of the source.
 struct StartStandby: Step {
     let seed: Seed
-    let id = StepID("8", "start-standby")
+    static let name = "start-standby"
     var title: String { "Start \(seed.newNode) as a standby of \(seed.source)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -40,7 +41,7 @@ struct StartStandby: Step {
 /// Part of step 4: wait until the standby, and the mesh itself, are close enough for a short window.
 struct CatchUp: Step {
     let seed: Seed
-    let id = StepID("4", "catch-up")
+    static let name = "catch-up"
     var title: String { "Let \(seed.newNode) and the mesh catch up" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -77,7 +78,7 @@ struct CatchUp: Step {
 /// Step 9: promote the new node.
 struct PromoteNewNode: Step {
     let seed: Seed
-    let id = StepID("9", "promote")
+    static let name = "promote"
     var title: String { "Promote \(seed.newNode)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -110,7 +111,7 @@ struct PromoteNewNode: Step {
 /// Step 12: restart the new node, now with Spock.
 struct RestartNewNode: Step {
     let seed: Seed
-    let id = StepID("12", "restart")
+    static let name = "restart"
     var title: String { "Restart \(seed.newNode) with Spock" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {

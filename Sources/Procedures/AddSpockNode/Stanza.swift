@@ -4,6 +4,7 @@ import PgBackRest
 import Playbook
 import PostgresClient
 import PostgresConfig
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -12,7 +13,7 @@ import Spock
 /// Part of step 1: pgBackRest's configuration on every host that takes part.
 struct ConfigureBackRest: Step {
     let seed: Seed
-    let id = StepID("1", "pgbackrest-configuration")
+    static let name = "pgbackrest-configuration"
     var title: String { "Configure pgBackRest for the stanza \(seed.playbook.copy.stanza)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -38,8 +39,8 @@ struct ConfigureBackRest: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        let written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
-        let created = Set(try run.memory.created(by: id)), stanza = try seed.stanza()
+        let written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.fact) ?? []
+        let created = Set(try run.memory.created(by: name)), stanza = try seed.stanza()
         let needed = try hostsThatNeedIt(run.memory)
         return await takeBack(written.map { Created("file", on: $0.host, $0.path) }) { [seed] thing in
             guard let edit = written.first(where: { $0.host == thing.place && $0.path == thing.name }) else { return .absent }
@@ -76,16 +77,15 @@ extension ConfigureBackRest {
     /// What is not taken back yet, by host: it still needs the host's file, and so does taking it back.
     private func hostsThatNeedIt(_ memory: Memory) throws -> [String: String] {
         var needed: [String: String] = [:]
-        let archiving = ArchiveSource(seed: seed).id, creating = CreateStanza(seed: seed).id
-        if memory.began(archiving), !memory.isUndone(archiving) { needed[seed.source] = "archive_command" }
-        if let made = try memory.created(by: creating).first, !memory.isUndone(creating) { needed[made.place] = "the stanza \(seed.playbook.copy.stanza)" }
+        if memory.began(ArchiveSource.self), !memory.isUndone(ArchiveSource.self) { needed[seed.source] = "archive_command" }
+        if let made = try memory.created(by: CreateStanza.name).first, !memory.isUndone(CreateStanza.self) { needed[made.place] = "the stanza \(seed.playbook.copy.stanza)" }
         return needed
     }
 }
 
 /// What this run wrote into a configuration file of pgBackRest.
 struct WrittenConfiguration: Sendable, Codable {
-    static let key = "pgBackRest's configuration"
+    static let fact = Fact<[WrittenConfiguration]>("pgBackRest's configuration")
     var host: String
     var user: String
     var path: String
@@ -182,13 +182,13 @@ extension Seed {
 
     /// Adds `edit` to what the journal knows of the files, before it is made.
     nonisolated func remember(_ edit: BackRestEdit, _ run: StepRun) throws {
-        var written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
+        var written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.fact) ?? []
         let earlier = written.first { $0.host == edit.host && $0.path == edit.path.path }?.added ?? []
         written.removeAll { $0.host == edit.host && $0.path == edit.path.path }
         written.append(
             WrittenConfiguration(
                 host: edit.host, user: edit.user, path: edit.path.path, added: earlier + edit.added.filter { !earlier.contains($0) }))
-        try run.remember(WrittenConfiguration.key, written)
+        try run.remember(WrittenConfiguration.fact, written)
     }
 
     func write(_ edit: BackRestEdit) async throws {
@@ -202,7 +202,7 @@ extension Seed {
 /// Part of step 1: the source archives its WAL into the stanza.
 struct ArchiveSource: Step {
     let seed: Seed
-    let id = StepID("1", "archiving")
+    static let name = "archiving"
     var title: String { "Archive the WAL of \(seed.source) into the stanza" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -220,8 +220,8 @@ struct ArchiveSource: Step {
 
     func perform(_ run: StepRun) async throws -> String {
         let command = try await seed.layout().backRest(for: .source).archiveCommand
-        if try run.memory.recall(ArchiveCommand.key, as: ArchiveCommand.self) == nil {
-            try run.remember(ArchiveCommand.key, ArchiveCommand(ours: command, before: try await seed.alteredArchiveCommand()))
+        if try run.memory.recall(ArchiveCommand.fact) == nil {
+            try run.remember(ArchiveCommand.fact, ArchiveCommand(ours: command, before: try await seed.alteredArchiveCommand()))
         }
         try await seed.setArchiveCommand(command)
         return "archive_command is \(command)"
@@ -232,7 +232,7 @@ struct ArchiveSource: Step {
 
 /// The archive_command of this run, and what `postgresql.auto.conf` said before; `nil` where it said nothing.
 struct ArchiveCommand: Sendable, Codable {
-    static let key = "archive_command"
+    static let fact = Fact<ArchiveCommand>("archive_command")
     var ours: String
     var before: String?
 
@@ -279,7 +279,7 @@ extension Seed {
 
     /// Puts archive_command back, where it still is this run's.
     func restoreArchiveCommand(_ run: StepRun) async throws -> UndoOutcome {
-        guard let command: ArchiveCommand = try run.memory.recall(ArchiveCommand.key) else { return .undone([]) }
+        guard let command: ArchiveCommand = try run.memory.recall(ArchiveCommand.fact) else { return .undone([]) }
         let now = try await alteredArchiveCommand()
         switch command.takingBack(from: now, on: source) {
         case .restore:
@@ -331,7 +331,7 @@ extension Seed {
 /// Step 1: create the stanza, and prove that WAL arrives in it.
 struct CreateStanza: Step {
     let seed: Seed
-    let id = StepID("1", "stanza")
+    static let name = "stanza"
     var title: String { "Create the stanza \(seed.playbook.copy.stanza), and prove that WAL of \(seed.source) arrives there" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -341,7 +341,7 @@ struct CreateStanza: Step {
         guard try await seed.host(role).read(file, as: layout.backRest(for: role).user, deadline: .after(.seconds(20))) != nil else { return needed }
         let info = try await layout.backRest(for: role).info(on: try await seed.host(role), deadline: .after(.seconds(60)))
         guard info.systemIdentifier != nil else { return needed }
-        if try memory.recall(Self.proven, as: Bool.self) == true { return .done("it is there") }
+        if try memory.recall(Self.proven) == true { return .done("it is there") }
         return .needed([Change("\(seed.hostName(role)): pgbackrest check (the stanza is there)")])
     }
 
@@ -350,7 +350,7 @@ struct CreateStanza: Step {
         let backRest = layout.backRest(for: role), host = try await seed.host(role)
         let existed = try await backRest.info(on: host, deadline: .after(.seconds(60))).systemIdentifier != nil
         if !existed {
-            try run.remember(StanzaConfiguration.key, backRest.configuration?.path ?? "")
+            try run.remember(StanzaConfiguration.fact, backRest.configuration?.path ?? "")
             try run.creating(Created("stanza", on: seed.hostName(role), layout.stanza.name))
             try await backRest.createStanza(on: host, deadline: .after(.seconds(120)))
         }
@@ -360,27 +360,24 @@ struct CreateStanza: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        guard let thing = try run.memory.created(by: id).first else { return .undone([]) }
+        guard let thing = try run.memory.created(by: name).first else { return .undone([]) }
         // While the source archives into it, WAL would pile up there without a stanza; and it may be all that is left of a source that is gone.
         let archiving = try await seed.restoreArchiveCommand(run)
-        guard case .undone(let lines) = archiving else {
+        guard case .undone = archiving else {
             // What is wrong with archive_command is named where it was set.
             return try await seed.archiveState().state == .ready
                 ? .left([stays("\(seed.source) archives into it, by a command that this run did not set")]) : try await delete(thing, run)
         }
-        switch try await delete(thing, run) {
-        case .undone(let deleted): return .undone(lines + deleted)
-        case .left(let problems, let deleted): return .left(problems, undone: lines + deleted)
-        }
+        return archiving.and(try await delete(thing, run))
     }
 
     private func delete(_ thing: Created, _ run: StepRun) async throws -> UndoOutcome {
         let host = try await seed.access.host(thing.place), stanza = try seed.stanza()
         let user = thing.place == seed.repositoryHost ? seed.repositoryUser : seed.playbook.cluster.osUser
-        let configuration = try run.memory.recall(StanzaConfiguration.key, as: String.self).flatMap { HostPath($0) }
+        let configuration = try run.memory.recall(StanzaConfiguration.fact).flatMap { HostPath($0) }
         let backRest = BackRest(stanza: stanza, user: user, configuration: configuration)
         // With another configuration it would be looked for in another place.
-        let written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.key) ?? []
+        let written: [WrittenConfiguration] = try run.memory.recall(WrittenConfiguration.fact) ?? []
         let mine = written.first { $0.host == thing.place }
         if let file = try mine.map({ try seed.path($0.path) }) ?? configuration {
             guard let now = try await host.read(file, as: user, deadline: .after(.seconds(20))) else {
@@ -406,18 +403,18 @@ struct CreateStanza: Step {
             hint: "put that right and undo again; or, if nobody needs the stanza: pgbackrest stop, stanza-delete --force")
     }
 
-    private static let proven = "stanza proven"
+    private static let proven = Fact<Bool>("stanza proven")
 }
 
 /// The configuration file that the stanza was made with; empty for pgBackRest's default place.
-private enum StanzaConfiguration { static let key = "configuration of the stanza" }
+private enum StanzaConfiguration { static let fact = Fact<String>("configuration of the stanza") }
 
 extension Memory {
     /// The labels of the backups that this run took. One that pgBackRest finished by itself after pggraft was killed is no
     /// fact of the journal: it is the one that was not there before.
     fileprivate func ownBackups(among backups: [StanzaInfo.Backup]) throws -> [String] {
-        if let label: String = try recall(TakenBackup.key) { return [label] }
-        guard let before: [String] = try recall(LabelsBefore.key) else { return [] }
+        if let label: String = try recall(TakenBackup.fact) { return [label] }
+        guard let before: [String] = try recall(LabelsBefore.fact) else { return [] }
         let new = backups.map(\.label).filter { !before.contains($0) }
         return new.count == 1 ? new : []
     }
@@ -426,7 +423,7 @@ extension Memory {
 extension BackRest {
     /// Ends a backup that this run began and that outlived it. The stanza is this run's own.
     fileprivate func endOwnBackup(_ run: StepRun, on host: any Host) async throws {
-        guard try run.memory.recall(LabelsBefore.key, as: [String].self) != nil else { return }
+        guard try run.memory.recall(LabelsBefore.fact) != nil else { return }
         try await endRunningProcesses(of: "backup", on: host, deadline: .after(.seconds(60)))
     }
 }

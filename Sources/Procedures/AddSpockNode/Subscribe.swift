@@ -1,6 +1,7 @@
 import EventLoop
 import Playbook
 import PostgresClient
+import ProcedureKit
 import Report
 import Run
 import Spock
@@ -8,7 +9,7 @@ import Spock
 /// Step 15: the subscriptions between the new node and every other one, both ways.
 struct Subscribe: Step {
     let seed: Seed
-    let id = StepID("15", "subscriptions")
+    static let name = "subscriptions"
     var title: String { "Add the subscriptions between \(seed.newNode) and \(list(seed.members)), both ways" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -42,7 +43,7 @@ struct Subscribe: Step {
         let settings = try await seed.model().settings
         let clone = try await seed.spock(seed.newNode)
         let there = Set(try await clone.subscriptions(deadline: deadline).map(\.name))
-        let positions: [ResumePosition] = try run.recall(ResumePositions.key)
+        let positions: [ResumePosition] = try run.recall(ResumePositions.fact)
 
         let inward = try await seed.inwardDirections()
         var arriving: [NewSubscription] = []
@@ -61,7 +62,7 @@ struct Subscribe: Step {
         // The slots on the new node come first: from then on nothing it writes can be missed.
         let outward = try await seed.createOutwardSlots(run, deadline: deadline)
         try run.remember(
-            MadeSubscription.key,
+            MadeSubscription.fact,
             outward.sorted { $0.key < $1.key }.map { member, made in
                 MadeSubscription(subscriber: member, name: made.0.subscription, provider: seed.newNode, slot: made.0.slot, settings: settings)
             })
@@ -84,9 +85,9 @@ struct Subscribe: Step {
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
-        let made: [MadeSubscription] = try run.memory.recall(MadeSubscription.key) ?? []
+        let made: [MadeSubscription] = try run.memory.recall(MadeSubscription.fact) ?? []
         let holdsUnread = try run.memory.holdsUnreadWrites
-        return await takeBack(try run.memory.created(by: id).filter { $0.kind == "subscription" }) { [seed] thing in
+        return await takeBack(try run.memory.created(by: name).filter { $0.kind == "subscription" }) { [seed] thing in
             guard let mine = made.first(where: { $0.subscriber == thing.place && $0.name.rawValue == thing.name }) else { return .absent }
             let session = try await seed.spock(thing.place), deadline = Deadline.after(.seconds(20))
             let there = try await session.subscriptions(deadline: deadline), found = there.first { $0.name == mine.name }
@@ -111,7 +112,7 @@ struct Subscribe: Step {
 
 /// A subscription to the new node, as this run made it on `subscriber`.
 struct MadeSubscription: Sendable, Codable {
-    static let key = "subscriptions made"
+    static let fact = Fact<[MadeSubscription]>("subscriptions made")
     var subscriber: String
     var name: SubscriptionName
     var provider: String

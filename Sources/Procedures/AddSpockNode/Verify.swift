@@ -2,18 +2,22 @@ import EventLoop
 import Foundation
 import Playbook
 import PostgresClient
+import ProcedureKit
 import Report
 import Run
 import Spock
 
 /// Step 16: list all nodes from every node, and prove that nothing was lost.
 struct Verify: Step {
+    static let name = "verify"
+    /// What the proof has said.
+    static let proof = Fact<String>("proof")
+
     let seed: Seed
-    let id = StepID("16", "verify")
     var title: String { "List all nodes from \(list(seed.members + [seed.newNode])), and prove that nothing was lost" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        if let proof: String = try memory.recall("proof") { return .done(proof) }
+        if let proof: String = try memory.recall(Self.proof) { return .done(proof) }
         return .needed([
             Change("every node: the node table, all subscriptions replicating with their slots read, spock.exception_log not grown"),
             Change("every node: a canary row from every other one (a table pggraft.canary, removed afterwards)"),
@@ -42,13 +46,13 @@ struct Verify: Step {
         // Once more: a change that was discarded after the canary counts too.
         try await seed.checkExceptions(run.memory, nodes, deadline: deadline)
         let text = table + "\n" + proof
-        try run.remember("proof", text)
+        try run.remember(Self.proof, text)
         return text
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
         // That of the new node goes with its data.
-        let canaries = try run.memory.created(by: id).filter { $0.place != seed.newNode }
+        let canaries = try run.memory.created(by: name).filter { $0.place != seed.newNode }
         // Killed while it made a drained point of its own, the run has left the nodes closed, and nothing can be dropped there.
         let problems = await seed.openAll(run.memory)
         let outcome = await takeBack(canaries) { [seed] thing in
@@ -57,11 +61,7 @@ struct Verify: Step {
             try await session.dropCanary(deadline: deadline)
             return .gone("\(thing) is dropped")
         }
-        guard !problems.isEmpty else { return outcome }
-        switch outcome {
-        case .undone(let lines): return .left(problems, undone: lines)
-        case .left(let others, let lines): return .left(problems + others, undone: lines)
-        }
+        return problems.isEmpty ? outcome : UndoOutcome.left(problems).and(outcome)
     }
 }
 
@@ -95,7 +95,7 @@ extension Seed {
     }
 
     func checkExceptions(_ memory: Memory, _ nodes: [String], deadline: Deadline) async throws {
-        let before: [String: Int] = try memory.recall(ExceptionsBefore.key) ?? [:]
+        let before: [String: Int] = try memory.recall(ExceptionsBefore.fact) ?? [:]
         for node in nodes {
             let now = try await spock(node).exceptionCount(deadline: deadline)
             guard now <= before[node] ?? 0 else {

@@ -1,6 +1,7 @@
 import EventLoop
 import Instance
 import PostgresConfig
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -42,7 +43,8 @@ extension WriteConfiguration {
             plan = remove(old, try await instance.accessRules(configuration, through: connection, deadline: deadline))
         }
         if let why = await node.whyUnasked, try await instance.status(deadline: deadline).isRunning {
-            plan.remarks.append("nobody can ask the server (\(why.split(separator: "\n")[0])): its log is the judge")
+            plan.remarks.append(
+                "nobody can ask the server (\(why.split(separator: "\n")[0])): its log is the judge, and nobody on another machine is kept from changing it at the same time")
         }
         let reports = configuration.namesSet.map(configuration.report)
         func others(_ isWaiting: (SettingReport.State) -> Bool) -> [String] {

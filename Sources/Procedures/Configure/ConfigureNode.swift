@@ -2,50 +2,76 @@ import EventLoop
 import Foundation
 import Instance
 import PostgresConfig
+import ProcedureKit
 import RemoteHost
 import Report
 public import Run
 
-/// Changes the configuration of one node: one step, which is planned, journalled and undone like those of any procedure.
-public struct ConfigureNode: Sendable {
-    public let node: ConfiguredNode
-    public let request: ConfigurationRequest
+/// Changes the configuration of one node: one step, under a lock on its server.
+public struct ConfigureNode: Procedure {
+    private let node: ConfiguredNode
+    private let request: ConfigurationRequest
+    public let cluster: String
 
-    public init(_ node: ConfiguredNode, _ request: ConfigurationRequest) {
-        (self.node, self.request) = (node, request)
+    /// - Parameter cluster: names this machine's lock and the run.
+    public init(_ node: ConfiguredNode, _ request: ConfigurationRequest, cluster: String) {
+        (self.node, self.request, self.cluster) = (node, request, cluster)
     }
 
-    public var steps: [any Step] { [WriteConfiguration(node: node, request: request)] }
+    public var name: String { request.procedure }
 
-    /// Whether a run with this name for its procedure is one of these.
-    public static func isOne(_ procedure: String) -> Bool { ["conf-set", "hba-allow", "hba-remove"].contains(procedure) }
+    /// The names of these procedures, one for each command that changes something.
+    public static let names = ["conf-set", "hba-allow", "hba-remove"]
 
-    /// Whether nothing has to follow a run: what an undo of it left alone, because others have changed it, stays so.
-    public static func isOver(_ run: RunSummary) -> Bool { isOne(run.header.procedure) && run.state == .undoneInPart }
+    public var steps: [ListedStep] { [ListedStep("", WriteConfiguration(node: node, request: request))] }
+    public var isTakenBackOnFailure: Bool { true }
 
-    private static let key = "request"
-    private struct Remembered: Codable { var target: NodeTarget, request: ConfigurationRequest }
-
-    /// Writes down what resume and undo need to know.
-    /// - Throws: `JournalError`, what looking for the instance throws.
-    public func remember(in journal: Journal) async throws {
-        let remembered = Remembered(target: try await node.foundTarget(), request: request)
-        try journal.append(JournalEntry(.fact, key: Self.key, value: try JSON(of: remembered)))
+    /// What was wanted and where, with what was found out about the node.
+    public func origin() async throws -> RunOrigin {
+        try Order(target: try await node.foundTarget(), request: request).origin()
     }
 
-    /// What the run of a journal wanted, and where; `nil` where it ended before it wrote that down, and changed nothing.
-    /// - Throws: `JournalError`.
-    public static func recall(_ memory: Memory) throws -> (target: NodeTarget, request: ConfigurationRequest)? {
-        let remembered: Remembered? = try memory.recall(key)
-        return remembered.map { ($0.target, $0.request) }
+    /// What the run of a journal wanted, and where.
+    public struct Order: Sendable, Codable, Hashable {
+        public var target: NodeTarget
+        public var request: ConfigurationRequest
+
+        public init(target: NodeTarget, request: ConfigurationRequest) {
+            (self.target, self.request) = (target, request)
+        }
+
+        /// - Throws: `DecodingError`.
+        public init(_ origin: RunOrigin) throws {
+            self = try JSONDecoder().decode(Order.self, from: Data(origin.content.utf8))
+        }
+
+        func origin() throws -> RunOrigin {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            return RunOrigin(path: nil, content: String(decoding: try encoder.encode(self), as: UTF8.self))
+        }
     }
+
+    /// On the server itself, so that whoever changes its configuration from another machine waits. One that lets nobody in has
+    /// no such lock: the plan says so.
+    public func takeLock(holder: Holder) async throws { try await node.takeLock(holder: holder) }
+
+    public func closingWords(run: String) -> [String] { ["Done.", "  pggraft undo \(run)     takes it back"] }
+
+    /// Where the connection was lost nothing could be put back, and nothing is known.
+    public func afterFailure(_ failure: RunFailure) -> AfterFailure {
+        let isLost = (failure.cause as? HostError)?.isOfConnection ?? false
+        return isLost ? .stays("It is not known how far \(node.target.name) got.") : .isTakenBack
+    }
+
+    public func close() async { await node.close() }
 }
 
 /// Writes the files, has the server judge them, and puts them back where it refuses.
 struct WriteConfiguration: Step {
     let node: ConfiguredNode
     let request: ConfigurationRequest
-    let id = StepID("", "configure")
+    static let name = "configure"
 
     var title: String {
         let name = node.target.name

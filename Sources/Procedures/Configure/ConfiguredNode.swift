@@ -2,6 +2,7 @@ public import EventLoop
 public import Instance
 public import PostgresClient
 import PostgresConfig
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -23,13 +24,36 @@ public struct NodeTarget: Sendable, Hashable, Codable {
     public var dataDirectory: String?
     /// Found out where it is not given.
     public var binDirectory: String?
+    /// Found out where it is not given.
+    public var manager: ServiceManager?
 
     public init(
         name: String, ssh: String, address: String = "127.0.0.1", port: UInt16 = 5432, osUser: String = "postgres", role: String = "postgres",
-        database: String = "postgres", dataDirectory: String? = nil, binDirectory: String? = nil
+        database: String = "postgres", dataDirectory: String? = nil, binDirectory: String? = nil, manager: ServiceManager? = nil
     ) {
         (self.name, self.ssh, self.address, self.port, self.osUser) = (name, ssh, address, port, osUser)
         (self.role, self.database, self.dataDirectory, self.binDirectory) = (role, database, dataDirectory, binDirectory)
+        self.manager = manager
+    }
+}
+
+extension NodeTarget {
+    /// What `roster` says of the node called `name`; `nil` where it has none.
+    public init?(_ name: String, in roster: Roster) {
+        guard let entry = roster.entries.first(where: { $0.name == name }) else { return nil }
+        self.init(
+            name: entry.name, ssh: entry.ssh, address: entry.address, port: entry.port, osUser: entry.osUser, role: roster.role,
+            database: roster.database, dataDirectory: entry.dataDirectory?.path, binDirectory: entry.binDirectory?.path, manager: entry.manager)
+    }
+
+    /// - Throws: `Problem` for a path that is none.
+    fileprivate var roster: Roster {
+        get throws {
+            let entry = Roster.Entry(
+                name: name, ssh: ssh, address: address, port: port, osUser: osUser, dataDirectory: try dataDirectory.map(HostPath.init(checking:)),
+                binDirectory: try binDirectory.map(HostPath.init(checking:)), manager: manager)
+            return Roster([entry], database: database, role: role)
+        }
     }
 }
 
@@ -37,31 +61,18 @@ public struct NodeTarget: Sendable, Hashable, Codable {
 public actor ConfiguredNode {
     public nonisolated let target: NodeTarget
     private let access: ClusterAccess
-    private var found: Instance?
     private var session: PostgresConnection?
     /// Why nobody can ask the server.
     public private(set) var whyUnasked: String?
 
-    public init(_ target: NodeTarget, access: ClusterAccess) {
-        (self.target, self.access) = (target, access)
+    /// - Throws: `Problem` for a path that is none.
+    public init(_ target: NodeTarget, _ ways: Ways) throws {
+        self.target = target
+        access = ClusterAccess(try target.roster, ways)
     }
 
     /// - Throws: `InstanceError`, what connecting to the host throws.
-    public func instance(deadline: Deadline) async throws -> Instance {
-        if let found { return found }
-        let host = try await access.host(target.name, deadline: deadline)
-        func path(_ text: String?) throws -> HostPath? {
-            guard let text else { return nil }
-            guard let path = HostPath(text) else { throw Problem("\(text) is no absolute path") }
-            return path
-        }
-        let instance = try await Instance.find(
-            InstanceAddress(
-                node: target.name, user: target.osUser, port: target.port, dataDirectory: try path(target.dataDirectory), binDirectory: try path(target.binDirectory)),
-            on: host, deadline: deadline)
-        found = instance
-        return instance
-    }
+    public func instance(deadline: Deadline) async throws -> Instance { try await access.instance(target.name, deadline: deadline) }
 
     /// The target with what was found out about it: it is found again when its server does not run, or on another port.
     /// - Throws: as ``instance(deadline:)``.
@@ -88,7 +99,7 @@ public actor ConfiguredNode {
             return nil
         }
         do {
-            let connection = try await access.connection(target.name, database: target.database, deadline: deadline)
+            let connection = try await access.connection(target.name, deadline: deadline)
             let isSuperuser: String = try await connection.query("SELECT current_setting('is_superuser') AS is_so", deadline: deadline).one().get("is_so")
             guard isSuperuser == "on" else {
                 await connection.close()
@@ -103,6 +114,18 @@ public actor ConfiguredNode {
         return session
     }
 
+    private var lock: ClusterLock?
+
+    /// Takes the lock on the server, until ``close()``; says who has it where this process has it already.
+    /// - Throws: ``LockTaken``, what connecting to the host throws.
+    func takeLock(holder: Holder) async throws {
+        if let lock { return try await lock.describe(holder) }
+        guard try await connection(deadline: .after(.seconds(20))) != nil else { return }
+        lock = try await ClusterLock.take("configuration", saying: "changes the configuration of this server", holder: holder) { name in
+            try await access.connection(target.name, applicationName: name, deadline: .after(.seconds(20)))
+        }
+    }
+
     /// Before the server stops: the next question needs a new connection.
     func forgetConnection() async {
         await session?.close()
@@ -110,6 +133,8 @@ public actor ConfiguredNode {
     }
 
     public func close() async {
+        await lock?.release()
+        lock = nil
         await forgetConnection()
         await access.close()
     }

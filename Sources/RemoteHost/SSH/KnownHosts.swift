@@ -1,3 +1,4 @@
+import Digest
 internal import FoundationEssentials
 
 /// The entries of known_hosts files, read as OpenSSH reads them (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
@@ -148,6 +149,6 @@ struct KnownHosts: Sendable {
             self.hash = [UInt8](hash)
         }
 
-        func matches(_ name: String) -> Bool { HMACSHA1.code(key: salt, message: Array(name.utf8)) == hash }
+        func matches(_ name: String) -> Bool { Digest.hmacSHA1(key: salt, message: Array(name.utf8)) == hash }
     }
 }

@@ -20,12 +20,12 @@ struct ConfShow: AsyncParsableCommand {
     var names: [String] = []
 
     func run() async throws {
-        try await NodeOperation.with(options) { operation in
-            let deadline = Deadline.after(.seconds(60)), terminal = operation.terminal
-            let instance = try await operation.node.instance(deadline: deadline)
-            let connection = try await operation.node.connection(deadline: deadline)
+        try await options.look { node, terminal in
+            let deadline = Deadline.after(.seconds(60))
+            let instance = try await node.instance(deadline: deadline)
+            let connection = try await node.connection(deadline: deadline)
             let configuration = try await instance.configuration(through: connection, deadline: deadline)
-            if let why = await operation.node.whyUnasked {
+            if let why = await node.whyUnasked {
                 terminal.print(terminal.styled("Nobody asked the server (\(why.split(separator: "\n")[0])): this is what its files say.", .warn))
             }
             for error in configuration.tree.errors { terminal.print(terminal.styled("✗ \(error): the server takes nothing of the files", .bad)) }
@@ -87,7 +87,7 @@ struct ConfSet: AsyncParsableCommand {
             guard let assignment = ConfigurationRequest.Assignment(text) else { throw ValidationError("\(text) is not NAME=VALUE") }
             return assignment
         }
-        try await NodeOperation.with(options) { try await $0.change(ConfigurationRequest(.settings(parsed), restarts: change.restart), yes: change.yes) }
+        try await options.change(ConfigurationRequest(.settings(parsed), restarts: change.restart), isAgreed: change.yes)
     }
 }
 
@@ -103,7 +103,7 @@ struct ConfReset: AsyncParsableCommand {
 
     func run() async throws {
         let request = ConfigurationRequest(.settings(names.map { .init($0, .reset) }), restarts: change.restart)
-        try await NodeOperation.with(options) { try await $0.change(request, yes: change.yes) }
+        try await options.change(request, isAgreed: change.yes)
     }
 }
 

@@ -55,14 +55,14 @@ struct HBAExplain: AsyncParsableCommand {
         }
         let wanted = HBAConnection(
             user: client.user, database: client.database ?? "", from: origin, usesSSL: client.ssl, isPhysicalReplication: client.replication)
-        try await NodeOperation.with(options) { operation in
-            let deadline = Deadline.after(.seconds(60)), terminal = operation.terminal
-            let instance = try await operation.node.instance(deadline: deadline)
-            let connection = try await operation.node.connection(deadline: deadline)
+        try await options.look { node, terminal in
+            let deadline = Deadline.after(.seconds(60))
+            let instance = try await node.instance(deadline: deadline)
+            let connection = try await node.connection(deadline: deadline)
             let configuration = try await instance.configuration(through: connection, deadline: deadline)
             let access = try await instance.accessRules(configuration, through: connection, deadline: deadline)
             let explanation = try await instance.explain(wanted, by: access, through: connection, deadline: deadline)
-            if let why = await operation.node.whyUnasked {
+            if let why = await node.whyUnasked {
                 terminal.print(terminal.styled("Nobody asked the server (\(why.split(separator: "\n")[0])): this is what its files say.", .warn))
             } else if access.isNewerThanServer {
                 terminal.print(terminal.styled("The file was changed after the server has read it: until a reload it may decide otherwise.", .warn))
@@ -160,7 +160,7 @@ struct HBAAllow: AsyncParsableCommand {
     func run() async throws {
         let accepting = (anyAddress ? [HBARisk.everyAddress.flag] : []) + (trustOverNetwork ? [HBARisk.trustOverNetwork.flag] : [])
         let request = ConfigurationRequest(.allow(rule: "\(rule)", accepting: accepting))
-        try await NodeOperation.with(options) { try await $0.change(request, yes: yes) }
+        try await options.change(request, isAgreed: yes)
     }
 }
 
@@ -178,6 +178,6 @@ struct HBARemove: AsyncParsableCommand {
     var yes = false
 
     func run() async throws {
-        try await NodeOperation.with(options) { try await $0.change(ConfigurationRequest(.removeRules(ofRun: name)), yes: yes) }
+        try await options.change(ConfigurationRequest(.removeRules(ofRun: name)), isAgreed: yes)
     }
 }

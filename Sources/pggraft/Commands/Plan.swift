@@ -1,5 +1,4 @@
 import ArgumentParser
-import Procedures
 import Run
 
 struct Plan: AsyncParsableCommand {
@@ -9,8 +8,7 @@ struct Plan: AsyncParsableCommand {
     @OptionGroup var options: PlaybookOptions
 
     func run() async throws {
-        try await Operation.with(options, sessionName: "pggraft check") { operation in
-            guard try await operation.showPlan() else { throw ExitCode(1) }
-        }
+        let terminal = Terminal()
+        try await Commanding.session(terminal) { try await options.session(terminal, sessionName: "pggraft check").plan() }
     }
 }

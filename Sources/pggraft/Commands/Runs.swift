@@ -7,11 +7,15 @@ struct Runs: AsyncParsableCommand {
 
     func run() async throws {
         let terminal = Terminal(), store = RunStore()
+        try await Commanding.failing(terminal) { try list(store, on: terminal) }
+    }
+
+    private func list(_ store: RunStore, on terminal: Terminal) throws {
         let (runs, unreadable) = try store.runs()
         if runs.isEmpty { terminal.print("There are no runs in \(store.directory).") }
         let rows = runs.map { [$0.header.run, $0.startedAt.onTheOperatorsClock, $0.header.procedure, $0.state.rawValue, $0.progress] }
         terminal.print(table: [["run", "begun", "procedure", "state", "step"]] + rows)
-        for (_, error) in unreadable { terminal.print(terminal.styled("\(error)", .warn)) }
+        for (_, error) in unreadable { terminal.printError(terminal.styled("\(error)", .warn)) }
     }
 }
 
@@ -23,7 +27,7 @@ struct Show: AsyncParsableCommand {
 
     func run() async throws {
         let terminal = Terminal()
-        do {
+        try await Commanding.failing(terminal) {
             let summary = try RunStore().run(name), header = summary.header
             terminal.print("run \(header.run): \(header.procedure) on cluster \(header.cluster), by \(header.startedBy)")
             terminal.print("playbook \(header.playbook)\njournal  \(summary.journal)\n")
@@ -41,8 +45,6 @@ struct Show: AsyncParsableCommand {
             }
             terminal.print("\nIt is \(summary.state.rawValue).")
             if summary.state != .finished, summary.state != .undone { terminal.print(summary.ways) }
-        } catch {
-            throw finish(terminal, error)
         }
     }
 }

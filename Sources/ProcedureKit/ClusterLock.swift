@@ -1,25 +1,28 @@
 import EventLoop
-import PostgresClient
+public import PostgresClient
 import Report
-import Run
+public import Run
 
 /// The lock of a whole cluster, on its source: an advisory lock, held by a connection that does nothing else, and gone
 /// with it. Its `application_name` says who has it.
-struct ClusterLock: Sendable {
+public struct ClusterLock: Sendable {
     private let connection: PostgresConnection
 
     /// Takes the lock. A session that an earlier process of the same run has left on the server, because its machine is gone
     /// and nobody has told the server, is ended.
-    /// - Throws: ``Problem`` that says who has the lock and since when.
-    static func take(
-        cluster: String, holder: Holder, connecting connect: (_ applicationName: String) async throws -> PostgresConnection
+    /// - Parameters:
+    ///   - name: of the lock: the cluster's.
+    ///   - work: what whoever has it does, as it reads after "another pggraft".
+    /// - Throws: ``LockTaken`` that says who has the lock and since when.
+    public static func take(
+        _ name: String, saying work: String, holder: Holder, connecting connect: (_ applicationName: String) async throws -> PostgresConnection
     ) async throws -> ClusterLock {
-        let connection = try await connect(name(of: holder))
-        let deadline = Deadline.after(.seconds(20)), key: SQL = "hashtextextended(\("pggraft " + cluster), 0)"
+        let connection = try await connect(words(for: holder))
+        let deadline = Deadline.after(.seconds(20)), key: SQL = "hashtextextended(\("pggraft " + name), 0)"
         do {
             // It waits for hours without a word. Before 14 there is no such limit.
             try await connection.query("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'", deadline: deadline)
-            try await wait(for: "the lock of cluster \(cluster) on \(connection.node)", until: deadline) { () -> Look<Void> in
+            try await wait(for: "the lock \(name) on \(connection.node)", until: deadline) { () -> Look<Void> in
                 if try await connection.query("SELECT pg_try_advisory_lock(\(key)) AS taken", deadline: deadline).one().get("taken") { return .found(()) }
                 let other = try await connection.query(
                     """
@@ -33,9 +36,7 @@ struct ClusterLock: Sendable {
                     try await connection.query("SELECT pg_terminate_backend(\(try other.get("pid", as: Int.self)))", deadline: deadline)
                     return .notYet("an earlier process of this run still had it")
                 }
-                throw Problem(
-                    "\(connection.node): another pggraft works on cluster \(cluster) (\(who), since \(try other.get("since", as: String.self)))",
-                    hint: "Wait until it has ended, or end it with Ctrl-C where it runs.")
+                throw LockTaken("\(connection.node): another pggraft \(work) (\(who), since \(try other.get("since", as: String.self)))")
             }
             return ClusterLock(connection: connection)
         } catch {
@@ -45,17 +46,17 @@ struct ClusterLock: Sendable {
     }
 
     /// Says who has the lock now.
-    func describe(_ holder: Holder) async throws {
-        try await connection.query("SELECT set_config('application_name', \(Self.name(of: holder)), false)", deadline: .after(.seconds(10)))
+    public func describe(_ holder: Holder) async throws {
+        try await connection.query("SELECT set_config('application_name', \(Self.words(for: holder)), false)", deadline: .after(.seconds(10)))
     }
 
     /// What fits into an application_name: the run comes first.
-    private static func name(of holder: Holder) -> String {
+    private static func words(for holder: Holder) -> String {
         String("pggraft\(holder.run.map { " run \($0)" } ?? ""), pid \(holder.pid), \(holder.name)".prefix(63))
     }
 
     /// Whether it is held still: the server may have been restarted, or the connection lost.
-    var isHeld: Bool {
+    public var isHeld: Bool {
         get async {
             do {
                 try await connection.query("SELECT", deadline: .after(.seconds(5)))
@@ -66,5 +67,5 @@ struct ClusterLock: Sendable {
         }
     }
 
-    func release() async { await connection.close() }
+    public func release() async { await connection.close() }
 }

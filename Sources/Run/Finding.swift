@@ -1,5 +1,4 @@
-import Report
-public import Run
+public import Report
 
 /// What a look at one requirement found, with the numbers.
 public struct Finding: Sendable, Hashable {
@@ -23,6 +22,18 @@ public struct Finding: Sendable, Hashable {
         self.place = place
         self.found = found
         self.verdict = verdict
+    }
+
+    /// What stands in the way; the place is not said twice.
+    public init(notMet requirement: String, on place: String? = nil, _ problem: Problem) {
+        let prefix = place.map { "\($0): " } ?? ""
+        let fact = problem.fact.hasPrefix(prefix) ? String(problem.fact.dropFirst(prefix.count)) : problem.fact
+        self.init(requirement, on: place, fact, .notMet(hint: problem.hint))
+    }
+
+    /// Why a look could not be made.
+    public init(notMet requirement: String, on place: String? = nil, because error: any Error) {
+        self.init(notMet: requirement, on: place, Problem(explaining: error))
     }
 
     public var isMet: Bool { if case .notMet = verdict { false } else { true } }

@@ -1,29 +1,31 @@
-import EventLoop
-import Instance
-import RemoteHost
+public import EventLoop
+public import Instance
+public import RemoteHost
 import Report
-import Run
+public import Run
 
 /// Configuration files of a node that a run changes and undo puts back: before its first change each is copied to a file
 /// beside it that bears the run's name.
-struct KeptFiles: Sendable {
-    let instance: Instance
+public struct KeptFiles: Sendable {
+    private let instance: Instance
+
+    public init(instance: Instance) { self.instance = instance }
 
     private static let original = "original", made = "configuration file"
 
     /// What `run` changed or made on `node`.
-    static func changed(on node: String, in memory: Memory) throws -> [Created] {
+    public static func changed(on node: String, in memory: Memory) throws -> [Created] {
         try memory.created().filter { $0.place == node && ($0.kind == original || $0.kind == made) }
     }
 
     /// Where the previous version of `path` is kept: `pg_hba.conf.before-20261121-120000-app`.
-    static func place(of path: HostPath, _ memory: Memory) throws -> HostPath {
+    public static func place(of path: HostPath, _ memory: Memory) throws -> HostPath {
         guard let run = try memory.header?.run else { throw Problem("the journal does not say which run it is of") }
         return path.directory / "\(path.name).before-\(run)"
     }
 
     /// Does `edit`, once what was there before is kept.
-    func apply(_ edit: ConfigurationEdit, _ run: StepRun, deadline: Deadline) async throws {
+    public func apply(_ edit: ConfigurationEdit, _ run: StepRun, deadline: Deadline) async throws {
         try await keep(edit.path, run, deadline: deadline)
         // Before it is written, and beside the earlier ones: an undo may find either.
         let marks: [String] = try run.memory.recall(Self.written(edit.path)) ?? []
@@ -59,7 +61,7 @@ struct KeptFiles: Sendable {
     }
 
     /// Puts the files back where they still are as the run left them, and takes the kept versions away.
-    func restore(_ run: StepRun, deadline: Deadline) async throws -> UndoOutcome {
+    public func restore(_ run: StepRun, deadline: Deadline) async throws -> UndoOutcome {
         let instance = instance
         return await takeBack(try Self.changed(on: instance.node, in: run.memory)) { thing in
             let suffix = try Self.place(of: instance.dataDirectory, run.memory).name.dropFirst(instance.dataDirectory.name.count).count
@@ -108,7 +110,7 @@ struct KeptFiles: Sendable {
         return .gone("\(node): \(path) is as it was")
     }
 
-    private static func written(_ path: HostPath) -> String { "\(path) as written" }
+    private static func written(_ path: HostPath) -> Fact<[String]> { Fact("\(path) as written") }
 }
 
 /// A mark that tells whether a file is still as it was left; FNV-1a, not for secrets. No file is a state too.

@@ -1,61 +1,37 @@
 public import EventLoop
+public import Instance
 public import PostgresClient
+public import PostgresConfig
 public import RemoteHost
 public import Spock
 
-/// How a procedure reaches the hosts and the servers of its cluster.
+/// How a procedure reaches the hosts, the servers and the instances of its roster.
 ///
 /// Hosts and connections are made when they are first asked for, kept, and made anew after they were lost. PostgreSQL is
 /// reached through the host's SSH connection, so that it need not be reachable from the operator's machine.
 public actor ClusterAccess {
-    /// What is known of a node before anything was asked.
-    public struct Node: Sendable {
-        public var name: String
-        /// How SSH reaches the host.
-        public var ssh: String
-        /// How other hosts reach its PostgreSQL.
-        public var address: String
-        public var port: UInt16
-
-        public init(name: String, ssh: String, address: String, port: UInt16) {
-            (self.name, self.ssh, self.address, self.port) = (name, ssh, address, port)
-        }
-    }
-
-    /// Makes an SSH connection: destination, the name that errors begin with, deadline.
-    public typealias Connector = @Sendable (_ ssh: String, _ name: String, _ deadline: Deadline) async throws -> any Host
-
-    private let nodes: [String: Node]
-    private let database: String
-    private let user: String
+    public nonisolated let roster: Roster
+    private let ways: Ways
     private var password: Secret?
-    private let applicationName: String
-    private let connect: Connector
-    private let askPassword: PasswordPrompt?
 
     private var hosts: [String: Task<any Host, any Error>] = [:]
     private var forwards: [String: ForwardedPort] = [:]
     private var sessions: [String: SpockSession] = [:]
-
-    /// Asks the operator for the password of a role, where no other source has it; `nil` when nobody is there.
-    public typealias PasswordPrompt = @Sendable (_ user: String) -> String?
+    private var instances: [String: Instance] = [:]
 
     /// The name under which servers list the sessions of a run.
     public static let applicationName = ClientTransaction.ownApplicationName
 
-    public init(
-        nodes: [Node], database: String, user: String, applicationName: String = ClusterAccess.applicationName,
-        askPassword: PasswordPrompt? = nil, connect: @escaping Connector
-    ) {
-        self.nodes = Dictionary(nodes.map { ($0.name, $0) }) { first, _ in first }
-        (self.database, self.user, self.applicationName) = (database, user, applicationName)
-        (self.askPassword, self.connect) = (askPassword, connect)
+    public init(_ roster: Roster, _ ways: Ways) {
+        (self.roster, self.ways) = (roster, ways)
     }
+
+    // MARK: Hosts and instances
 
     /// The host called `name`; connects at the first call, and again after ``forget(_:)``.
     public func host(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> any Host {
         if let host = hosts[name] { return try await host.value }
-        let ssh = nodes[name]?.ssh ?? name, connect = self.connect
+        let ssh = try roster.entry(name).ssh, connect = ways.connect
         let connecting = Task { try await connect(ssh, name, deadline) }
         hosts[name] = connecting
         do {
@@ -65,6 +41,31 @@ public actor ClusterAccess {
             throw error
         }
     }
+
+    /// The instance of `node`, found once.
+    /// - Parameter programs: those that a copy is known to run with, where what it is a copy of may be gone.
+    /// - Throws: `InstanceError`, what connecting to the host throws.
+    public func instance(_ node: String, programs: KnownPrograms? = nil, deadline: Deadline = .after(.seconds(30))) async throws -> Instance {
+        let entry = try roster.entry(node), host = try await host(node)
+        if let known = instances[node] { return known.reached(through: host) }
+        var address = entry.instance
+        if let programs {
+            address.version = programs.version
+            if address.binDirectory == nil { address.binDirectory = try HostPath(checking: programs.directory) }
+        } else if let original = entry.copyOf {
+            let original = try await instance(original)
+            address.version = original.version
+            // The programs of the original, where this host has them at the same place.
+            if address.binDirectory == nil, try await original.binaries.areThere(on: host, as: address.user, deadline: deadline) {
+                address.binDirectory = original.binaries.directory
+            }
+        }
+        let found = try await Instance.find(address, on: host, deadline: deadline)
+        instances[node] = found
+        return found
+    }
+
+    // MARK: Servers
 
     /// The session that is shared by everything that looks at or changes node `name`.
     public func spock(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> SpockSession {
@@ -79,22 +80,24 @@ public actor ClusterAccess {
 
     /// A session of its own on node `name`, for a transaction that stays open or a statement that waits. The caller closes it.
     public func separateSpock(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> SpockSession {
-        try await SpockSession.open(try await connection(name, database: database, deadline: deadline), deadline: deadline)
+        try await SpockSession.open(try await connection(name, deadline: deadline), deadline: deadline)
     }
 
-    /// A connection to any database of node `name`. The caller closes it.
+    /// A connection to a database of node `name`, by default the roster's. The caller closes it.
     public func connection(
-        _ name: String, database: String, applicationName: String? = nil, deadline: Deadline
+        _ name: String, database: String? = nil, applicationName: String? = nil, deadline: Deadline
     ) async throws -> PostgresConnection {
-        guard let node = nodes[name] else { throw UnknownNode(name: name) }
+        let node = try roster.entry(name)
         let port = try await forward(node, deadline: deadline)
-        var conninfo = Conninfo(["dbname": database, "user": user, "sslmode": "prefer", "application_name": applicationName ?? self.applicationName])
+        var conninfo = Conninfo([
+            "dbname": database ?? roster.database, "user": roster.role, "sslmode": "prefer", "application_name": applicationName ?? ways.applicationName,
+        ])
         conninfo["password"] = password?.reveal()
         conninfo = conninfo.forwarded(host: node.address, address: port.address, port: port.port)
         do {
             return try await PostgresConnection.connect(to: conninfo, node: name, deadline: deadline)
         } catch let error as PostgresError where error.code == "28P01" && password == nil {
-            guard let given = askPassword?(user) else { throw error }
+            guard let given = ways.askPassword?(roster.role) else { throw error }
             password = Secret(given)
             conninfo["password"] = given
             // The time the operator took to type is not the server's.
@@ -102,13 +105,15 @@ public actor ClusterAccess {
         }
     }
 
-    private func forward(_ node: Node, deadline: Deadline) async throws -> ForwardedPort {
+    private func forward(_ node: Roster.Entry, deadline: Deadline) async throws -> ForwardedPort {
         let host = try await host(node.name, deadline: deadline)
         if let forward = forwards[node.name] { return forward }
         let forward = try await host.forward(toPort: node.port, address: node.address)
         forwards[node.name] = forward
         return forward
     }
+
+    // MARK: Ends
 
     /// Drops what leads to `name`, so that the next call connects anew. For a host or a server that was lost.
     public func forget(_ name: String) async {
@@ -129,36 +134,13 @@ public actor ClusterAccess {
     }
 }
 
-/// A node that is not in the playbook; a mistake in pggraft.
-struct UnknownNode: Error, CustomStringConvertible {
-    let name: String
-    var description: String { "no node \(name) in the playbook" }
-}
+/// The programs that an instance is known to run with.
+public struct KnownPrograms: Sendable, Codable {
+    public var version: MajorVersion
+    /// The directory that they are in.
+    public var directory: String
 
-/// Does the same on several nodes at once.
-///
-/// - Returns: the results by node.
-/// - Throws: the first error, after the others were told to stop.
-func onEach<Value: Sendable>(
-    _ names: [String], _ work: @escaping @Sendable (String) async throws -> Value
-) async throws -> [String: Value] {
-    try await withThrowingTaskGroup(of: (String, Value).self) { group in
-        for name in names { group.addTask { (name, try await work(name)) } }
-        return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
-    }
-}
-
-/// As ``onEach(_:_:)``, but to the end on every node: one result a node, whether it worked or not.
-func attemptOnEach<Value: Sendable>(
-    _ names: [String], _ work: @escaping @Sendable (String) async throws -> Value
-) async -> [(name: String, result: Result<Value, any Error>)] {
-    await withTaskGroup(of: (String, Result<Value, any Error>).self) { group in
-        for name in names {
-            group.addTask {
-                do { return (name, .success(try await work(name))) } catch { return (name, .failure(error)) }
-            }
-        }
-        let results = await group.reduce(into: [String: Result<Value, any Error>]()) { $0[$1.0] = $1.1 }
-        return names.compactMap { name in results[name].map { (name, $0) } }
+    public init(of instance: Instance) {
+        (version, directory) = (instance.version, instance.binaries.directory.path)
     }
 }

@@ -1,8 +1,8 @@
-import Report
-import Run
+public import Report
+public import Run
 
 /// What became of one thing that a run created and undo looks for.
-enum TakenBack: Sendable {
+public enum TakenBack: Sendable {
     /// It is away now; the text says how.
     case gone(String)
     /// It is not there any more, or never came to be.
@@ -14,7 +14,7 @@ enum TakenBack: Sendable {
 /// Takes `things` back, on all places at once, the newest first on each.
 ///
 /// What cannot be reached is named, the rest is done.
-func takeBack(_ things: [Created], _ work: @escaping @Sendable (Created) async throws -> TakenBack) async -> UndoOutcome {
+public func takeBack(_ things: [Created], _ work: @escaping @Sendable (Created) async throws -> TakenBack) async -> UndoOutcome {
     let places = Dictionary(grouping: things.reversed(), by: \.place)
     var undone: [String] = [], left: [Problem] = []
     for (place, result) in await attemptOnEach(

@@ -1,0 +1,42 @@
+/// A step while it is being performed or undone: its way to the journal and to whoever watches.
+public struct StepRun: Sendable {
+    /// The step's name.
+    public let step: String
+    private let id: StepID
+    private let journal: Journal
+    private let watch: @Sendable (RunEvent) -> Void
+
+    init(step: StepID, journal: Journal, watch: @escaping @Sendable (RunEvent) -> Void) {
+        (self.step, id) = (step.name, step)
+        self.journal = journal
+        self.watch = watch
+    }
+
+    public var memory: Memory { Memory(journal) }
+
+    /// Keeps `value`; on disk when this returns. Never a secret.
+    public func remember<Value>(_ fact: Fact<Value>, _ value: Value) throws {
+        try journal.append(JournalEntry(.fact, step: step, key: fact.key, value: try JSON(of: value)))
+    }
+
+    /// The value of `fact`, which an earlier step has kept.
+    /// - Throws: ``JournalError/noFact(step:key:)``.
+    public func recall<Value>(_ fact: Fact<Value>) throws -> Value {
+        guard let value = try memory.recall(fact) else { throw JournalError.noFact(step: step, key: fact.key) }
+        return value
+    }
+
+    /// Says that `thing`, seen not to be there, is about to be created. Undo takes it away again.
+    public func creating(_ thing: Created) throws {
+        try journal.append(JournalEntry(.creating, step: step, value: try JSON(of: thing)))
+    }
+
+    /// What this step created or was about to create, oldest first.
+    public var created: [Created] { get throws { try memory.created(by: step) } }
+
+    /// Tells whoever watches how far the step is.
+    public func progress(_ text: String, fraction: Double? = nil) { watch(.progress(id, text, fraction: fraction)) }
+
+    /// Tells whoever watches something worth a line of its own.
+    public func note(_ text: String) { watch(.note(id, text)) }
+}

@@ -1,0 +1,25 @@
+import Run
+
+/// The operator's terminal as the console of a session.
+struct SessionConsole: Console {
+    let terminal: Terminal
+    /// The question before the first change is answered with yes already.
+    var isAgreed = false
+
+    func show(_ event: SessionEvent) {
+        switch event {
+        case .looking(let title): terminal.progress("… \(title)")
+        case .findings(let findings): CheckView(terminal: terminal).show(findings)
+        case .plan(let plan): RunView(terminal: terminal).show(plan)
+        case .began(let header, let journal): terminal.print("\nrun \(header.run), journal \(journal)\n")
+        case .run(let event): RunView(terminal: terminal).show(event)
+        case .note(let text): terminal.print(terminal.styled(text, .warn))
+        }
+    }
+
+    func wantsToGoOn() -> Bool? { isAgreed ? true : terminal.confirm("\nGo on? [yes/no]") }
+
+    func interruptibly<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
+        try await Interruption.cancelling(work)
+    }
+}
