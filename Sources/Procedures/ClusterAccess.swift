@@ -1,6 +1,7 @@
 public import EventLoop
 public import PostgresClient
 public import RemoteHost
+import Server
 public import Spock
 
 /// How a procedure reaches the hosts and the servers of its cluster.
@@ -79,7 +80,8 @@ public actor ClusterAccess {
 
     /// A session of its own on node `name`, for a transaction that stays open or a statement that waits. The caller closes it.
     public func separateSpock(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> SpockSession {
-        try await SpockSession.open(try await connection(name, database: database, deadline: deadline), deadline: deadline)
+        let connection = try await connection(name, database: database, deadline: deadline)
+        return SpockSession(try await ServerSession.open(connection, settings: SpockSession.settings, deadline: deadline))
     }
 
     /// A connection to any database of node `name`. The caller closes it.

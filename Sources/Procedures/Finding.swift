@@ -1,5 +1,4 @@
 import Report
-public import Run
 
 /// What a look at one requirement found, with the numbers.
 public struct Finding: Sendable, Hashable {

@@ -4,6 +4,7 @@ import Playbook
 import RemoteHost
 import Report
 import Run
+import Server
 import Spock
 
 /// Step 5: make the source and its peers read-only.
