@@ -43,15 +43,16 @@ let package = Package(
         layer("Playbook", below: ["Report", .product(name: "Yams", package: "Yams")]),
         layer("Instance", below: ["Report", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         layer("PgBackRest", below: ["Report", "RemoteHost", "PostgresClient", "EventLoop"]),
-        layer("Spock", below: ["Report", "PostgresClient", "EventLoop"]),
+        layer("Server", below: ["Report", "PostgresConfig", "PostgresClient", "EventLoop"]),
+        layer("Spock", below: ["Report", "Server", "PostgresClient", "EventLoop"]),
         layer(
             "ProcedureKit",
-            below: ["Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Digest", "Report"]),
+            below: ["Server", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Digest", "Report"]),
         layer(
             "Procedures",
             below: [
                 "ProcedureKit",
-                "Spock", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Report",
+                "Spock", "Server", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Report",
             ]),
         .executableTarget(
             name: "pggraft",
@@ -70,11 +71,12 @@ let package = Package(
         tests("Playbook"),
         tests("Instance", ["Scratch", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
-        tests("Spock", ["PostgresClient", "EventLoop"]),
+        tests("Server", ["Scratch", "Instance", "PostgresConfig", "PostgresClient", "RemoteHost", "EventLoop"]),
+        tests("Spock", ["Server", "PostgresConfig", "PostgresClient", "EventLoop"]),
         tests(
             "Procedures",
             [
-                "Scratch", "ProcedureKit", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Spock",
+                "Scratch", "ProcedureKit", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server", "Spock",
             ]),
 
         // What tests need from outside: servers of their own in a directory; several hosts on this machine, and an oracle for lost and doubled rows.

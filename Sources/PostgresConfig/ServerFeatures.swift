@@ -31,6 +31,50 @@ public struct ServerFeatures: Sendable, Hashable {
     public let canCheckFiles: Bool
     /// Whether `postmaster.pid` says `ready` in its eighth line (from 10).
     public let pidFileHasStatus: Bool
+    /// Whether the views of sessions and senders have `pid`, `query` and `state` (from 9.2); before, `procpid` and `current_query`.
+    public let activityHasState: Bool
+    /// Whether `pg_stat_activity` has `backend_xid` and `backend_xmin` (from 9.4).
+    public let activityHasTransactionIDs: Bool
+    /// Whether `pg_stat_activity` has `backend_type`, and rows for processes that are no sessions (from 10).
+    public let activityHasBackendType: Bool
+    /// Whether there is `pg_blocking_pids()` (from 9.6).
+    public let hasBlockingPIDs: Bool
+    /// What `pg_replication_slots` has.
+    public let slots: SlotFeatures
+    /// Whether there are replication origins (from 9.5).
+    public let hasReplicationOrigins: Bool
+    /// Whether there is `pg_stat_wal_receiver` (from 9.6).
+    public let hasWALReceiverView: Bool
+    /// Whether there is a function for what is flushed (from 9.6).
+    public let hasFlushPosition: Bool
+    /// Whether there are `pg_control_system()` and its like (from 9.6).
+    public let hasControlFunctions: Bool
+    /// Whether there is the view `pg_config` (from 9.6).
+    public let hasBuildView: Bool
+    /// Whether there is `pg_subscription` (from 10).
+    public let hasSubscriptions: Bool
+
+    /// What a server knows of replication slots.
+    public struct SlotFeatures: Sendable, Hashable {
+        /// Whether there are any (from 9.4).
+        public let exist: Bool
+        /// Whether the view says who reads one (from 9.5).
+        public let haveReader: Bool
+        /// Whether the view says what a logical one's reader has confirmed (from 9.6).
+        public let haveConfirmedFlush: Bool
+        /// Whether a physical one can hold WAL from the moment it is made (from 9.6).
+        public let reserveAtOnce: Bool
+        /// Whether the view says what has become of the WAL that one holds (from 13).
+        public let haveWALStatus: Bool
+
+        init(_ version: MajorVersion) {
+            exist = version.number >= 904
+            haveReader = version.number >= 905
+            haveConfirmedFlush = version.number >= 906
+            reserveAtOnce = version.number >= 906
+            haveWALStatus = version >= .postgres(13)
+        }
+    }
 
     public init(_ version: MajorVersion) {
         self.version = version
@@ -47,6 +91,18 @@ public struct ServerFeatures: Sendable, Hashable {
         hasHBAIncludes = version >= .postgres(16)
         canCheckFiles = version.number >= 902
         pidFileHasStatus = isAtLeast10
+        activityHasState = version.number >= 902
+        activityHasTransactionIDs = version.number >= 904
+        activityHasBackendType = isAtLeast10
+        slots = SlotFeatures(version)
+        hasReplicationOrigins = version.number >= 905
+        let isAtLeast96 = version.number >= 906
+        hasBlockingPIDs = isAtLeast96
+        hasWALReceiverView = isAtLeast96
+        hasFlushPosition = isAtLeast96
+        hasControlFunctions = isAtLeast96
+        hasBuildView = isAtLeast96
+        hasSubscriptions = isAtLeast10
     }
 
     /// The directory of the write-ahead log in a data directory.
@@ -57,6 +113,10 @@ public struct ServerFeatures: Sendable, Hashable {
     /// A function of the server whose name holds the write-ahead log's.
     public enum WALFunction: Sendable, Hashable, CaseIterable {
         case current, currentInsert, lastReceive, lastReplay, switchFile, pauseReplay, resumeReplay, isReplayPaused
+        /// What is on disk; where ``hasFlushPosition`` says so.
+        case currentFlush
+        /// Bytes between two positions (from 9.2).
+        case difference
     }
 
     public func functionName(_ function: WALFunction) -> String {
@@ -70,8 +130,20 @@ public struct ServerFeatures: Sendable, Hashable {
         case .pauseReplay: isWAL ? "pg_wal_replay_pause" : "pg_xlog_replay_pause"
         case .resumeReplay: isWAL ? "pg_wal_replay_resume" : "pg_xlog_replay_resume"
         case .isReplayPaused: isWAL ? "pg_is_wal_replay_paused" : "pg_is_xlog_replay_paused"
+        case .currentFlush: isWAL ? "pg_current_wal_flush_lsn" : "pg_current_xlog_flush_location"
+        case .difference: isWAL ? "pg_wal_lsn_diff" : "pg_xlog_location_diff"
         }
     }
+
+    /// The function that shows which transactions a session sees.
+    public var currentSnapshotFunction: String { version >= .postgres(13) ? "pg_current_snapshot" : "txid_current_snapshot" }
+
+    /// A column of `pg_stat_replication`.
+    public enum StandbyColumn: String, Sendable, Hashable, CaseIterable {
+        case sent, write, flush, replay
+    }
+
+    public func columnName(_ column: StandbyColumn) -> String { column.rawValue + (walNaming == .wal ? "_lsn" : "_location") }
 
     /// Whether a standby can be promoted by `pg_promote()` (from 12).
     public var hasPromoteFunction: Bool { version >= .postgres(12) }

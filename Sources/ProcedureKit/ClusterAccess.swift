@@ -3,7 +3,7 @@ public import Instance
 public import PostgresClient
 public import PostgresConfig
 public import RemoteHost
-public import Spock
+public import Server
 
 /// How a procedure reaches the hosts, the servers and the instances of its roster.
 ///
@@ -12,18 +12,20 @@ public import Spock
 public actor ClusterAccess {
     public nonisolated let roster: Roster
     private let ways: Ways
+    private let sessionSettings: [SessionSetting]
     private var password: Secret?
 
     private var hosts: [String: Task<any Host, any Error>] = [:]
     private var forwards: [String: ForwardedPort] = [:]
-    private var sessions: [String: SpockSession] = [:]
+    private var sessions: [String: ServerSession] = [:]
     private var instances: [String: Instance] = [:]
 
     /// The name under which servers list the sessions of a run.
     public static let applicationName = ClientTransaction.ownApplicationName
 
-    public init(_ roster: Roster, _ ways: Ways) {
-        (self.roster, self.ways) = (roster, ways)
+    /// - Parameter sessionSettings: what the procedure wants of each session.
+    public init(_ roster: Roster, _ ways: Ways, sessionSettings: [SessionSetting] = []) {
+        (self.roster, self.ways, self.sessionSettings) = (roster, ways, sessionSettings)
     }
 
     // MARK: Hosts and instances
@@ -68,19 +70,19 @@ public actor ClusterAccess {
     // MARK: Servers
 
     /// The session that is shared by everything that looks at or changes node `name`.
-    public func spock(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> SpockSession {
+    public func server(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> ServerSession {
         if let session = sessions[name] {
             if await session.connection.isOpen { return session }
             sessions[name] = nil
         }
-        let session = try await separateSpock(name, deadline: deadline)
+        let session = try await separateServer(name, deadline: deadline)
         sessions[name] = session
         return session
     }
 
     /// A session of its own on node `name`, for a transaction that stays open or a statement that waits. The caller closes it.
-    public func separateSpock(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> SpockSession {
-        try await SpockSession.open(try await connection(name, deadline: deadline), deadline: deadline)
+    public func separateServer(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> ServerSession {
+        try await ServerSession.open(try await connection(name, deadline: deadline), settings: sessionSettings, deadline: deadline)
     }
 
     /// A connection to a database of node `name`, by default the roster's. The caller closes it.

@@ -113,8 +113,5 @@ public struct KeptFiles: Sendable {
     private static func written(_ path: HostPath) -> Fact<[String]> { Fact("\(path) as written") }
 }
 
-/// A mark that tells whether a file is still as it was left; FNV-1a, not for secrets. No file is a state too.
-private func fingerprint(_ bytes: [UInt8]?) -> String {
-    guard let bytes else { return "none" }
-    return String(bytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }, radix: 16)
-}
+/// A mark that tells whether a file is still as it was left. No file is a state too.
+private func fingerprint(_ bytes: [UInt8]?) -> String { bytes.map { String(fnv1a($0), radix: 16) } ?? "none" }

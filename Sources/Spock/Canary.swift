@@ -1,5 +1,6 @@
 public import EventLoop
 internal import PostgresClient
+public import Server
 
 /// A table of pggraft's own through which every node says a word and hears those of the others.
 ///

@@ -1,5 +1,6 @@
 public import EventLoop
 public import PostgresClient
+public import Server
 
 /// From one node to another, over one subscription.
 public struct Direction: Sendable {
@@ -31,35 +32,10 @@ extension SpockSession {
         transactional ? "SELECT spock.sync_event(true) AS lsn" : "SELECT spock.sync_event() AS lsn"
     }
 
-    static func currentLSN() -> SQL { "SELECT pg_current_wal_lsn() AS lsn" }
-    static func insertLSN() -> SQL { "SELECT pg_current_wal_insert_lsn() AS lsn" }
-
     /// Writes a mark into the WAL that moves every subscriber's origin once it is reached; allowed in read-only mode.
     /// - Parameter transactional: a commit of its own: on 5.0.x a standby of the subscriber then replays the position too.
     public func syncEvent(transactional: Bool = false, deadline: Deadline) async throws -> LSN {
         try await query(SpockSession.syncEvent(transactional: transactional), deadline).one().get("lsn")
-    }
-
-    /// `pg_current_wal_lsn()`: what is written; a primary only.
-    public func currentLSN(deadline: Deadline) async throws -> LSN {
-        try await query(SpockSession.currentLSN(), deadline).one().get("lsn")
-    }
-
-    /// `pg_current_wal_insert_lsn()`: past every commit seen before, also those made with `synchronous_commit = off`; a primary only.
-    public func insertLSN(deadline: Deadline) async throws -> LSN {
-        try await query(SpockSession.insertLSN(), deadline).one().get("lsn")
-    }
-
-    /// Waits until this subscriber's origin has passed `target`.
-    /// - Throws: `DeadlineExceeded`, which says where it stands and how far it is behind.
-    @discardableResult
-    public func waitApplied(_ origin: OriginName, to target: LSN, of provider: String, deadline: Deadline) async throws -> LSN {
-        try await wait(for: "\(name) to apply \(provider) up to \(target)", until: deadline, every: .milliseconds(10)) {
-            guard let applied = try await originProgress(origin, deadline: deadline.forLook) else {
-                return .notYet("origin \(origin) on \(name) has applied nothing")
-            }
-            return applied >= target ? .found(applied) : .notYet("applied up to \(applied), \(target.bytes(since: applied)) bytes behind")
-        }
     }
 }
 
@@ -80,7 +56,7 @@ public func drain(_ directions: [Direction], deadline: Deadline) async throws ->
         for direction in directions {
             guard let target = events[direction.provider.name] else { continue }
             group.addTask {
-                let applied = try await direction.subscriber.waitApplied(
+                let applied = try await direction.subscriber.server.waitApplied(
                     direction.origin, to: target, of: direction.provider.name, deadline: deadline)
                 return Drained(provider: direction.provider.name, subscriber: direction.subscriber.name, lsn: target, applied: applied)
             }

@@ -1,3 +1,5 @@
+internal import Server
+
 /// What must be so before a node is added. Each check looks at one thing and finds nothing where all is well.
 public enum MeshChecks {
     /// Every check, in the order a reader wants to hear of them.
@@ -121,7 +123,7 @@ public enum MeshChecks {
             guard let state = mesh.states[name] else { return [] }
             let ours = Set(mesh.subscriptions.filter { $0.provider == name }.map(\.slot))
             return state.slots
-                .filter { $0.plugin == ReplicationSlot.outputPlugin && $0.database == state.database && !ours.contains($0.name) }
+                .filter { $0.plugin == ReplicationSlot.spockPlugin && $0.database == state.database && !ours.contains($0.name) }
                 .map { .foreignSlot(name, slot: $0.name, isActive: $0.isActive) }
         }
     }

@@ -1,4 +1,5 @@
 import Report
+public import Server
 
 /// Something a check found. A blocker keeps the run from beginning; a warning is shown.
 public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
@@ -38,7 +39,7 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    public var description: String { "\(fact)\nHINT: \(hint)" }
+    public var description: String { Problem(fact, hint: hint).description }
 
     /// What was found, and where.
     public var fact: String {
@@ -54,7 +55,7 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
         case .subscriptionNotReplicating(let name, let provider, let subscriber, let status):
             "subscription \(name) from \(provider) to \(subscriber) is \(status)"
         case .subscriptionSettingsDiffer(let groups):
-            "the subscriptions have different settings: " + groups.map { list($0) }.joined(separator: " | ")
+            "the subscriptions have different settings: " + groups.map { $0.map(\.description).joined(separator: ", ") }.joined(separator: " | ")
         case .noSubscriptionPattern(let names): "the names of the subscriptions follow no pattern: \(list(names))"
         case .nameTaken(let name, let on): "the node name \(name) is taken: \(list(on)) \(on.count == 1 ? "knows" : "know") a node called so"
         case .idTaken(let name, let id, let other): "\(name) would have the node id \(id), which is that of \(other)"
@@ -112,4 +113,5 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-private func list(_ items: [some CustomStringConvertible]) -> String { items.map(\.description).joined(separator: ", ") }
+/// `n1, n2 and n3`.
+private func list(_ items: [some CustomStringConvertible]) -> String { Report.list(items.map(\.description)) }

@@ -1,3 +1,5 @@
+internal import Server
+
 /// One setting that limits a node, what it must be with the new node in the mesh, and what it is.
 public struct MeshLimit: Sendable, Hashable {
     public var node: NodeName

@@ -1,4 +1,5 @@
 internal import PostgresClient
+internal import Server
 
 /// The states of all nodes of a mesh, side by side.
 public struct MeshView: Sendable {

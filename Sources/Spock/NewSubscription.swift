@@ -1,6 +1,6 @@
 public import EventLoop
 public import PostgresClient
-import Report
+public import Server
 
 /// A subscription to be made on a subscriber whose data is already there, up to a known position.
 public struct NewSubscription: Sendable, Hashable {

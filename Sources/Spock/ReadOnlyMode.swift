@@ -1,5 +1,6 @@
 public import EventLoop
 public import PostgresClient
+public import Server
 
 /// A value of `spock.readonly`.
 public enum ReadOnlyMode: String, Sendable, Hashable, Codable, PostgresDecodable {
@@ -41,64 +42,42 @@ public struct ReadOnlyState: Sendable, Hashable, Codable {
         self.altered = altered
     }
 
-    static func read() -> SQL {
-        """
-        SELECT current_setting('spock.readonly') AS in_force, (SELECT setting FROM pg_file_settings WHERE name = 'spock.readonly' \
-        AND sourcefile = current_setting('data_directory') || '/postgresql.auto.conf' ORDER BY seqno DESC LIMIT 1) AS altered
-        """
+    static let setting = "spock.readonly"
+
+    /// - Throws: `UnexpectedAnswer` for a mode that this version of pggraft does not know.
+    init(_ state: AlteredSetting, node: String) throws {
+        func mode(_ text: String) throws -> ReadOnlyMode {
+            guard let mode = ReadOnlyMode(rawValue: text) else { throw UnexpectedAnswer(node: node, text: "\(Self.setting) = \(text)") }
+            return mode
+        }
+        self.init(inForce: try mode(state.inForce), altered: try state.altered.map(mode))
     }
-
-    /// The statement that makes `postgresql.auto.conf` say `mode`; `nil` makes it say nothing.
-    static func alter(to mode: ReadOnlyMode?) -> SQL {
-        if let mode { "ALTER SYSTEM SET spock.readonly = \(literal: mode.rawValue)" } else { "ALTER SYSTEM RESET spock.readonly" }
-    }
-
-    static func reload() -> SQL { "SELECT pg_reload_conf() AS reloaded" }
-}
-
-/// A moment on one server's clock, in microseconds since 1970.
-public struct ServerMoment: Sendable, Hashable, Codable {
-    public let microseconds: Int64
-
-    public init(microseconds: Int64) { self.microseconds = microseconds }
-
-    static func now() -> SQL { "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now" }
 }
 
 extension SpockSession {
     /// The state of `spock.readonly`, to be kept before it is changed.
     public func readOnlyState(deadline: Deadline) async throws -> ReadOnlyState {
-        let row = try await query(ReadOnlyState.read(), deadline).one()
-        return ReadOnlyState(inForce: try row.get("in_force"), altered: try row.optional("altered"))
+        try ReadOnlyState(try await server.alteredSetting(ReadOnlyState.setting, deadline: deadline), node: name)
     }
 
     /// Makes the whole server read-only for clients and waits until the mode is seen in force. It may be so already.
     ///
-    /// What was begun before is not stopped by this: see ``endClientTransactions(begunBefore:grace:sparing:deadline:)``.
+    /// What was begun before is not stopped by this: see `ServerSession.endClientTransactions`.
     /// On 5.0.x a data-modifying `WITH` inside a SELECT passes this mode, so nothing may rely on it to keep every write out.
     /// - Returns: a moment after which every new statement is refused.
     /// - Throws: ``SpockError/readOnlyModeRefused(node:mode:version:)``, `DeadlineExceeded`.
     @discardableResult
     public func close(_ mode: ReadOnlyMode, version: SpockVersion, deadline: Deadline) async throws -> ServerMoment {
         try mode.check(on: version, node: name)
-        try await set(altered: mode, expecting: mode.inForce(on: version), deadline)
-        return ServerMoment(microseconds: try await query(ServerMoment.now(), deadline).one().get("now"))
+        return try await set(altered: mode, expecting: mode.inForce(on: version), deadline)
     }
 
     /// Puts `spock.readonly` back to what it was before ``close(_:version:deadline:)`` and waits until that is in force.
     public func open(restoring before: ReadOnlyState, deadline: Deadline) async throws {
-        try await set(altered: before.altered, expecting: before.inForce, deadline)
+        _ = try await set(altered: before.altered, expecting: before.inForce, deadline)
     }
 
-    private func set(altered: ReadOnlyMode?, expecting mode: ReadOnlyMode, _ deadline: Deadline) async throws {
-        try await query(ReadOnlyState.alter(to: altered), deadline)
-        guard try await query(ReadOnlyState.reload(), deadline).one().get("reloaded") else {
-            throw SpockError.reloadFailed(node: name)
-        }
-        // A backend reads its configuration again before its next statement, so each look shows what a client would meet.
-        try await wait(for: "spock.readonly = \(mode.rawValue) to be in force on \(name)", until: deadline, every: .milliseconds(5)) {
-            let state = try await readOnlyState(deadline: deadline.forLook)
-            return state.inForce == mode ? .found(()) : .notYet("spock.readonly = \(state.inForce.rawValue)")
-        }
+    private func set(altered: ReadOnlyMode?, expecting mode: ReadOnlyMode, _ deadline: Deadline) async throws -> ServerMoment {
+        try await server.alterSystem(ReadOnlyState.setting, to: altered?.rawValue, expecting: mode.rawValue, deadline: deadline)
     }
 }

@@ -1,5 +1,6 @@
 public import EventLoop
 public import PostgresClient
+internal import Server
 
 /// A table that is in a replication set, and that Spock would not put there today: the set cannot be made again on a new node.
 public struct RefusedTable: Sendable, Hashable, CustomStringConvertible {

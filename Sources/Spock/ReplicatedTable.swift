@@ -1,5 +1,6 @@
 public import EventLoop
 internal import PostgresClient
+internal import Server
 
 /// A table that belongs to at least one replication set of the local node.
 public struct ReplicatedTable: Sendable, Hashable {

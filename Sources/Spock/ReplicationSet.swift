@@ -1,5 +1,6 @@
 public import EventLoop
 internal import PostgresClient
+internal import Server
 
 /// A replication set of the local node, with all that belongs to it: what must be the same on the new node as on the source.
 public struct ReplicationSet: Sendable, Hashable, Codable {

@@ -1,30 +1,21 @@
-internal import EventLoop
-import Report
+public import Report
+public import Server
 
 /// What Spock's operations refuse, on which node, and what to do then.
-public enum SpockError: Error, Sendable, CustomStringConvertible {
+public enum SpockError: Explained {
     case readOnlyModeRefused(node: String, mode: ReadOnlyMode, version: SpockVersion)
-    case reloadFailed(node: String)
-    case slotCreationBlocked(node: String, slot: SlotName, blockers: [SlotBlocker], budget: Duration)
     case extensionHasDependents(node: String, dependents: [String])
     case extensionVersion(node: String, found: SpockVersion?, wanted: SpockVersion)
     case replicationSetsDiffer(node: String, differences: [String])
     case slotNameDiffers(node: String, subscription: SubscriptionName, found: SlotName?, expected: SlotName)
     case resumePositionOutOfBounds(ResumePosition)
 
-    public var description: String { "\(fact)\nHINT: \(hint)" }
-
-    /// What happened, and where.
     public var fact: String {
         switch self {
         case .readOnlyModeRefused(let node, .all, let version):
             "\(node): spock.readonly = 'all' is refused on Spock \(version), which discards the transaction being applied at that moment for good"
         case .readOnlyModeRefused(let node, let mode, let version):
             "\(node): Spock \(version) has no spock.readonly = '\(mode.rawValue)'"
-        case .reloadFailed(let node): "\(node): the server did not take the signal to reload its configuration"
-        case .slotCreationBlocked(let node, let slot, let blockers, let budget):
-            "\(node): slot \(slot) could not be created within \(budget.inSeconds): transactions open before it have not ended"
-                + (blockers.isEmpty ? "" : ": " + blockers.map(\.description).joined(separator: "; "))
         case .extensionHasDependents(let node, let dependents):
             "\(node): \(dependents.count) objects depend on the extension spock: \(dependents.joined(separator: "; "))"
         case .extensionVersion(let node, let found, let wanted):
@@ -39,12 +30,9 @@ public enum SpockError: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// What to do.
-    public var hint: String {
+    public var hint: String? {
         switch self {
         case .readOnlyModeRefused(_, _, let version): "use '\(ReadOnlyMode.closingClients(on: version).rawValue)'"
-        case .reloadFailed: "look into the server's log; nothing was changed but postgresql.auto.conf"
-        case .slotCreationBlocked: "end them, or COMMIT PREPARED / ROLLBACK PREPARED them, and run again; no slot is left behind"
         case .extensionHasDependents: "drop them on the new node first, and create them again when it has joined; the extension is still there"
         case .extensionVersion: "install the packages of that very version on this host"
         case .replicationSetsDiffer: "nothing was changed; compare spock.replication_set_table on this node and on the source"

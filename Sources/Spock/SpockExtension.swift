@@ -5,6 +5,9 @@ internal import PostgresClient
 enum SpockExtension {
     static func version() -> SQL { "SELECT extversion FROM pg_extension WHERE extname = 'spock'" }
 
+    /// Whether the library is loaded: only then the server knows its settings.
+    static func isLoaded() -> SQL { "SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'spock.readonly') AS loaded" }
+
     /// What `DROP EXTENSION spock` without CASCADE stumbles over: whatever depends on a part of the extension and is no part itself.
     static func dependents() -> SQL {
         """
@@ -29,13 +32,16 @@ extension SpockSession {
         try await query(SpockExtension.version(), deadline).first?.get("extversion")
     }
 
+    /// Whether Spock is loaded, with the extension in this database or without.
+    public func isLoaded(deadline: Deadline) async throws -> Bool { try await query(SpockExtension.isLoaded(), deadline).one().get("loaded") }
+
     /// What would keep the extension from being dropped, as PostgreSQL describes it: `view public.sets`.
     public func extensionDependents(deadline: Deadline) async throws -> [String] {
         try await query(SpockExtension.dependents(), deadline).map { try $0.get("dependent") }
     }
 
     /// Drops the extension without CASCADE. Its schema stays, with the privileges and the objects users have given it. On a clone that runs without Spock this is what
-    /// takes the source's identity off it; the origins stay, see ``dropOrigins(_:deadline:)``. Where Spock is loaded, use a new
+    /// takes the source's identity off it; the origins stay, see `ServerSession.dropOrigins`. Where Spock is loaded, use a new
     /// connection afterwards: a backend remembers its catalogs by OID.
     /// - Throws: ``SpockError/extensionHasDependents(node:dependents:)``; nothing is changed then.
     public func dropExtension(deadline: Deadline) async throws {

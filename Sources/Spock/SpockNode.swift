@@ -1,5 +1,6 @@
 public import EventLoop
 public import PostgresClient
+internal import Server
 
 /// The number Spock knows a node by: 16 bits made from its name.
 public typealias NodeID = UInt32
@@ -46,15 +47,6 @@ extension SpockNode {
         """
     }
 
-    static func drop(_ name: NodeName) -> SQL { "SELECT spock.node_drop(node_name := \(name), ifexists := true) AS dropped" }
-
-    static func dropInterface(_ interface: String, of name: NodeName) -> SQL {
-        """
-        SELECT spock.node_drop_interface(n.node_name, i.if_name) AS dropped FROM spock.node n \
-        JOIN spock.node_interface i ON i.if_nodeid = n.node_id WHERE n.node_name = \(name) AND i.if_name = \(interface)
-        """
-    }
-
     init(row: Row) throws {
         id = try row.get("node_id")
         name = try row.get("node_name")
@@ -78,21 +70,5 @@ extension SpockSession {
         _ name: NodeName, dsn: Conninfo, location: String? = nil, country: String? = nil, info: String? = nil, deadline: Deadline
     ) async throws -> NodeID {
         try await query(SpockNode.create(name, dsn: dsn, location: location, country: country, info: info), deadline).one().get("node_id")
-    }
-
-    /// Removes `name` from this node's catalog; one that is not there is no error.
-    ///
-    /// On the node itself Spock also drops **every** slot of this database whose name begins with `spk_`, and on any node
-    /// it refuses while a subscription still names the node. Never call it on a clone that carries the source's identity.
-    /// - Returns: whether there was such a node.
-    @discardableResult
-    public func dropNode(_ name: NodeName, deadline: Deadline) async throws -> Bool {
-        try await query(SpockNode.drop(name), deadline).one().get("dropped")
-    }
-
-    /// Removes one interface of a node from this node's catalog; one that is not there is no error.
-    @discardableResult
-    public func dropInterface(_ interface: String, of name: NodeName, deadline: Deadline) async throws -> Bool {
-        try await !query(SpockNode.dropInterface(interface, of: name), deadline).isEmpty
     }
 }

@@ -1,5 +1,6 @@
 public import EventLoop
 public import PostgresClient
+public import Server
 
 /// Everything about one node that a decision of pggraft rests on, read from its catalogs at one look.
 public struct SpockNodeState: Sendable, Hashable {
@@ -107,10 +108,6 @@ public struct SpockNodeState: Sendable, Hashable {
 
     static func exceptionCount() -> SQL { "SELECT count(*) AS rows FROM spock.exception_log" }
 
-    static func databases() -> SQL {
-        "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> current_database() ORDER BY datname"
-    }
-
     static func hasCatalog() -> SQL { "SELECT to_regclass('spock.node') IS NOT NULL AS there" }
     static func nodeIDs() -> SQL { "SELECT node_id, node_name FROM spock.node" }
 }
@@ -142,9 +139,9 @@ extension SpockSession {
                 .reduce(into: [:]) { $0[try $1.get("name", as: String.self)] = try $1.get("setting", as: String.self) },
             readOnlyOverrides: try await query(SpockNodeState.overrides(), deadline).map { try $0.get("who") },
             exceptionCount: hasCatalog ? try await exceptionCount(deadline: deadline) : 0,
-            origins: try await origins(deadline: deadline),
-            slots: try await slots(deadline: deadline),
-            preparedTransactions: try await preparedTransactions(deadline: deadline),
+            origins: try await server.origins(deadline: deadline),
+            slots: try await server.slots(deadline: deadline),
+            preparedTransactions: try await server.preparedTransactions(deadline: deadline),
             extensionDependents: try await extensionDependents(deadline: deadline),
             usage: SpockNodeState.Usage(walSenders: try overview.get("wal_senders"), backgroundWorkers: try overview.get("workers")),
             otherDatabases: try await otherDatabases(connectingTo: connect, deadline: deadline))
@@ -159,8 +156,7 @@ extension SpockSession {
         connectingTo connect: ((_ database: String) async throws -> PostgresConnection)?, deadline: Deadline
     ) async throws -> [SpockNodeState.OtherDatabase] {
         var databases: [SpockNodeState.OtherDatabase] = []
-        for row in try await query(SpockNodeState.databases(), deadline) {
-            let database: String = try row.get("datname")
+        for database in try await server.otherDatabases(deadline: deadline) {
             guard let connect else {
                 databases.append(.init(name: database, spock: .unknown("not looked into")))
                 continue

@@ -1,5 +1,6 @@
 public import EventLoop
 public import PostgresClient
+public import Server
 
 /// A subscription as the subscriber's catalog has it.
 public struct Subscription: Sendable, Hashable {
@@ -131,7 +132,7 @@ extension SpockSession {
     }
 
     /// Waits until every one of `names` is `replicating`. That means that its worker runs, not that it is connected:
-    /// for that, ask the provider with ``waitRead(_:deadline:)``.
+    /// for that, look whether its slot on the provider is active.
     /// - Throws: `DeadlineExceeded`, which tells the status of each that is not.
     public func waitReplicating(_ names: [SubscriptionName], deadline: Deadline) async throws {
         let list = names.map(\.rawValue).joined(separator: ", ")
@@ -146,5 +147,5 @@ extension SpockSession {
 
 extension SpockSession {
     /// Has Spock's manager look for workers to start now. It misses its wake-up otherwise, and starts one a second.
-    public func wakeWorkers(deadline: Deadline) async throws { try await query("SELECT pg_reload_conf()", deadline) }
+    public func wakeWorkers(deadline: Deadline) async throws { try await server.reload(deadline: deadline) }
 }

@@ -2,6 +2,7 @@ import Playbook
 import ProcedureKit
 import Report
 public import Run
+import Spock
 
 /// Adds a node to a Spock cluster from a pgBackRest copy of one of its nodes.
 ///
@@ -14,7 +15,7 @@ public struct AddSpockNode: Procedure {
 
     /// - Throws: `Problem` for what no playbook can say.
     public init(_ playbook: Playbook.AddSpockNode, from origin: RunOrigin, _ ways: Ways, undo: UndoOptions = UndoOptions()) throws {
-        seed = Seed(playbook: playbook, access: ClusterAccess(try Roster(playbook), ways), undo: undo)
+        seed = Seed(playbook: playbook, access: ClusterAccess(try Roster(playbook), ways, sessionSettings: SpockSession.settings), undo: undo)
         text = origin
     }
 

@@ -7,6 +7,7 @@ import ProcedureKit
 import RemoteHost
 import Report
 import Run
+import Server
 import Spock
 
 /// The label of the backup this run took.
@@ -103,10 +104,7 @@ struct Restore: Step {
         let host = try await seed.host(.target), user = seed.playbook.cluster.osUser
         let programs = try await seed.instance(seed.newNode)
         try run.remember(NewNodePrograms.fact, KnownPrograms(of: programs))
-        let system: String = try await seed.spock(seed.source).connection.query(
-            "SELECT system_identifier::text AS identifier FROM pg_control_system()", deadline: .after(.seconds(20))
-        ).one().get("identifier")
-        try run.remember(CopiedSystem.fact, system)
+        try run.remember(CopiedSystem.fact, "\(try await seed.sourceIdentifier(deadline: .after(.seconds(20))))")
         if try await host.stat(layout.target.dataDirectory, as: user, deadline: .after(.seconds(20))) == nil {
             try run.creating(Created("directory", on: seed.newNode, layout.target.dataDirectory.path))
         }
@@ -143,10 +141,13 @@ extension CopyProgress {
 extension Seed {
     /// Bytes of all databases of the source.
     func databaseSize() async throws -> UInt64 {
-        let row = try await spock(source).connection.query(
-            "SELECT sum(pg_database_size(oid))::bigint AS bytes FROM pg_database", deadline: .after(.seconds(60))
-        ).one()
-        return UInt64(max(0, try row.get("bytes", as: Int64.self)))
+        try await spock(source).server.databaseSizes(deadline: .after(.seconds(60))).values.reduce(0, +)
+    }
+
+    /// The source's system identifier.
+    func sourceIdentifier(deadline: Deadline) async throws -> UInt64 {
+        if let identifier = try await spock(source).server.systemIdentifier(deadline: deadline) { return identifier }
+        return try await instance(source).controlData(deadline: deadline).systemIdentifier.number
     }
 
     /// The backup that an earlier attempt of this run began and did not see through, if pgBackRest has finished it by itself.

@@ -4,6 +4,7 @@ import PostgresClient
 import ProcedureKit
 import Report
 import Run
+import Server
 import Spock
 
 /// Keep every node visible as it is at the drained point, for the proof.
@@ -39,8 +40,7 @@ extension Seed {
         keep(
             try await onEach(members + [newNode]) { node in
                 let session = try await self.access.separateSpock(node, deadline: deadline)
-                try await session.connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", deadline: deadline)
-                try await session.connection.query("SELECT pg_current_snapshot()", deadline: deadline)
+                try await session.server.holdSnapshot(deadline: deadline)
                 return session
             })
     }

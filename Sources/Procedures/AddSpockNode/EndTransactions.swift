@@ -3,6 +3,7 @@ import Playbook
 import ProcedureKit
 import Report
 import Run
+import Server
 import Spock
 
 /// Step 6: end the transactions that clients still have open, and wait until none can write any more.
@@ -63,7 +64,7 @@ extension Seed {
         let grace = playbook.handover.transactionGrace
         return try await onEach(nodes) { node in
             guard let flip = flips[node] else { throw Problem("\(node): the moment it became read-only is not known") }
-            return try await self.spock(node).endClientTransactions(begunBefore: flip, grace: grace, deadline: deadline)
+            return try await self.spock(node).server.endClientTransactions(begunBefore: flip, grace: grace, deadline: deadline)
         }
     }
 

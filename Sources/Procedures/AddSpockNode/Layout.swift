@@ -3,10 +3,12 @@ import Instance
 import PgBackRest
 import Playbook
 import PostgresClient
+import PostgresConfig
 import ProcedureKit
 import RemoteHost
 import Report
 import Run
+import Server
 import Spock
 
 extension Seed {
@@ -26,10 +28,8 @@ extension Seed {
                 host.address == playbook.source.address
                 ? .sourceDirectory(place) : .sshHost(SSHEndpoint(address: host.address, user: host.user), path: place)
         }
-        let settings = try await spock(self.source).connection.query(
-            "SELECT current_setting('unix_socket_directories') AS sockets", deadline: .after(.seconds(10))
-        ).one()
-        let sockets: String = try settings.get("sockets")
+        let setting = source.features.settingName("unix_socket_directories") ?? "unix_socket_directories"
+        let sockets = try await spock(self.source).server.settings([setting], deadline: .after(.seconds(10)))[setting] ?? ""
         let compression: BackRestCompression =
             switch copy.compression {
             case .lz4: .lz4

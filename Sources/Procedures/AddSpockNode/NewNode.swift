@@ -8,6 +8,7 @@ import ProcedureKit
 import RemoteHost
 import Report
 import Run
+import Server
 import Spock
 
 extension Seed {
@@ -75,14 +76,12 @@ extension Seed {
     private func awaitPromotion(_ session: SpockSession, _ clone: Instance) async throws {
         let deadline = Deadline.after(.seconds(120))
         try await wait(for: "a promotion of \(newNode) that was begun to end", until: deadline, every: .milliseconds(200)) { () -> Look<Void> in
-            let row = try await session.connection.query(
-                "SELECT pg_is_in_recovery() AS standby, EXISTS (SELECT FROM pg_stat_wal_receiver) AS receives", deadline: .after(.seconds(20))
-            ).one()
-            guard try row.get("standby") else { return .found(()) }
+            let recovery = try await session.server.recovery(deadline: .after(.seconds(20)))
+            guard recovery.isInRecovery else { return .found(()) }
             let isAsked = try await clone.host.stat(clone.dataDirectory / "promote", as: clone.user, deadline: .after(.seconds(20))) != nil
             if isAsked { return .notYet("the signal to promote was not taken yet") }
             // Without a receiver it is being promoted, or its source is gone: the end of the wait tells.
-            return try row.get("receives") ? .found(()) : .notYet("it receives no WAL, and is still in recovery")
+            return recovery.isReceiving ? .found(()) : .notYet("it receives no WAL, and is still in recovery")
         }
     }
 
@@ -106,12 +105,11 @@ extension Seed {
 
     /// Waits until the standby has replayed the source's WAL up to `target`.
     func waitReplayed(to target: LSN, deadline: Deadline) async throws {
-        let connection = try await spock(newNode).connection
-        try await wait(for: "\(newNode) to replay \(source) up to \(target)", until: deadline, every: .milliseconds(10)) { () -> Look<Void> in
-            let row = try await connection.query("SELECT pg_last_wal_replay_lsn() AS replayed, pg_is_in_recovery() AS standby", deadline: deadline).one()
-            guard try row.get("standby", as: Bool.self) else { throw Problem("\(newNode) is no standby any more", hint: "somebody promoted it; undo this run") }
-            guard let replayed: LSN = try row.optional("replayed") else { return .notYet("nothing was replayed yet") }
-            return replayed >= target ? .found(()) : .notYet("replayed up to \(replayed), \(target.bytes(since: replayed)) bytes behind")
+        do {
+            try await spock(newNode).server.waitReplayed(to: target, of: source, deadline: deadline)
+        } catch let error as ServerError {
+            guard case .promoted = error else { throw error }
+            throw Problem(error.fact, hint: "somebody promoted it; undo this run")
         }
     }
 

@@ -6,6 +6,7 @@ import PostgresConfig
 import RemoteHost
 import Report
 import Run
+import Server
 import Spock
 
 /// Part of step 14: open the new node to clients.
@@ -67,7 +68,7 @@ struct OpenNewNode: Step {
             ])
         }
         let made: [MadeSubscription] = try run.memory.recall(MadeSubscription.fact) ?? []
-        let others = try await seed.spock(seed.newNode).slots(deadline: .after(.seconds(20))).map(\.name).filter { slot in !made.contains { $0.slot == slot } }
+        let others = try await seed.spock(seed.newNode).server.slots(deadline: .after(.seconds(20))).map(\.name).filter { slot in !made.contains { $0.slot == slot } }
         guard others.isEmpty else {
             return .left([
                 Problem(
@@ -91,13 +92,9 @@ extension Seed {
     func emptyNewNode(deadline: Deadline) async throws {
         let session = try await spock(newNode), users = [playbook.cluster.user, playbook.cluster.osUser]
         // Superusers are let in all the same, among them the mesh's own role.
-        let limit = try await session.connection.query("SELECT datconnlimit AS connections FROM pg_database WHERE datname = current_database()", deadline: deadline)
-        if try limit.one().get("connections", as: Int.self) != 0 {
-            try await session.connection.query("ALTER DATABASE \(identifier: playbook.cluster.database) CONNECTION LIMIT 0", deadline: deadline)
-        }
+        try await session.server.limitConnections(to: 0, deadline: deadline)
         let flip = try await close([newNode], deadline: deadline)
-        try await session.connection.query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> ALL (\(users))", deadline: deadline)
+        try await session.server.terminateClients(except: users, deadline: deadline)
         _ = try await endClientTransactions(on: [newNode], begunBefore: flip, deadline: deadline)
         var directions: [Direction] = []
         for member in members {

@@ -5,6 +5,7 @@ import ProcedureKit
 import RemoteHost
 import Report
 import Run
+import Server
 import Spock
 
 /// Step 5: make the source and its peers read-only.

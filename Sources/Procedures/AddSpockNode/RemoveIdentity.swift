@@ -3,6 +3,7 @@ import PostgresClient
 import ProcedureKit
 import Report
 import Run
+import Server
 import Spock
 
 /// Step 10: take the source's identity off the promoted copy.
@@ -45,7 +46,7 @@ struct RemoveIdentity: Step {
             try await clone.dropExtension(deadline: deadline)
         }
         let inherited: [OriginName] = try run.recall(InheritedOrigins.fact)
-        try await clone.dropOrigins(inherited, deadline: deadline)
+        try await clone.server.dropOrigins(inherited, deadline: deadline)
         await seed.reached(.cleaned)
         await seed.book("remove identity")
         let sets: [ReplicationSet] = try run.recall(CapturedSets.fact)
@@ -67,7 +68,7 @@ extension Seed {
     /// made: the source up to the point where the copy left its timeline, a peer up to what the copy has replayed of it.
     func resumePositions(_ run: StepRun, deadline: Deadline) async throws -> [ResumePosition] {
         let slots: [String: LSN] = try run.recall(SlotPositions.fact)
-        let origins = try await spock(newNode).origins(deadline: deadline)
+        let origins = try await spock(newNode).server.origins(deadline: deadline)
         let switchpoint = try await leftTimelineAt(deadline: deadline)
         let sourceState = try await spock(source).state(deadline: deadline)
         var positions: [ResumePosition] = []
@@ -78,18 +79,18 @@ extension Seed {
                 positions.append(
                     ResumePosition(
                         peer: try name(member), slotLSN: slotLSN, lsn: max(switchpoint, slotLSN), sourceOrigin: nil,
-                        peerLSN: max(switchpoint, try await session.insertLSN(deadline: deadline))))
+                        peerLSN: max(switchpoint, try await session.server.insertLSN(deadline: deadline))))
                 continue
             }
             guard let subscription = sourceState.subscriptions.first(where: { $0.provider.rawValue == member && $0.subscriber.rawValue == source }),
                 let peer = sourceState.nodes.first(where: { $0.name.rawValue == member })
             else { throw Problem("\(source) does not subscribe to \(member) any more", hint: "repair the mesh first; then resume") }
             let resume = origins.resumePosition(peer: peer.id, origin: subscription.origin, slotLSN: slotLSN)
-            let sourceOrigin = try await spock(source).originProgress(subscription.origin, deadline: deadline)
+            let sourceOrigin = try await spock(source).server.originProgress(subscription.origin, deadline: deadline)
             positions.append(
                 ResumePosition(
                     peer: try name(member), slotLSN: slotLSN, lsn: resume, sourceOrigin: sourceOrigin,
-                    peerLSN: try await session.insertLSN(deadline: deadline)))
+                    peerLSN: try await session.server.insertLSN(deadline: deadline)))
         }
         for position in positions { try position.check() }
         return positions

@@ -9,6 +9,7 @@ import ProcedureKit
 import RemoteHost
 import Report
 import Run
+import Server
 import Spock
 
 /// What must hold before a node is added. Every look is made, whatever the others find, so that all is told at once.
@@ -187,30 +188,22 @@ extension Seed {
     // MARK: The source
 
     private func sourceFindings() async throws -> [Finding] {
-        let connection = try await spock(source).connection
-        let row = try await connection.query(
-            """
-            SELECT current_setting('wal_level') AS wal_level, (SELECT system_identifier::text FROM pg_control_system()) AS identifier, \
-            ARRAY(SELECT subname::text FROM pg_subscription) AS native, ARRAY(SELECT spcname::text FROM pg_tablespace WHERE spcname NOT LIKE 'pg\\_%') AS tablespaces, \
-            (SELECT rolreplication FROM pg_roles WHERE rolname = \(playbook.copy.replicationUser)) AS replicates
-            """, deadline: .after(.seconds(20))
-        ).one()
+        let role = playbook.copy.replicationUser
+        let found = try await spock(source).server.copySource(replicatingAs: role, deadline: .after(.seconds(20)))
         var findings: [Finding] = []
-        let native: [String] = try row.get("native"), tablespaces: [String] = try row.get("tablespaces")
-        if !native.isEmpty {
+        if !found.subscriptions.isEmpty {
             findings.append(
                 Finding(
-                    "native subscriptions", on: source, native.joined(separator: ", ") + ": their copies would take over their slots",
+                    "native subscriptions", on: source, found.subscriptions.joined(separator: ", ") + ": their copies would take over their slots",
                     .notMet(hint: "disable or drop them for the run")))
         }
-        if !tablespaces.isEmpty {
+        if !found.tablespaces.isEmpty {
             findings.append(
                 Finding(
-                    "tablespaces", on: source, tablespaces.joined(separator: ", "),
+                    "tablespaces", on: source, found.tablespaces.joined(separator: ", "),
                     .note(hint: "they are restored to the same paths: those directories must be there and empty on \(newNode)")))
         }
-        let role = playbook.copy.replicationUser
-        switch try row.optional("replicates", as: Bool.self) {
+        switch found.mayReplicate {
         case true?: findings.append(Finding("role \(role)", on: source, "has REPLICATION"))
         case false?: findings.append(Finding("role \(role)", on: source, "has no REPLICATION", .notMet(hint: "ALTER ROLE \(role) REPLICATION")))
         case nil:
@@ -278,9 +271,7 @@ extension Seed {
     }
 
     private func libraryFindings(_ original: Instance, _ clone: Instance, deadline: Deadline) async throws -> [Finding] {
-        let rows = try await spock(source).connection.query(
-            "SELECT name, setting FROM pg_config WHERE name IN ('PKGLIBDIR', 'SHAREDIR')", deadline: deadline)
-        let places = Dictionary(uniqueKeysWithValues: try rows.map { (try $0.get("name", as: String.self), try $0.get("setting", as: String.self)) })
+        let places = try await spock(source).server.build(["PKGLIBDIR", "SHAREDIR"], deadline: deadline)
         guard let libraries = places["PKGLIBDIR"].map({ relocated($0, original, clone) }), let share = places["SHAREDIR"].map({ relocated($0, original, clone) })
         else { return [] }
         let settings = try await original.settings(through: try await spock(source).connection, deadline: deadline)
@@ -401,11 +392,8 @@ extension Seed {
         found += try await layout.findConnections(on: hosts, deadline: deadline)
         found += try await layout.findRepository(on: hosts, databaseSize: try await databaseSize(), deadline: deadline)
         found += try await layout.findSharedDirectory(on: hosts, nonce: UUID().uuidString, deadline: deadline)
-        let identifier: String = try await spock(source).connection.query(
-            "SELECT system_identifier::text AS identifier FROM pg_control_system()", deadline: deadline
-        ).one().get("identifier")
-        if found.isEmpty, let number = UInt64(identifier) {
-            found += try await layout.findForeignStanza(on: hosts, systemIdentifier: number, deadline: deadline)
+        if found.isEmpty {
+            found += try await layout.findForeignStanza(on: hosts, systemIdentifier: try await sourceIdentifier(deadline: deadline), deadline: deadline)
         }
         // A backup of this run's own may have outlived it: the step waits for it.
         if !isUnderWay, !hasBackup { found += try await layout.findRunning(on: hosts, deadline: deadline) }

@@ -7,6 +7,7 @@ import ProcedureKit
 import RemoteHost
 import Report
 import Run
+import Server
 import Spock
 
 /// What the steps of one seeding share: the playbook, the way to the nodes, and what only this process knows.
@@ -50,13 +51,9 @@ actor Seed {
         // A node that cannot be reached is a problem of the step that needs it.
         _ = await attemptOnEach(members + [newNode]) { node in
             let deadline = Deadline.after(.seconds(10))
-            let connection = try await self.access.connection(node, database: self.playbook.cluster.database, deadline: deadline)
-            _ = try await connection.query(
-                """
-                SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = \(ClusterAccess.applicationName) \
-                AND usename = current_user AND datname = current_database() AND backend_start < (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
-                """, deadline: deadline)
-            await connection.close()
+            let session = try await self.access.separateSpock(node, deadline: deadline)
+            try await session.server.terminateEarlierSessions(named: ClusterAccess.applicationName, deadline: deadline)
+            await session.connection.close()
         }
     }
 

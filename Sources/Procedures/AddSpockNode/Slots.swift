@@ -4,6 +4,7 @@ import PostgresClient
 import ProcedureKit
 import Report
 import Run
+import Server
 import Spock
 
 /// Part of step 15: the new node's slots on the existing nodes, made at the drained point.
@@ -25,7 +26,7 @@ struct CreateSlots: Step {
         let positions = try await seed.createSlots(run, deadline: deadline)
         // Everything before the slots must be on the source, and then on the standby, before that is promoted.
         _ = try await seed.drainMesh(seed.members, deadline: deadline)
-        let target = try await seed.spock(seed.source).insertLSN(deadline: deadline)
+        let target = try await seed.spock(seed.source).server.insertLSN(deadline: deadline)
         try await seed.waitReplayed(to: target, deadline: deadline)
         await seed.book("slots and replay")
         return positions.sorted { $0.key < $1.key }.map { "\($0.key) at \($0.value)" }.joined(separator: ", ") + "; \(seed.newNode) has replayed \(target)"
@@ -38,13 +39,9 @@ struct CreateSlots: Step {
         return await takeBack(try run.memory.created(by: name)) { [seed] thing in
             guard let slot = SlotName(rawValue: thing.name) else { return .absent }
             let session = try await seed.spock(thing.place), deadline = Deadline.after(.seconds(20))
-            guard let found = try await session.slot(slot, deadline: deadline) else { return .absent }
+            guard let found = try await session.server.slot(slot, deadline: deadline) else { return .absent }
             var reader: String?
-            if let pid = found.activePID {
-                reader = try await session.connection.query(
-                    "SELECT coalesce(application_name, '') AS name FROM pg_stat_activity WHERE pid = \(pid)", deadline: deadline
-                ).first?.get("name")
-            }
+            if let pid = found.activePID { reader = try await session.server.applicationName(of: pid, deadline: deadline) }
             let mine = MadeSlot(
                 database: seed.playbook.cluster.database, begin: begins[thing.place], mayHaveBeenRead: subscribed,
                 readers: Set([ClusterAccess.applicationName, slot.rawValue] + directions.filter { $0.slot == slot }.map(\.subscription.rawValue)))
@@ -58,12 +55,12 @@ struct CreateSlots: Step {
             // A sender whose receiver has lost power ends with wal_sender_timeout, a minute unless it was changed. One that is
             // terminated before wants to say so to its receiver, and then waits a quarter of an hour for the network.
             do {
-                return try await session.dropSlot(slot, deadline: .after(.seconds(100))) ? .gone("\(thing) is dropped") : .absent
+                return try await session.server.dropSlot(slot, deadline: .after(.seconds(100))) ? .gone("\(thing) is dropped") : .absent
             } catch is DeadlineExceeded {
-                if let reader = try await session.slot(slot, deadline: deadline)?.activePID {
-                    try await session.connection.query("SELECT pg_terminate_backend(\(reader))", deadline: .after(.seconds(20)))
+                if let reader = try await session.server.slot(slot, deadline: deadline)?.activePID {
+                    try await session.server.terminate(reader, deadline: .after(.seconds(20)))
                 }
-                return try await session.dropSlot(slot, deadline: .after(.seconds(20))) ? .gone("\(thing) is dropped") : .absent
+                return try await session.server.dropSlot(slot, deadline: .after(.seconds(20))) ? .gone("\(thing) is dropped") : .absent
             }
         }
     }
@@ -83,7 +80,7 @@ struct MadeSlot: Sendable {
     /// What shows that `found` is another one; `nil` where nothing does. `reader` is the `application_name` of who reads it.
     func change(in found: ReplicationSlot, reader: String?) -> String? {
         guard let plugin = found.plugin else { return "it is a physical slot" }
-        if plugin != "spock_output" { return "its plugin is \(plugin)" }
+        if plugin != ReplicationSlot.spockPlugin { return "its plugin is \(plugin)" }
         if let other = found.database, other != database { return "it is of database \(other)" }
         if let begin, let now = found.confirmedFlushLSN {
             if now < begin { return "it stands at \(now), before \(begin) where this run's began" }
@@ -124,7 +121,7 @@ extension Seed {
         var kept: [String: LSN] = [:]
         for direction in directions {
             let thing = Created("replication slot", on: direction.provider, direction.slot.rawValue)
-            if let found = try await spock(direction.provider).finishedSlot(direction.slot, deadline: deadline) {
+            if let found = try await spock(direction.provider).server.finishedSlot(direction.slot, deadline: deadline) {
                 guard ours.contains(thing) else {
                     throw Problem("\(thing) is there already, and this run did not make it", hint: "find out whose it is; drop it if nobody needs it")
                 }
@@ -132,7 +129,7 @@ extension Seed {
                     kept[direction.provider] = position
                     continue
                 }
-                try await spock(direction.provider).dropSlot(direction.slot, deadline: deadline)
+                try await spock(direction.provider).server.dropSlot(direction.slot, deadline: deadline)
             }
             if !ours.contains(thing) { try run.creating(thing) }
         }
@@ -143,7 +140,7 @@ extension Seed {
             guard let slot = slots[node] else { throw UnknownNode(name: node) }
             let watcher = try await self.access.separateSpock(node, deadline: deadline)
             do {
-                let position = try await self.spock(node).createSlot(slot, watcher: watcher, deadline: deadline)
+                let position = try await self.spock(node).createSlot(slot, watcher: watcher.server, deadline: deadline)
                 await watcher.connection.close()
                 return position
             } catch {
@@ -153,15 +150,5 @@ extension Seed {
         }
         try run.remember(SlotPositions.fact, positions)
         return positions
-    }
-}
-
-extension SpockSession {
-    /// The slot called `name`. One that a lost session is still making is waited for.
-    func finishedSlot(_ name: SlotName, deadline: Deadline) async throws -> ReplicationSlot? {
-        try await wait(for: "slot \(name) on \(self.name) to be made or given up by the session that makes it", until: deadline) {
-            guard let slot = try await slot(name, deadline: deadline) else { return .found(nil) }
-            return slot.confirmedFlushLSN == nil && slot.isActive ? .notYet("pid \(slot.activePID ?? 0) is making it") : .found(slot)
-        }
     }
 }

@@ -7,6 +7,7 @@ import ProcedureKit
 import RemoteHost
 import Report
 import Run
+import Server
 import Spock
 
 /// Step 8: start the new node as a standby of the source.
@@ -154,26 +155,17 @@ extension Seed {
         try await instance(newNode).status(deadline: .after(.seconds(30))).isRunning
     }
 
-    /// Whether the new node, which runs, receives WAL from the source right now. The source alone would say so for a minute
-    /// after the new node has lost power.
+    /// Whether the new node, which runs, receives WAL from the source right now.
     func isStreaming() async throws -> Bool {
-        let receives = try await spock(newNode).connection.query("SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'", deadline: .after(.seconds(10)))
-        guard !receives.isEmpty else { return false }
-        return try await spock(source).connection.query(
-            "SELECT FROM pg_stat_replication WHERE application_name = \(newNode) AND state = 'streaming'", deadline: .after(.seconds(10))
-        ).isEmpty == false
+        try await spock(newNode).server.isStreaming(from: try await spock(source).server, as: newNode, deadline: .after(.seconds(10)))
     }
 
     func isSpockLoaded() async throws -> Bool {
-        try await spock(newNode).connection.query(
-            "SELECT FROM pg_settings WHERE name = 'spock.readonly'", deadline: .after(.seconds(10))
-        ).isEmpty == false
+        try await spock(newNode).isLoaded(deadline: .after(.seconds(10)))
     }
 
-    /// Bytes that the standby has still to replay. A standby that has replayed nothing is behind by everything.
+    /// Bytes that the standby has still to replay.
     func replayLag() async throws -> Int64 {
-        let written: LSN = try await spock(source).connection.query("SELECT pg_current_wal_lsn() AS lsn", deadline: .after(.seconds(10))).one().get("lsn")
-        let replayed: LSN? = try await spock(newNode).connection.query("SELECT pg_last_wal_replay_lsn() AS lsn", deadline: .after(.seconds(10))).one().optional("lsn")
-        return written.bytes(since: replayed ?? .zero)
+        try await spock(newNode).server.replayLag(behind: try await spock(source).server, deadline: .after(.seconds(10)))
     }
 }

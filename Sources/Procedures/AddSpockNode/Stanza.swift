@@ -8,6 +8,7 @@ import ProcedureKit
 import RemoteHost
 import Report
 import Run
+import Server
 import Spock
 
 /// Part of step 1: pgBackRest's configuration on every host that takes part.
@@ -223,7 +224,7 @@ struct ArchiveSource: Step {
         if try run.memory.recall(ArchiveCommand.fact) == nil {
             try run.remember(ArchiveCommand.fact, ArchiveCommand(ours: command, before: try await seed.alteredArchiveCommand()))
         }
-        try await seed.setArchiveCommand(command)
+        try await seed.spock(seed.source).server.alterSystem(ArchiveCommand.setting, to: command, deadline: .after(.seconds(20)))
         return "archive_command is \(command)"
     }
 
@@ -232,7 +233,7 @@ struct ArchiveSource: Step {
 
 /// The archive_command of this run, and what `postgresql.auto.conf` said before; `nil` where it said nothing.
 struct ArchiveCommand: Sendable, Codable {
-    static let fact = Fact<ArchiveCommand>("archive_command")
+    static let fact = Fact<ArchiveCommand>("archive_command"), setting = "archive_command"
     var ours: String
     var before: String?
 
@@ -256,12 +257,11 @@ struct ArchiveCommand: Sendable, Codable {
 
 extension Seed {
     func archiveState() async throws -> (state: ArchiveState, command: String) {
-        let row = try await spock(source).connection.query(
-            "SELECT current_setting('archive_mode') AS mode, current_setting('archive_command') AS command, coalesce(current_setting('archive_library', true), '') AS library",
-            deadline: .after(.seconds(10))
-        ).one()
-        let command: String = try row.get("command")
-        return (ArchiveState(mode: try row.get("mode"), command: command, library: try row.get("library"), stanza: try await layout().stanza), command)
+        let settings = try await spock(source).server.settings(["archive_mode", "archive_command", "archive_library"], deadline: .after(.seconds(10)))
+        let command = settings["archive_command"] ?? ""
+        let state = ArchiveState(
+            mode: settings["archive_mode"] ?? "off", command: command, library: settings["archive_library"] ?? "", stanza: try await layout().stanza)
+        return (state, command)
     }
 
     nonisolated func archiveProblem(_ state: ArchiveState) -> Problem {
@@ -280,14 +280,14 @@ extension Seed {
     /// Puts archive_command back, where it still is this run's.
     func restoreArchiveCommand(_ run: StepRun) async throws -> UndoOutcome {
         guard let command: ArchiveCommand = try run.memory.recall(ArchiveCommand.fact) else { return .undone([]) }
-        let now = try await alteredArchiveCommand()
-        switch command.takingBack(from: now, on: source) {
+        let server = try await spock(source).server
+        switch command.takingBack(from: try await alteredArchiveCommand(), on: source) {
         case .restore:
-            try await setArchiveCommand(command.before)
+            try await server.alterSystem(ArchiveCommand.setting, to: command.before, deadline: .after(.seconds(20)))
             return .undone(["\(source): archive_command is what it was"])
         case .reload:
             // An undo that was cut off may have put the setting back without the server having read it.
-            try await loadArchiveCommand(command.before)
+            try await server.reload(until: ArchiveCommand.setting, is: command.before, deadline: .after(.seconds(20)))
             return .undone([])
         case .left(let problem): return .left([problem])
         }
@@ -295,36 +295,7 @@ extension Seed {
 
     /// What `postgresql.auto.conf` says for archive_command; `nil` where it says nothing.
     fileprivate func alteredArchiveCommand() async throws -> String? {
-        try await spock(source).connection.query(
-            "SELECT setting FROM pg_file_settings WHERE name = 'archive_command' AND sourcefile = current_setting('data_directory') || '/postgresql.auto.conf' ORDER BY seqno DESC LIMIT 1",
-            deadline: .after(.seconds(10))
-        ).first?.optional("setting")
-    }
-
-    /// Sets archive_command (`nil` takes the setting out) and waits until it is in force.
-    fileprivate func setArchiveCommand(_ command: String?) async throws {
-        let connection = try await spock(source).connection, deadline = Deadline.after(.seconds(20))
-        if let command {
-            try await connection.query("ALTER SYSTEM SET archive_command = \(literal: command)", deadline: deadline)
-        } else {
-            try await connection.query("ALTER SYSTEM RESET archive_command", deadline: deadline)
-        }
-        try await loadArchiveCommand(command)
-    }
-
-    /// Waits until the server runs with what its files say: `command`, or what they say without it.
-    private func loadArchiveCommand(_ command: String?) async throws {
-        let connection = try await spock(source).connection, deadline = Deadline.after(.seconds(20))
-        try await connection.query("SELECT pg_reload_conf()", deadline: deadline)
-        try await wait(for: "archive_command to be in force on \(source)", until: deadline) {
-            let row = try await connection.query(
-                "SELECT setting, coalesce((SELECT applied FROM pg_file_settings WHERE name = 'archive_command' ORDER BY seqno DESC LIMIT 1), true) AS applied FROM pg_settings WHERE name = 'archive_command'",
-                deadline: deadline
-            ).one()
-            let now: String = try row.get("setting")
-            if let command { return now == command ? .found(()) : .notYet("it is '\(now)'") }
-            return try row.get("applied") ? .found(()) : .notYet("it is '\(now)'")
-        }
+        try await spock(source).server.alteredSetting(ArchiveCommand.setting, deadline: .after(.seconds(10))).altered
     }
 }
 

@@ -4,6 +4,7 @@ import PostgresClient
 import ProcedureKit
 import Report
 import Run
+import Server
 import Spock
 
 /// Step 15: the subscriptions between the new node and every other one, both ways.
@@ -49,7 +50,7 @@ struct Subscribe: Step {
         var arriving: [NewSubscription] = []
         for direction in inward where !there.contains(direction.subscription) {
             guard let position = positions.first(where: { $0.peer.rawValue == direction.provider }) else { throw UnknownNode(name: direction.provider) }
-            guard let slot = try await seed.spock(direction.provider).slot(direction.slot, deadline: deadline), slot.walStatus != "lost" else {
+            guard let slot = try await seed.spock(direction.provider).server.slot(direction.slot, deadline: deadline), slot.walStatus != "lost" else {
                 throw Problem(
                     "\(direction.provider) has not kept what \(seed.newNode) still has to read: the slot \(direction.slot) is gone or has lost its WAL",
                     hint: "the copy is of no use any more: undo this run with --purge-data, and begin anew")
@@ -104,7 +105,7 @@ struct Subscribe: Step {
             }
             // It has gone with the subscription, unless that was cut off; another one may have taken it over.
             let isShared = there.contains { $0.name != mine.name && $0.slot == mine.slot }
-            let origins = isShared ? [] : try await session.dropOrigins([OriginName(mine.slot)], deadline: deadline)
+            let origins = isShared ? [] : try await session.server.dropOrigins([OriginName(mine.slot)], deadline: deadline)
             return found == nil && origins.isEmpty ? .absent : .gone("\(thing) is dropped")
         }
     }
@@ -152,10 +153,10 @@ extension Seed {
                     database: playbook.cluster.database, provider: try name(newNode), subscription: subscription, deadline: deadline)
                 let direction = NewDirection(provider: newNode, subscriber: member, subscription: subscription, slot: slot)
                 let position: LSN
-                if let existing = try await clone.finishedSlot(slot, deadline: deadline), let flushed = existing.confirmedFlushLSN {
+                if let existing = try await clone.server.finishedSlot(slot, deadline: deadline), let flushed = existing.confirmedFlushLSN {
                     position = flushed
                 } else {
-                    position = try await clone.createSlot(slot, watcher: watcher, deadline: deadline)
+                    position = try await clone.createSlot(slot, watcher: watcher.server, deadline: deadline)
                 }
                 outward[member] = (direction, position)
             }
@@ -184,7 +185,7 @@ extension Seed {
                 try await session.wakeWorkers(deadline: deadline)
             }
             for (provider, directions) in providers where waiting.isEmpty {
-                let active = Set(try await spock(provider).slots(deadline: deadline).filter(\.isActive).map(\.name))
+                let active = Set(try await spock(provider).server.slots(deadline: deadline).filter(\.isActive).map(\.name))
                 let unread = directions.filter { !active.contains($0.slot) }
                 waiting += unread.map { "slot \($0.slot) on \(provider) is not read" }
                 for direction in unread { try await spock(direction.subscriber).wakeWorkers(deadline: deadline) }

@@ -1,5 +1,6 @@
 import EventLoop
 import Report
+import Server
 import Spock
 
 /// The time in which source and peers are read-only: when it opened, how long it may last, where it went.

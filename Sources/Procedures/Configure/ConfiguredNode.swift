@@ -6,6 +6,7 @@ import ProcedureKit
 import RemoteHost
 import Report
 import Run
+import Server
 
 /// Where a node is whose configuration is looked at or changed.
 public struct NodeTarget: Sendable, Hashable, Codable {
@@ -100,8 +101,7 @@ public actor ConfiguredNode {
         }
         do {
             let connection = try await access.connection(target.name, deadline: deadline)
-            let isSuperuser: String = try await connection.query("SELECT current_setting('is_superuser') AS is_so", deadline: deadline).one().get("is_so")
-            guard isSuperuser == "on" else {
+            guard await ServerSession(asItIs: connection).isSuperuser else {
                 await connection.close()
                 whyUnasked = "\(target.role) is no superuser: name one with --role"
                 return nil

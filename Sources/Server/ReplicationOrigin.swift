@@ -1,9 +1,10 @@
 public import EventLoop
 public import PostgresClient
+import PostgresConfig
 
 /// How far one node has applied another, as `pg_replication_origin_status` has it.
 public struct ReplicationOrigin: Sendable, Hashable, Codable {
-    /// The number commit records bear. A row without a name bears the *node id* of the remote node: Spock stamps its commits with that.
+    /// The number commit records bear; that of a row without a name was made up by who applied.
     public var localID: UInt32
     public var name: OriginName?
     /// `nil` where nothing has been applied yet.
@@ -33,7 +34,8 @@ public struct ReplicationOrigin: Sendable, Hashable, Codable {
         "SELECT roname, pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname = ANY (\(names)::text[])"
     }
 
-    static func advance(_ name: OriginName, to lsn: LSN) -> SQL {
+    /// The statement that has an origin go on at `lsn`, for a transaction that makes its subscription.
+    public static func advance(_ name: OriginName, to lsn: LSN) -> SQL {
         "SELECT pg_replication_origin_advance(\(name), \(lsn)::pg_lsn)"
     }
 
@@ -44,54 +46,29 @@ public struct ReplicationOrigin: Sendable, Hashable, Codable {
     }
 }
 
-extension [ReplicationOrigin] {
-    /// Where a node that was promoted with these origins goes on reading from a peer: nothing before it is missing there, and
-    /// nothing after it is there.
-    ///
-    /// The row that bears the peer's node id was replayed from the commit records, and is exact. The named one is that of the
-    /// last checkpoint. Neither can be ahead of what was applied, and the peer's slot has nothing from before `slotLSN` to give.
-    public func resumePosition(peer: NodeID, origin: OriginName, slotLSN: LSN) -> LSN {
-        let rows = filter { $0.name == origin || ($0.name == nil && $0.localID == peer) }
-        return rows.compactMap(\.remoteLSN).reduce(slotLSN, Swift.max)
-    }
-}
-
-/// One peer's position on a new node, with the bounds it must keep before the subscription may be enabled.
-public struct ResumePosition: Sendable, Hashable, Codable {
-    public var peer: NodeName
-    /// The LSN at which the peer's slot for the new node begins.
-    public var slotLSN: LSN
-    public var lsn: LSN
-    /// The source's own origin for this peer, read *after* the promotion; `nil` where the peer is the source itself.
-    public var sourceOrigin: LSN?
-    /// `pg_current_wal_lsn()` of the peer.
-    public var peerLSN: LSN
-
-    public init(peer: NodeName, slotLSN: LSN, lsn: LSN, sourceOrigin: LSN?, peerLSN: LSN) {
-        self.peer = peer
-        self.slotLSN = slotLSN
-        self.lsn = lsn
-        self.sourceOrigin = sourceOrigin
-        self.peerLSN = peerLSN
-    }
-
-    /// - Throws: ``SpockError/resumePositionOutOfBounds(_:)`` unless slot ≤ resume ≤ source's origin, and resume ≤ the peer's own LSN.
-    public func check() throws {
-        guard slotLSN <= lsn, lsn <= peerLSN, sourceOrigin.map({ lsn <= $0 }) ?? true else {
-            throw SpockError.resumePositionOutOfBounds(self)
-        }
-    }
-}
-
-extension SpockSession {
-    /// Every origin of the instance, named or not; works where Spock is not loaded.
+extension ServerSession {
+    /// Every origin of the instance, named or not; none before 9.5.
     public func origins(deadline: Deadline) async throws -> [ReplicationOrigin] {
-        try await query(ReplicationOrigin.all(), deadline).map(ReplicationOrigin.init(row:))
+        guard features.hasReplicationOrigins else { return [] }
+        return try await query(ReplicationOrigin.all(), deadline).map(ReplicationOrigin.init(row:))
     }
 
     /// The last position applied from the remote node of `origin`; `nil` where there is no such origin, or nothing was applied.
     public func originProgress(_ origin: OriginName, deadline: Deadline) async throws -> LSN? {
         try await query(ReplicationOrigin.progress(of: origin), deadline).first?.optional("remote_lsn")
+    }
+
+    /// Waits until `origin` has passed `target`.
+    /// - Parameter provider: the remote node, as errors name it.
+    /// - Throws: `DeadlineExceeded`, which says where it stands and how far it is behind.
+    @discardableResult
+    public func waitApplied(_ origin: OriginName, to target: LSN, of provider: String, deadline: Deadline) async throws -> LSN {
+        try await wait(for: "\(name) to apply \(provider) up to \(target)", until: deadline, every: .milliseconds(10)) {
+            guard let applied = try await originProgress(origin, deadline: deadline.forLook) else {
+                return .notYet("origin \(origin) on \(name) has applied nothing")
+            }
+            return applied >= target ? .found(applied) : .notYet("applied up to \(applied), \(target.bytes(since: applied)) bytes behind")
+        }
     }
 
     /// Drops the named origins; those that are not there are passed over.

@@ -1,0 +1,4 @@
+/// FNV-1a, 64 bits: tells apart what nobody makes alike on purpose. Not for secrets. <http://www.isthe.com/chongo/tech/comp/fnv/>
+public func fnv1a(_ bytes: some Sequence<UInt8>) -> UInt64 {
+    bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
+}

@@ -1,0 +1,40 @@
+public import EventLoop
+import PostgresClient
+import PostgresConfig
+
+/// What of a server decides whether it can be copied as it is.
+public struct CopySource: Sendable, Hashable {
+    /// Beside the built-in ones: a copy has them at the same paths.
+    public var tablespaces: [String]
+    /// Subscriptions of PostgreSQL's own logical replication: a copy would take over their slots. None before 10.
+    public var subscriptions: [String]
+    /// Whether the role that copies may replicate; `nil` where there is no such role.
+    public var mayReplicate: Bool?
+
+    static func read(replicatingAs role: String, _ features: ServerFeatures) -> SQL {
+        let subscriptions: SQL = features.hasSubscriptions ? "ARRAY(SELECT subname::text FROM pg_subscription ORDER BY 1)" : "'{}'::text[]"
+        return """
+            SELECT ARRAY(SELECT spcname::text FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY 1) AS tablespaces, \
+            \(subscriptions) AS subscriptions, (SELECT rolreplication FROM pg_roles WHERE rolname = \(role)) AS replicates
+            """
+    }
+}
+
+enum ControlData {
+    /// Unsigned, in a `bigint`.
+    static func systemIdentifier() -> SQL { "SELECT system_identifier FROM pg_control_system()" }
+}
+
+extension ServerSession {
+    /// - Parameter role: the role that copies and streams.
+    public func copySource(replicatingAs role: String, deadline: Deadline) async throws -> CopySource {
+        let row = try await query(CopySource.read(replicatingAs: role, features), deadline).one()
+        return CopySource(tablespaces: try row.get("tablespaces"), subscriptions: try row.get("subscriptions"), mayReplicate: try row.optional("replicates"))
+    }
+
+    /// The number that all copies of one `initdb` share; `nil` before 9.6, where only `pg_controldata` says it.
+    public func systemIdentifier(deadline: Deadline) async throws -> UInt64? {
+        guard features.hasControlFunctions else { return nil }
+        return UInt64(bitPattern: try await query(ControlData.systemIdentifier(), deadline).one().get("system_identifier", as: Int64.self))
+    }
+}

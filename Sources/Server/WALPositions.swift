@@ -1,0 +1,88 @@
+public import EventLoop
+public import PostgresClient
+import PostgresConfig
+
+/// How far a standby is, and whether it is one.
+public struct RecoveryState: Sendable, Hashable {
+    public var isInRecovery: Bool
+    /// Streamed and flushed; `nil` where nothing was streamed since the start.
+    public var receivedLSN: LSN?
+    /// `nil` where nothing was replayed since the start.
+    public var replayedLSN: LSN?
+    /// Whether a receiver runs; before 9.6, whether one has received anything since the start.
+    public var isReceiving: Bool
+    /// Whether the receiver streams. Before 9.6 as ``isReceiving``: the primary's view then tells the rest.
+    public var isStreaming: Bool
+
+    static func read(_ features: ServerFeatures) -> SQL {
+        let received: SQL = "\(wal: .lastReceive, features)()"
+        let receiver: (SQL) -> SQL = { features.hasWALReceiverView ? "EXISTS (SELECT 1 FROM pg_stat_wal_receiver\($0))" : "\(received) IS NOT NULL" }
+        return """
+            SELECT pg_is_in_recovery() AS in_recovery, \(received) AS received, \(wal: .lastReplay, features)() AS replayed, \
+            \(receiver("")) AS receives, \(receiver(" WHERE status = 'streaming'")) AS streams
+            """
+    }
+
+    init(row: Row) throws {
+        isInRecovery = try row.get("in_recovery")
+        receivedLSN = try row.optional("received")
+        replayedLSN = try row.optional("replayed")
+        isReceiving = try row.get("receives")
+        isStreaming = try row.get("streams")
+    }
+}
+
+extension SQL.Interpolation {
+    /// The name of a function that is called otherwise before 10.
+    mutating func appendInterpolation(wal function: ServerFeatures.WALFunction, _ features: ServerFeatures) {
+        appendInterpolation(SQL(stringLiteral: features.functionName(function)))
+    }
+}
+
+enum WALPosition {
+    static func of(_ function: ServerFeatures.WALFunction, _ features: ServerFeatures) -> SQL { "SELECT \(wal: function, features)() AS lsn" }
+}
+
+extension ServerSession {
+    /// What is written; a primary only.
+    public func currentLSN(deadline: Deadline) async throws -> LSN {
+        try await query(WALPosition.of(.current, features), deadline).one().get("lsn")
+    }
+
+    /// Past every commit seen before, also those made with `synchronous_commit = off`; a primary only.
+    public func insertLSN(deadline: Deadline) async throws -> LSN {
+        try await query(WALPosition.of(.currentInsert, features), deadline).one().get("lsn")
+    }
+
+    /// What is on disk; a primary only. `nil` before 9.6, which does not say it.
+    public func flushedLSN(deadline: Deadline) async throws -> LSN? {
+        guard features.hasFlushPosition else { return nil }
+        return try await query(WALPosition.of(.currentFlush, features), deadline).one().get("lsn")
+    }
+
+    /// Whether this is a standby, and how far it is.
+    public func recovery(deadline: Deadline) async throws -> RecoveryState {
+        try RecoveryState(row: try await query(RecoveryState.read(features), deadline).one())
+    }
+
+    public func isInRecovery(deadline: Deadline) async throws -> Bool { try await recovery(deadline: deadline).isInRecovery }
+
+    /// Waits until this standby has replayed the WAL of `primary` up to `target`.
+    /// - Parameter primary: as errors name it.
+    /// - Throws: `DeadlineExceeded`, which says how far it is behind; ``ServerError/promoted(node:)``.
+    public func waitReplayed(to target: LSN, of primary: String, deadline: Deadline) async throws {
+        try await wait(for: "\(name) to replay \(primary) up to \(target)", until: deadline, every: .milliseconds(10)) { () -> Look<Void> in
+            let state = try await recovery(deadline: deadline.forLook)
+            guard state.isInRecovery else { throw ServerError.promoted(node: name) }
+            guard let replayed = state.replayedLSN else { return .notYet("nothing was replayed yet") }
+            return replayed >= target ? .found(()) : .notYet("replayed up to \(replayed), \(target.bytes(since: replayed)) bytes behind")
+        }
+    }
+
+    /// Bytes that this standby has still to replay of what `primary` has written. One that has replayed nothing is behind by everything.
+    public func replayLag(behind primary: ServerSession, deadline: Deadline) async throws -> Int64 {
+        async let written = primary.currentLSN(deadline: deadline)
+        async let state = recovery(deadline: deadline)
+        return try await written.bytes(since: state.replayedLSN ?? .zero)
+    }
+}
