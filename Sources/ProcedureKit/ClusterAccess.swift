@@ -146,3 +146,31 @@ public struct KnownPrograms: Sendable, Codable {
         (version, directory) = (instance.version, instance.binaries.directory.path)
     }
 }
+
+extension ClusterAccess {
+    /// Does `work` with a session of its own on node `name`, and ends that.
+    public nonisolated func withSeparateServer<Value: Sendable>(
+        _ name: String, deadline: Deadline = .after(.seconds(20)), _ work: (ServerSession) async throws -> Value
+    ) async throws -> Value {
+        let session = try await separateServer(name, deadline: deadline)
+        do {
+            let value = try await work(session)
+            await session.connection.close()
+            return value
+        } catch {
+            await session.connection.close()
+            throw error
+        }
+    }
+
+    /// Ends what an earlier process of a run has left on the servers: sessions whose machine is gone and that nobody has told
+    /// them to end may hold locks for hours. Only the holder of the cluster's lock may do that.
+    public func endEarlierSessions(on nodes: [String]) async {
+        // A node that cannot be reached is a problem of the step that needs it.
+        _ = await attemptOnEach(nodes) { node in
+            try await self.withSeparateServer(node, deadline: .after(.seconds(10))) {
+                try await $0.terminateEarlierSessions(named: Self.applicationName, deadline: .after(.seconds(10)))
+            }
+        }
+    }
+}

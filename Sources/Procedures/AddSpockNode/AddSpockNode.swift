@@ -1,5 +1,7 @@
-import Playbook
-import ProcedureKit
+import PgBackRest
+public import Playbook
+public import ProcedureKit
+import RemoteHost
 import Report
 public import Run
 import Spock
@@ -10,47 +12,74 @@ import Spock
 /// that keeps every row: Spock leaves the preload list (7) before the copy is first started (8), both before the cluster
 /// is closed (5, 6); the subscriptions (15) exist before it is opened again (14).
 public struct AddSpockNode: Procedure {
-    let seed: Seed
+    private let playbook: Playbook.AddSpockNode
     private let text: RunOrigin
+    private let access: ClusterAccess
+    private let undo: UndoOptions
+
+    private let lock: ClusterLock
+    private let mesh: SpockMesh
+    private let copy: BackRestCopy
+    private let standby: Standby
+    private let node: JoiningNode
+    private let window: ClosedWindow
+    private let point: DrainedPoint
 
     /// - Throws: `Problem` for what no playbook can say.
     public init(_ playbook: Playbook.AddSpockNode, from origin: RunOrigin, _ ways: Ways, undo: UndoOptions = UndoOptions()) throws {
-        seed = Seed(playbook: playbook, access: ClusterAccess(try Roster(playbook), ways, sessionSettings: SpockSession.settings), undo: undo)
-        text = origin
+        (self.playbook, text, self.undo) = (playbook, origin, undo)
+        let access = ClusterAccess(try Roster(playbook), ways, sessionSettings: SpockSession.settings)
+        let mesh = SpockMesh(playbook, access), members = mesh.members, newNode = mesh.newNode
+        let copied = CopiedNode(newNode, of: mesh.source, access, purgesData: undo.purgesData) { thing, memory in
+            guard try memory.holdsUnreadWrites else { return nil }
+            return Problem(
+                "\(thing) is left as it is: what clients wrote on \(newNode) may not be on \(list(members)) yet",
+                hint: "see what stands above at the step that opened \(newNode); then undo again")
+        }
+        let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy), to: copied)
+        (self.access, self.mesh, self.copy) = (access, mesh, copy)
+        lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
+        standby = Standby(copied, replicationUser: playbook.copy.replicationUser) { try await copy.layout().backRest(for: .target).restoreCommand }
+        window = ClosedWindow(
+            mesh.nodes, of: access, by: .spockReadOnly, limit: playbook.handover.windowLimit, lease: playbook.handover.lease,
+            // Once it was emptied, nobody may write there any more.
+            staysClosed: { memory in try memory.recall(OpenNewNode.isEmptied) == true ? [newNode] : [] })
+        node = JoiningNode(standby, mesh: mesh, window: window)
+        point = DrainedPoint(mesh)
     }
 
     public static let name = "add-spock-node"
     public var name: String { Self.name }
-    public var cluster: String { seed.playbook.cluster.name }
+    public var cluster: String { playbook.cluster.name }
     public func origin() -> RunOrigin { text }
 
-    public var requirements: [RequirementGroup] { [RequirementGroup("everything", [Everything(seed: seed)])] }
-
     public var steps: [ListedStep] {
-        [
-            ListedStep("1", ConfigureBackRest(seed: seed)),
-            ListedStep("1", ArchiveSource(seed: seed)),
-            ListedStep("1", CreateStanza(seed: seed)),
-            ListedStep("2", TakeBackup(seed: seed)),
-            ListedStep("3", Restore(seed: seed)),
-            ListedStep("4", SetUpStreaming(seed: seed)),
-            ListedStep("7", RemovePreload(seed: seed)),
-            ListedStep("8", StartStandby(seed: seed)),
-            ListedStep("4", CatchUp(seed: seed)),
-            ListedStep("5", MakeReadOnly(seed: seed)),  // the window opens
-            ListedStep("6", EndTransactions(seed: seed)),
-            ListedStep("6", DrainMesh(seed: seed)),
-            ListedStep("15", CreateSlots(seed: seed)),
-            ListedStep("9", PromoteNewNode(seed: seed)),
-            ListedStep("10", RemoveIdentity(seed: seed)),
-            ListedStep("11", RestorePreload(seed: seed)),
-            ListedStep("12", RestartNewNode(seed: seed)),
-            ListedStep("13", AddNode(seed: seed)),
-            ListedStep("15", Subscribe(seed: seed)),
-            ListedStep("16", HoldDrainedPoint(seed: seed)),
-            ListedStep("14", MakeReadWrite(seed: seed)),  // the window closes
-            ListedStep("14", OpenNewNode(seed: seed)),
-            ListedStep("16", Verify(seed: seed)),
+        let handover = playbook.handover, (limit, lease, grace) = (handover.windowLimit, handover.lease, handover.transactionGrace)
+        return [
+            ListedStep("1", ConfigureBackRest(copy: copy)),
+            ListedStep("1", ArchiveSource(copy: copy)),
+            ListedStep("1", CreateStanza(copy: copy)),
+            ListedStep("2", TakeBackup(copy: copy)),
+            ListedStep("3", RestoreBackup(copy: copy, standby: standby)),
+            ListedStep(
+                "4", SetUpStreaming(standby: standby, saying: "archiving off, closed to clients", removingLater: ["spock"], rules: node.closedRules)),
+            ListedStep("7", RemovePreload(node: node)),
+            ListedStep("8", StartStandby(standby: standby, hasLeft: node.stateBeyondStandby)),
+            ListedStep("4", CatchUp(node: node, limit: handover.catchUpLag.bytes)),
+            ListedStep("5", MakeReadOnly(mesh: mesh, node: node, window: window, lock: lock, limit: limit, lease: lease)),
+            ListedStep("6", EndTransactions(mesh: mesh, node: node, window: window, grace: grace)),
+            ListedStep("6", DrainMesh(mesh: mesh, node: node, window: window)),
+            ListedStep("15", CreateSlots(mesh: mesh, node: node, window: window)),
+            ListedStep("9", PromoteNewNode(node: node, window: window)),
+            ListedStep("10", RemoveIdentity(mesh: mesh, node: node, window: window)),
+            ListedStep("11", RestorePreload(node: node, window: window)),
+            ListedStep("12", RestartNewNode(node: node, window: window)),
+            ListedStep("13", AddNode(mesh: mesh, node: node, window: window)),
+            ListedStep("15", Subscribe(mesh: mesh, node: node, window: window)),
+            ListedStep("16", HoldDrainedPoint(mesh: mesh, node: node, window: window, point: point)),
+            ListedStep("14", MakeReadWrite(mesh: mesh, node: node, window: window)),
+            ListedStep("14", OpenNewNode(mesh: mesh, node: node, window: window, grace: grace, givesUpWrites: undo.givesUpWrites)),
+            ListedStep("16", Verify(proof: Proof(mesh: mesh, compares: playbook.proof == .hashes), window: window, point: point, grace: grace)),
         ]
     }
 
@@ -58,18 +87,42 @@ public struct AddSpockNode: Procedure {
     public func brackets(_ memory: Memory) -> [Bracket] {
         [
             Bracket(
-                "read-only window", opens: MakeReadOnly.name, closes: MakeReadWrite.name,
-                watch: { [seed] in try await seed.watchWindow() }, release: { [seed] in await seed.abandonWindow(memory) })
+                "read-only window", opens: MakeReadOnly.name, closes: MakeReadWrite.name, watch: window.watch,
+                release: {
+                    await point.drop()
+                    await window.end()
+                    return await window.open(memory)
+                })
+        ]
+    }
+
+    public var requirements: [RequirementGroup] {
+        let survey = Survey(), members = MeshSurvey(mesh, survey)
+        let isUp: @Sendable () async throws -> Void = { try await members.requireSource() }
+        let ground = TargetGround(copy, survey: survey, isUp: isUp)
+        let hosts = mesh.nodes + [copy.repositoryHost].compactMap { $0 }
+        return [
+            RequirementGroup("hosts", hosts.map { HostIsReached($0, of: access, survey: survey) }),
+            RequirementGroup("clocks", [ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock")]),
+            RequirementGroup("lease", mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) }),
+            RequirementGroup("servers", mesh.members.map { MemberIsSpockNode(node: $0, survey: members) }),
+            RequirementGroup("mesh", [MajorVersionsAgree(survey: members), MeshIsSound(survey: members)]),
+            RequirementGroup("source", [SourceCanBeCopied(copy, isUp: isUp), SourceArchives(copy, isUp: isUp)]),
+            RequirementGroup("programs", [ProgramsMatch(ground), PreloadedLibrariesAreThere(ground), SpockIsInstalled(survey: members)]),
+            RequirementGroup("place", [PlaceIsFree(ground), DiskHasRoom(ground), CopyDoesNotArchive(ground)]),
+            RequirementGroup("routes from the new node", mesh.members.map { NewNodeReachesMember(member: $0, survey: members) } + [StreamingIsAllowed(standby, ground)]),
+            RequirementGroup("routes to the new node", mesh.members.map { MemberReachesNewNode(member: $0, survey: members) }),
+            RequirementGroup("pgBackRest", [BackRestIsUsable(ground, survey: survey)]),
         ]
     }
 
     /// The lock on the source.
-    public func takeLock(holder: Holder) async throws { try await seed.takeLock(holder: holder) }
+    public func takeLock(holder: Holder) async throws { try await lock.take(holder: holder) }
 
     /// Also ends the sessions that an earlier process of the run has left on the servers.
     public func takeOver(holder: Holder) async throws {
-        try await seed.takeLock(holder: holder)
-        await seed.endLeftOverSessions()
+        try await lock.take(holder: holder)
+        await access.endEarlierSessions(on: mesh.nodes)
     }
 
     public func closingWords(run: String) -> [String] { ["Done. Nothing was lost."] }
@@ -80,30 +133,10 @@ public struct AddSpockNode: Procedure {
     }
 
     public func close() async {
-        await seed.unlock()
-        await seed.dropSnapshots()
-        await seed.access.close()
+        await lock.release()
+        await point.drop()
+        await access.close()
     }
-}
-
-extension Roster {
-    /// The nodes that there are, the new one, and the repository's host.
-    init(_ playbook: Playbook.AddSpockNode) throws {
-        let osUser = playbook.cluster.osUser
-        var entries = try playbook.cluster.nodes.map { try Entry($0, osUser: osUser) }
-        entries.append(try Entry(playbook.newNode.node, osUser: osUser, dataDirectory: playbook.newNode.dataDirectory, copyOf: playbook.source.name))
-        var others: [Entry] = []
-        if case .host(let repository) = playbook.copy.repository {
-            others.append(Entry(name: repository.ssh, ssh: repository.ssh, address: repository.address, osUser: repository.user))
-        }
-        self.init(entries, otherHosts: others, database: playbook.cluster.database, role: playbook.cluster.user)
-    }
-}
-
-struct Everything: Requirement {
-    let name = "everything"
-    let seed: Seed
-    func look(_ memory: Memory) async -> [Finding] { await seed.findings(memory) }
 }
 
 /// What an undo may do beyond taking back what is whole elsewhere.
@@ -115,14 +148,5 @@ public struct UndoOptions: Sendable {
 
     public init(purgesData: Bool = false, givesUpWrites: Bool = false) {
         (self.purgesData, self.givesUpWrites) = (purgesData, givesUpWrites)
-    }
-}
-
-extension Seed {
-    /// Opens the existing nodes again on the way out of a window that was not closed in order.
-    func abandonWindow(_ memory: Memory) async -> [Problem] {
-        await dropSnapshots()
-        closeWindow()
-        return await openAll(memory)
     }
 }

@@ -1,33 +1,44 @@
 import EventLoop
 import Instance
-import Playbook
-import PostgresClient
 import PostgresConfig
-import RemoteHost
+import ProcedureKit
 import Report
 import Run
 import Server
 import Spock
 
-/// Part of step 14: open the new node to clients.
+/// Open the new node to clients.
 struct OpenNewNode: Step {
     static let name = "open-new-node"
+    /// Whether an undo has closed it again, and the others have everything that was written there, or it was given up.
+    static let isEmptied = Fact<Bool>("new node emptied")
 
-    let seed: Seed
-    var title: String { "Open \(seed.newNode) to clients, with the rules of \(seed.source)" }
+    let mesh: SpockMesh
+    let node: JoiningNode
+    let window: ClosedWindow
+    let grace: Duration
+    /// Whether an undo may give up what clients wrote there and no other node has read.
+    let givesUpWrites: Bool
+    var title: String { "Open \(node.name) to clients, with the rules of \(mesh.source)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        if try await seed.cloneState(memory) == .subscribed, try await seed.opening(memory).isEmpty { return .done("its rules are those of \(seed.source)") }
-        return .needed([Change("\(seed.newNode): pg_hba.conf of \(seed.source), with a rule for each node; reload, read back")])
+        if try await node.state(memory) == .subscribed, try await opening().isEmpty { return .done("its rules are those of \(mesh.source)") }
+        return .needed([Change("\(node.name): pg_hba.conf of \(mesh.source), with a rule for each node; reload, read back")])
     }
 
     func perform(_ run: StepRun) async throws -> String {
         let deadline = Deadline.after(.seconds(60))
-        try run.remember(Self.emptied, false)
-        try await seed.apply(try await seed.opening(run.memory), run, deadline: deadline)
-        let clone = try await seed.instance(seed.newNode), session = try await seed.spock(seed.newNode)
-        let report = try await clone.reload(through: session.connection, deadline: deadline)
+        try run.remember(Self.isEmptied, false)
+        try await node.copy.apply(try await opening(), run, deadline: deadline)
+        let report = try await node.copy.instance().reload(through: try await mesh.access.server(node.name).connection, deadline: deadline)
         return "reloaded and read back" + (report.pendingRestart.isEmpty ? "" : "; waits for a restart: \(report.pendingRestart.joined(separator: ", "))")
+    }
+
+    /// What opens the new node.
+    private func opening() async throws -> [ConfigurationEdit] {
+        let configuration = try await node.standby.configuration(without: ["spock"]), (hba, ident) = try await node.standby.sourceRules()
+        return configuration.opening(
+            sourceHBA: hba, sourceIdent: ident, ensuring: node.meshRules(after: try await node.sourceRules()), current: configuration.target.content)
     }
 
     // What clients have written there must reach the others before anything of it goes.
@@ -41,80 +52,73 @@ struct OpenNewNode: Step {
         } catch {
             outcome = .left([
                 Problem(
-                    "\(seed.newNode) has been open to clients (it takes none any more: spock.readonly, and a connection limit of 0 on its database), and what they wrote there cannot be read by the others now",
-                    because: error,
-                    hint: "undo again when that is mended; or \(giveUpHint)")
+                    "\(node.name) has been open to clients (it takes none any more: spock.readonly, and a connection limit of 0 on its database), and what they wrote there cannot be read by the others now",
+                    because: error, hint: "undo again when that is mended; or \(giveUpHint)")
             ])
         }
         if case .left = outcome {
-            guard seed.undo.givesUpWrites else { return outcome }
-            try run.remember(Self.emptied, true)
-            return .undone(["what clients wrote on \(seed.newNode) and no other node has read is given up"])
+            guard givesUpWrites else { return outcome }
+            try run.remember(Self.isEmptied, true)
+            return .undone(["what clients wrote on \(node.name) and no other node has read is given up"])
         }
-        try run.remember(Self.emptied, true)
+        try run.remember(Self.isEmptied, true)
         return outcome
     }
 
     /// Takes no more writes, and waits until every other node has read those that there are.
     private func readAll(_ run: StepRun) async throws -> UndoOutcome {
-        let clone = try await seed.newNodeInstance(run.memory)
         // It was emptied by hand, or is another cluster by now: there is nothing left to be read.
-        guard try await seed.holding(clone, run.memory) == .copy else { return .undone([]) }
-        guard try await clone.status(deadline: .after(.seconds(30))).isRunning else {
+        guard try await node.copy.holding(run.memory) == .copy else { return .undone([]) }
+        guard try await node.copy.instance(run.memory).status(deadline: .after(.seconds(30))).isRunning else {
             return .left([
                 Problem(
-                    "\(seed.newNode) has been open to clients and is stopped: what they wrote there and the others have not read yet is nowhere else",
+                    "\(node.name) has been open to clients and is stopped: what they wrote there and the others have not read yet is nowhere else",
                     hint: "start it and undo again, so that it is read first; or \(giveUpHint)")
             ])
         }
-        let made: [MadeSubscription] = try run.memory.recall(MadeSubscription.fact) ?? []
-        let others = try await seed.spock(seed.newNode).server.slots(deadline: .after(.seconds(20))).map(\.name).filter { slot in !made.contains { $0.slot == slot } }
+        let made = try run.memory.recall(Subscribe.made) ?? []
+        let others = try await mesh.access.server(node.name).slots(deadline: .after(.seconds(20))).map(\.name).filter { slot in !made.contains { $0.slot == slot } }
         guard others.isEmpty else {
             return .left([
                 Problem(
-                    "\(seed.newNode) is read by others than \(list(seed.members)), through \(list(others.map(\.rawValue))): left as it is",
+                    "\(node.name) is read by others than \(list(mesh.members)), through \(list(others.map(\.rawValue))): left as it is",
                     hint: "drop those subscriptions, standbys or slots if nobody needs them, and undo again")
             ])
         }
-        try await seed.emptyNewNode(deadline: .after(.seconds(120)))
-        return .undone(["\(seed.newNode) takes no writes any more; \(list(seed.members)) have everything that was written there"])
+        try await empty(deadline: .after(.seconds(120)))
+        return .undone(["\(node.name) takes no writes any more; \(list(mesh.members)) have everything that was written there"])
     }
 
-    private var giveUpHint: String { "if nothing of it is needed: pggraft undo --give-up-writes" }
-
-    static let emptied = Fact<Bool>("new node emptied")
-}
-
-extension Seed {
     /// Closes the new node to clients, and waits until every other node has applied what was written there.
     ///
     /// The read-only mode alone does not keep every write out: no client may be connected any more.
-    func emptyNewNode(deadline: Deadline) async throws {
-        let session = try await spock(newNode), users = [playbook.cluster.user, playbook.cluster.osUser]
+    private func empty(deadline: Deadline) async throws {
+        let clone = try await mesh.spock(node.name), roster = mesh.access.roster
         // Superusers are let in all the same, among them the mesh's own role.
-        try await session.server.limitConnections(to: 0, deadline: deadline)
-        let flip = try await close([newNode], deadline: deadline)
-        try await session.server.terminateClients(except: users, deadline: deadline)
-        _ = try await endClientTransactions(on: [newNode], begunBefore: flip, deadline: deadline)
-        var directions: [Direction] = []
-        for member in members {
-            let subscriber = try await spock(member)
-            let reading = try await subscriber.subscriptions(deadline: deadline).first { $0.provider.rawValue == newNode && $0.subscriber.rawValue == member }
+        try await clone.server.limitConnections(to: 0, deadline: deadline)
+        let moments = try await window.close([node.name], deadline: deadline)
+        try await clone.server.terminateClients(except: [roster.role, try roster.entry(node.name).osUser], deadline: deadline)
+        _ = try await mesh.endClientTransactions(on: [node.name], begunBefore: moments, grace: grace, deadline: deadline)
+        var directions: [Spock.Direction] = []
+        for member in mesh.members {
+            let subscriber = try await mesh.spock(member)
+            let reading = try await subscriber.subscriptions(deadline: deadline).first { $0.provider.rawValue == node.name && $0.subscriber.rawValue == member }
             guard let reading else {
                 throw Problem(
-                    "\(newNode) has been open to clients, and \(member) does not read it any more: what they wrote there may never have come to \(member)",
-                    hint: "compare \(member) with \(newNode) first; if nothing of it is needed: pggraft undo --give-up-writes")
+                    "\(node.name) has been open to clients, and \(member) does not read it any more: what they wrote there may never have come to \(member)",
+                    hint: "compare \(member) with \(node.name) first; if nothing of it is needed: pggraft undo --give-up-writes")
             }
-            directions.append(Direction(provider: session, subscriber: subscriber, origin: reading.origin))
+            directions.append(Spock.Direction(provider: clone, subscriber: subscriber, origin: reading.origin))
         }
         _ = try await drain(directions, deadline: deadline)
     }
 
-    /// What opens the new node.
-    func opening(_ memory: Memory) async throws -> [ConfigurationEdit] {
-        let configuration = try await cloneConfiguration(memory)
-        let (hba, ident) = try await sourceHBA()
-        return configuration.opening(
-            sourceHBA: hba, sourceIdent: ident, ensuring: meshRules(after: try await sourceHBAFile()), current: configuration.target.content)
+    private var giveUpHint: String { "if nothing of it is needed: pggraft undo --give-up-writes" }
+}
+
+extension Memory {
+    /// Whether clients may have written on the new node what no other node has read.
+    var holdsUnreadWrites: Bool {
+        get throws { try began(OpenNewNode.self) && recall(OpenNewNode.isEmptied) != true }
     }
 }

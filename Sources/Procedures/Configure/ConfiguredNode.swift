@@ -62,6 +62,7 @@ extension NodeTarget {
 public actor ConfiguredNode {
     public nonisolated let target: NodeTarget
     private let access: ClusterAccess
+    private let lock: ClusterLock
     private var session: PostgresConnection?
     /// Why nobody can ask the server.
     public private(set) var whyUnasked: String?
@@ -70,6 +71,7 @@ public actor ConfiguredNode {
     public init(_ target: NodeTarget, _ ways: Ways) throws {
         self.target = target
         access = ClusterAccess(try target.roster, ways)
+        lock = ClusterLock("configuration", on: target.name, of: access, saying: "changes the configuration of this server")
     }
 
     /// - Throws: `InstanceError`, what connecting to the host throws.
@@ -114,16 +116,11 @@ public actor ConfiguredNode {
         return session
     }
 
-    private var lock: ClusterLock?
-
     /// Takes the lock on the server, until ``close()``; says who has it where this process has it already.
     /// - Throws: ``LockTaken``, what connecting to the host throws.
     func takeLock(holder: Holder) async throws {
-        if let lock { return try await lock.describe(holder) }
         guard try await connection(deadline: .after(.seconds(20))) != nil else { return }
-        lock = try await ClusterLock.take("configuration", saying: "changes the configuration of this server", holder: holder) { name in
-            try await access.connection(target.name, applicationName: name, deadline: .after(.seconds(20)))
-        }
+        try await lock.take(holder: holder)
     }
 
     /// Before the server stops: the next question needs a new connection.
@@ -133,8 +130,7 @@ public actor ConfiguredNode {
     }
 
     public func close() async {
-        await lock?.release()
-        lock = nil
+        await lock.release()
         await forgetConnection()
         await access.close()
     }

@@ -1,0 +1,5 @@
+public import Report
+
+extension BackRestFinding {
+    public var problem: Problem { Problem("\(self)") }
+}

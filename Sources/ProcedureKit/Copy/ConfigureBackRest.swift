@@ -1,0 +1,133 @@
+import EventLoop
+import PgBackRest
+import PostgresConfig
+import RemoteHost
+import Report
+public import Run
+
+/// pgBackRest's configuration on every host that takes part in a copy.
+public struct ConfigureBackRest: Step {
+    public static let name = "pgbackrest-configuration"
+    private let copy: BackRestCopy
+
+    public init(copy: BackRestCopy) { self.copy = copy }
+
+    public var title: String { "Configure pgBackRest for the stanza \(copy.order.stanza)" }
+
+    public func inspect(_ memory: Memory) async throws -> Inspection {
+        let edits = try await copy.configurationEdits().filter { $0.old != $0.new }
+        if edits.isEmpty { return .done("every host has it") }
+        return .needed(edits.map { Change("\($0.host): \($0.path)", diff: $0.diff) })
+    }
+
+    public func perform(_ run: StepRun) async throws -> String {
+        let edits = try await copy.configurationEdits().filter { $0.old != $0.new }
+        for edit in edits {
+            let host = try await copy.access.host(edit.host), directory = edit.path.directory
+            if edit.old == nil {
+                if try await host.stat(directory, as: edit.user, deadline: .after(.seconds(20))) == nil {
+                    try run.creating(Created("directory", on: edit.host, directory.path))
+                }
+                try run.creating(Created("file", on: edit.host, edit.path.path))
+            }
+            try remember(edit, run)
+            try await edit.write(on: host)
+        }
+        return edits.map { "\($0.host): \($0.path)" }.joined(separator: ", ")
+    }
+
+    /// Adds `edit` to what the journal knows of the files, before it is made.
+    private func remember(_ edit: BackRestEdit, _ run: StepRun) throws {
+        var written = try run.memory.recall(WrittenConfiguration.all) ?? []
+        let earlier = written.first { $0.host == edit.host && $0.path == edit.path.path }?.added ?? []
+        written.removeAll { $0.host == edit.host && $0.path == edit.path.path }
+        written.append(
+            WrittenConfiguration(
+                host: edit.host, user: edit.user, path: edit.path.path, added: earlier + edit.added.filter { !earlier.contains($0) }))
+        try run.remember(WrittenConfiguration.all, written)
+    }
+
+    public func undo(_ run: StepRun) async throws -> UndoOutcome {
+        let written = try run.memory.recall(WrittenConfiguration.all) ?? []
+        let created = Set(try run.created), stanza = copy.order.stanza, needed = try hostsThatNeedIt(run.memory)
+        return await takeBack(written.map { Created("file", on: $0.host, $0.path) }) { [copy] thing in
+            guard let edit = written.first(where: { $0.host == thing.place && $0.path == thing.name }) else { return .absent }
+            let path = try HostPath(checking: edit.path), host = try await copy.access.host(edit.host), deadline = Deadline.after(.seconds(20))
+            func removeDirectory() async throws {
+                guard created.contains(Created("directory", on: edit.host, path.directory.path)) else { return }
+                try await host.removeIfEmpty(path.directory, as: edit.user, deadline: deadline)
+            }
+            guard let now = try await host.read(path, as: edit.user, deadline: deadline) else {
+                try await removeDirectory()
+                return .absent
+            }
+            let takingBack = try edit.takingBack(from: IniFile(now, path: path), of: stanza, isOwnFile: created.contains(thing))
+            if let user = needed[edit.host], takingBack.isChange {
+                return .left(Problem("\(edit.host): \(path) stays as long as \(user), which is not taken back yet", hint: "see what stands above; then undo again"))
+            }
+            switch takingBack {
+            case .nothing: return .absent
+            case .left(let problem): return .left(problem)
+            case .write(let bytes):
+                try await host.write(bytes, to: path, as: edit.user, deadline: deadline)
+                return .gone("\(edit.host): \(path) is as it was")
+            case .remove:
+                try await host.remove(path, as: edit.user, deadline: deadline)
+                try await removeDirectory()
+                return .gone("\(edit.host): \(path) is removed")
+            }
+        }
+    }
+
+    /// What is not taken back yet, by host: it still needs the host's file, and so does taking it back.
+    private func hostsThatNeedIt(_ memory: Memory) throws -> [String: String] {
+        var needed: [String: String] = [:]
+        if memory.began(ArchiveSource.self), !memory.isUndone(ArchiveSource.self) { needed[copy.source] = "archive_command" }
+        if let made = try memory.created(by: CreateStanza.name).first, !memory.isUndone(CreateStanza.self) {
+            needed[made.place] = "the stanza \(copy.order.stanza)"
+        }
+        return needed
+    }
+}
+
+/// A change to one of pgBackRest's files.
+struct BackRestEdit: Sendable {
+    let host: String
+    let user: String
+    let path: HostPath
+    let old: [UInt8]?
+    let new: [UInt8]?
+    /// The options that are added, as `key=value`.
+    let added: [String]
+
+    var diff: String { UnifiedDiff(old: old, new: new, path: path.path).description }
+
+    func write(on host: any Host) async throws {
+        guard let new else { return }
+        try await host.makeDirectory(path.directory, mode: 0o750, as: user, deadline: .after(.seconds(20)))
+        try await host.write(new, to: path, as: user, mode: old == nil ? 0o640 : nil, deadline: .after(.seconds(20)))
+    }
+}
+
+extension BackRestCopy {
+    /// What the configuration files of all roles must become.
+    func configurationEdits() async throws -> [BackRestEdit] {
+        let layout = try await layout()
+        var edits: [BackRestEdit] = []
+        for role in layout.roles {
+            let backRest = layout.backRest(for: role), host = try await host(role), path = try backRest.configurationFile
+            let old = try await host.read(path, as: backRest.user, deadline: .after(.seconds(20)))
+            let (result, added) = try BackRestConfiguration(try IniFile(old ?? [], path: path)).adding(layout.options(for: role), to: layout.stanza)
+            edits.append(
+                BackRestEdit(
+                    host: hostName(role), user: backRest.user, path: path, old: old, new: added.isEmpty ? old : result.file.bytes,
+                    added: added.map(\.description)))
+        }
+        return edits
+    }
+}
+
+extension BackRest {
+    /// Where its configuration is, or would be.
+    var configurationFile: HostPath { get throws { try configuration ?? HostPath(checking: "/etc/pgbackrest.conf") } }
+}

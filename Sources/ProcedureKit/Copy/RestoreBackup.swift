@@ -1,0 +1,62 @@
+import EventLoop
+import Instance
+import PgBackRest
+import PostgresClient
+import RemoteHost
+import Report
+public import Run
+
+/// Restore the backup to the copy, as a standby.
+public struct RestoreBackup: Step {
+    public static let name = "restore"
+    private let copy: BackRestCopy
+    private let standby: Standby
+
+    public init(copy: BackRestCopy, standby: Standby) { (self.copy, self.standby) = (copy, standby) }
+
+    public var title: String { "Restore the backup to \(copy.node.name)" }
+
+    public func inspect(_ memory: Memory) async throws -> Inspection {
+        let node = copy.node.name, path = try await copy.node.instance().dataDirectory
+        switch try await copy.node.state() {
+        case .empty: return .needed([Change("\(node): pgbackrest restore --type=standby into \(path), primary_conninfo: \(try await standby.primaryConninfo())")])
+        case .partlyRestored: return .needed([Change("\(node): pgbackrest restore --delta goes on with what is in \(path)")])
+        case let state: return .done("\(node) is \(state)")
+        }
+    }
+
+    public func perform(_ run: StepRun) async throws -> String {
+        let layout = try await copy.layout(), label = try run.recall(TakeBackup.chosen)
+        let isPart = try await copy.node.state() == .partlyRestored
+        let backup = try await copy.backups().first { $0.label == label }
+        let instance = try await copy.node.instance(), host = instance.host, directory = instance.dataDirectory
+        try run.remember(CopiedNode.programs, KnownPrograms(of: instance))
+        try run.remember(CopiedNode.system, "\(try await copy.sourceIdentifier(deadline: .after(.seconds(20))))")
+        if try await host.stat(directory, as: instance.user, deadline: .after(.seconds(20))) == nil {
+            try run.creating(Created("directory", on: copy.node.name, directory.path))
+        }
+        try run.creating(Created("data directory", on: copy.node.name, directory.path))
+        if !isPart { try await host.makeDirectory(directory, mode: 0o700, as: instance.user, deadline: .after(.seconds(20))) }
+        // What an earlier connection left running would write into the same directory.
+        try await layout.backRest(for: .target).endRunningProcesses(on: host, deadline: .after(.seconds(60)))
+        let options = try RestoreOptions(primaryConninfo: try await standby.primaryConninfo(), set: label, delta: isPart, archiveOff: true)
+        let cores = try await BackRest.cores(of: host, deadline: .after(.seconds(20)))
+        let processes = copy.order.processes ?? BackRest.restoreProcesses(cores: cores)
+        let began = ContinuousClock.Instant.now
+        let (_, warnings) = try await layout.backRest(for: .target).restore(
+            options, on: host, processes: processes, bytesTotal: backup?.size, deadline: Deadline.copy
+        ) { run.progress("restore: \($0.text)", fraction: $0.percent / 100) }
+        warnings.forEach { run.note($0) }
+        return "\(label) in \(began.duration(to: .now).inSeconds) with \(processes) processes" + (isPart ? " (went on with --delta)" : "")
+    }
+
+    public func undo(_ run: StepRun) async throws -> UndoOutcome {
+        guard try !run.created.isEmpty else { return .undone([]) }
+        // What an earlier connection left running would write on into it.
+        let instance = try await copy.node.instance(run.memory)
+        if try copy.node.obstacle(to: "", run.memory) == nil {
+            try await BackRest(stanza: copy.order.stanza, user: instance.user).endRunningProcesses(on: instance.host, deadline: .after(.seconds(60)))
+        }
+        return try await copy.node.purge(run)
+    }
+}

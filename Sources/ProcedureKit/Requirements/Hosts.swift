@@ -1,0 +1,70 @@
+import EventLoop
+import RemoteHost
+import Report
+public import Run
+
+/// A host is reached, and commands run there as the right user.
+public struct HostIsReached: Requirement {
+    public let name = "host"
+    private let host: String
+    private let access: ClusterAccess
+    private let survey: Survey
+
+    public init(_ host: String, of access: ClusterAccess, survey: Survey) {
+        (self.host, self.access, self.survey) = (host, access, survey)
+    }
+
+    public var place: String? { host }
+
+    public func look(_ memory: Memory) async throws -> [Finding] {
+        let user = try access.roster.entry(host).osUser, machine = try await access.host(host)
+        let offset = try await machine.clockOffset(as: user, deadline: .after(.seconds(20)))
+        await survey.reached(host, clockOffset: offset)
+        return [Finding(name, on: host, "reached as \(machine.loginUser), commands run as \(user)")]
+    }
+}
+
+/// The clocks of the hosts that were reached agree within a second.
+public struct ClocksAgree: Requirement {
+    public let name = "clocks"
+    private let survey: Survey
+    private let reason: String
+
+    /// - Parameter reason: why that matters.
+    public init(survey: Survey, because reason: String) { (self.survey, self.reason) = (survey, reason) }
+
+    public func look(_ memory: Memory) async throws -> [Finding] {
+        let offsets = await survey.offsets
+        guard let first = offsets.min(by: { $0.value < $1.value }), let last = offsets.max(by: { $0.value < $1.value }) else { throw NotLooked() }
+        let apart = last.value - first.value, text = "at most \(Int(apart * 1000)) ms apart (\(first.key), \(last.key))"
+        return [Finding(name, text, apart < 1 ? .met : .notMet(hint: "set the clocks with NTP: \(reason)"))]
+    }
+}
+
+/// The watchdog of a lease outlives the session that starts it, which systemd's logind may not let it.
+public struct LeaseOutlivesSession: Requirement {
+    public let name = "read-only lease"
+    private let node: String
+    private let access: ClusterAccess
+    private let survey: Survey
+
+    public init(_ node: String, of access: ClusterAccess, survey: Survey) {
+        (self.node, self.access, self.survey) = (node, access, survey)
+    }
+
+    public var place: String? { node }
+
+    public func look(_ memory: Memory) async throws -> [Finding] {
+        try await survey.require([node])
+        let host = try await access.host(node), user = host.loginUser
+        let lines = try await host.require(.script(LogindSettings.reading), deadline: .after(.seconds(20))).text
+        guard let isKilled = LogindSettings(lines).kills(user) else { return [] }
+        return [
+            isKilled
+                ? Finding(
+                    name, on: node, "logind ends what outlives a session of \(user) (KillUserProcesses)",
+                    .notMet(hint: "say KillUserProcesses=no, or KillExcludeUsers=\(user), in /etc/systemd/logind.conf and restart systemd-logind"))
+                : Finding(name, on: node, "its watchdog outlives a session of \(user)")
+        ]
+    }
+}

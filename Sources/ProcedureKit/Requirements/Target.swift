@@ -1,0 +1,145 @@
+import EventLoop
+import Instance
+import PgBackRest
+import PostgresConfig
+import RemoteHost
+import Report
+public import Run
+import Server
+
+/// What the requirements of the place of a copy rest on: its host was reached, its source is up.
+public struct TargetGround: Sendable {
+    let copy: BackRestCopy
+    private let survey: Survey
+    private let isUp: @Sendable () async throws -> Void
+
+    /// - Parameter isUp: throws ``NotLooked`` where the source was not reached.
+    public init(_ copy: BackRestCopy, survey: Survey, isUp: @escaping @Sendable () async throws -> Void) {
+        (self.copy, self.survey, self.isUp) = (copy, survey, isUp)
+    }
+
+    var node: String { copy.node.name }
+
+    /// - Throws: ``NotLooked``.
+    func instance() async throws -> Instance {
+        try await survey.require([node])
+        try await isUp()
+        return try await copy.node.instance()
+    }
+}
+
+/// The copy's programs are of the source's major version.
+public struct ProgramsMatch: Requirement {
+    public let name = "programs"
+    private let ground: TargetGround
+
+    public init(_ ground: TargetGround) { self.ground = ground }
+    public var place: String? { ground.node }
+
+    public func look(_ memory: Memory) async throws -> [Finding] {
+        let instance = try await ground.instance(), original = try await ground.copy.access.instance(ground.copy.source), source = ground.copy.source
+        let ours = instance.binaries.versions["postgres"] ?? "?", theirs = original.binaries.versions["postgres"] ?? "?"
+        let found = "PostgreSQL \(ours) in \(instance.binaries.directory)"
+        if instance.binaries.version != original.binaries.version {
+            return [
+                Finding(name, on: ground.node, "\(found); \(source) has \(theirs)", .notMet(hint: "install the major version of \(source), or correct bin_directory"))
+            ]
+        }
+        return [Finding(name, on: ground.node, found, ours == theirs ? .met : .note(hint: "\(source) has \(theirs): the same minor version is better"))]
+    }
+}
+
+/// The libraries that the source preloads are there for the copy.
+public struct PreloadedLibrariesAreThere: Requirement {
+    public let name = "library"
+    private let ground: TargetGround
+
+    public init(_ ground: TargetGround) { self.ground = ground }
+    public var place: String? { ground.node }
+
+    public func look(_ memory: Memory) async throws -> [Finding] {
+        let instance = try await ground.instance(), source = ground.copy.source, original = try await ground.copy.access.instance(source)
+        let server = try await ground.copy.access.server(source), deadline = Deadline.after(.seconds(60))
+        guard let place = try await server.build(["PKGLIBDIR"], deadline: deadline)["PKGLIBDIR"],
+            let list = LibraryList(try await server.settings(["shared_preload_libraries"], deadline: deadline)["shared_preload_libraries"] ?? "")
+        else { return [] }
+        let libraries = original.relocated(place, to: instance)
+        var findings: [Finding] = []
+        for library in list.names {
+            let file = (library.hasPrefix("/") ? library : libraries + "/" + library) + (library.hasSuffix(".so") ? "" : ".so")
+            if try await !instance.canRead(file, deadline: deadline) {
+                findings.append(
+                    Finding(name, on: ground.node, "\(file) is not there, and \(source) preloads it", .notMet(hint: "install the package that brings it")))
+            }
+        }
+        return findings
+    }
+}
+
+/// Nothing is where the copy goes, unless a run has put it there.
+public struct PlaceIsFree: Requirement {
+    public let name = "data directory"
+    private let ground: TargetGround
+
+    public init(_ ground: TargetGround) { self.ground = ground }
+    public var place: String? { ground.node }
+
+    public func look(_ memory: Memory) async throws -> [Finding] {
+        guard !memory.began(RestoreBackup.self) else { return [] }
+        let instance = try await ground.instance(), deadline = Deadline.after(.seconds(60)), port = instance.port
+        var findings: [Finding] = []
+        switch try await instance.dataDirectoryState(deadline: deadline) {
+        case .absent, .empty: findings.append(Finding(name, on: ground.node, "\(instance.dataDirectory) is free"))
+        case let other:
+            findings.append(
+                Finding(name, on: ground.node, "\(instance.dataDirectory): \(other)", .notMet(hint: "name an empty directory, or move away what is there")))
+        }
+        findings.append(
+            try await !instance.host.isListening(onPort: port, deadline: deadline)
+                ? Finding("port", on: ground.node, "\(port) is free")
+                : Finding("port", on: ground.node, "somebody listens on \(port) already", .notMet(hint: "stop it, or give the new node another port")))
+        return findings
+    }
+}
+
+/// There is room for the copy.
+public struct DiskHasRoom: Requirement {
+    public let name = "disk"
+    private let ground: TargetGround
+
+    public init(_ ground: TargetGround) { self.ground = ground }
+    public var place: String? { ground.node }
+
+    public func look(_ memory: Memory) async throws -> [Finding] {
+        guard !memory.began(RestoreBackup.self) else { return [] }
+        let instance = try await ground.instance(), original = try await ground.copy.access.instance(ground.copy.source)
+        let needed = UInt64(max(0, try await original.usage(deadline: .after(.seconds(600))).totalBytes))
+        let free = try await instance.host.freeSpace(at: instance.dataDirectory, as: instance.user, deadline: .after(.seconds(60)))
+        // A tenth on top, for the WAL of the time of the copy.
+        return [
+            Finding(
+                name, on: ground.node, "\(free.inBytes) free in \(instance.dataDirectory), the source has \(needed.inBytes)",
+                free >= needed + needed / 10 ? .met : .notMet(hint: "make room: the size of the source and a tenth more for WAL"))
+        ]
+    }
+}
+
+/// What configuration the copy finds at its place does not archive into the source's stanza.
+public struct CopyDoesNotArchive: Requirement {
+    public let name = "archiving"
+    private let ground: TargetGround
+
+    public init(_ ground: TargetGround) { self.ground = ground }
+    public var place: String? { ground.node }
+
+    public func look(_ memory: Memory) async throws -> [Finding] {
+        guard !memory.began(RestoreBackup.self) else { return [] }
+        let instance = try await ground.instance(), deadline = Deadline.after(.seconds(60))
+        let files = try await instance.configurationFiles(deadline: deadline)
+        guard let content = try await instance.host.read(files.configFile, as: instance.user, deadline: deadline) else { return [] }
+        let settings = SettingsFile(content)
+        let found = try await ground.copy.layout().findArchiving(
+            ofCopy: ground.node, mode: settings.value(of: "archive_mode") ?? "off", command: settings.value(of: "archive_command") ?? "")
+        return found.map { Finding(notMet: name, on: ground.node, $0.problem) }
+    }
+}

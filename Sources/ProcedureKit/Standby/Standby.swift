@@ -1,0 +1,157 @@
+public import EventLoop
+public import Instance
+public import PostgresClient
+import PostgresConfig
+import RemoteHost
+import Report
+public import Run
+import Server
+
+/// A copy as a standby of its source: how it streams, how far it is, its promotion.
+public struct Standby: Sendable {
+    public let node: CopiedNode
+    /// The role that it streams as.
+    private let replicationUser: String
+    /// The way to the archive, for what the source has recycled already.
+    private let restoreCommand: @Sendable () async throws -> String?
+
+    public init(_ node: CopiedNode, replicationUser: String, restoreCommand: @escaping @Sendable () async throws -> String? = { nil }) {
+        (self.node, self.replicationUser, self.restoreCommand) = (node, replicationUser, restoreCommand)
+    }
+
+    var access: ClusterAccess { node.access }
+    public var name: String { node.name }
+    public var source: String { node.source }
+
+    /// What it streams by. The password stays in the OS user's password file.
+    public func primaryConninfo() async throws -> Conninfo {
+        let primary = try access.roster.entry(source), user = try access.roster.entry(name).osUser
+        var conninfo = Conninfo(["host": primary.address, "port": "\(primary.port)", "user": replicationUser, "application_name": name])
+        conninfo["passfile"] = try await Passfile.find(of: user, on: try await access.host(name), deadline: .after(.seconds(20)))
+        return conninfo
+    }
+
+    // MARK: How far it is
+
+    /// Whether it receives WAL from its source right now.
+    public func isStreaming() async throws -> Bool {
+        try await access.server(name).isStreaming(from: try await access.server(source), as: name, deadline: .after(.seconds(10)))
+    }
+
+    /// Bytes that it has still to replay.
+    public func replayLag() async throws -> Int64 {
+        try await access.server(name).replayLag(behind: try await access.server(source), deadline: .after(.seconds(10)))
+    }
+
+    /// Waits until it is less than `limit` bytes behind.
+    /// - Returns: how many it is.
+    public func catchUp(to limit: Int64, _ run: StepRun, deadline: Deadline) async throws -> Int64 {
+        let words = UInt64(max(0, limit)).inBytes
+        return try await wait(for: "\(name) to come within \(words) of \(source)", until: deadline, every: .milliseconds(200)) { () -> Look<Int64> in
+            let lag = try await replayLag()
+            run.progress("\(name) is \(UInt64(max(0, lag)).inBytes) behind \(source)")
+            return lag < limit ? .found(lag) : .notYet("\(lag) bytes behind")
+        }
+    }
+
+    /// Waits until it has replayed the source's WAL up to `target`.
+    public func waitReplayed(to target: LSN, deadline: Deadline) async throws {
+        try await access.server(name).waitReplayed(to: target, of: source, deadline: deadline)
+    }
+
+    // MARK: Promotion
+
+    /// Makes a primary of it.
+    public func promote(deadline: Deadline) async throws -> Promotion {
+        try await node.instance().promote(connecting: connector, deadline: deadline)
+    }
+
+    /// Waits until it has left recovery, and says on which timeline.
+    public func promotion(deadline: Deadline) async throws -> Promotion {
+        try await node.instance().promotion(connecting: connector, deadline: deadline)
+    }
+
+    /// Waits for the end of a promotion that was asked for and not seen through: the server takes its time between the signal
+    /// and the new timeline, and is no standby any more from the signal on.
+    public func awaitPromotion() async throws {
+        let instance = try await node.instance(), server = try await access.server(name)
+        try await wait(for: "a promotion of \(name) that was begun to end", until: .after(.seconds(120)), every: .milliseconds(200)) { () -> Look<Void> in
+            let recovery = try await server.recovery(deadline: .after(.seconds(20)))
+            guard recovery.isInRecovery else { return .found(()) }
+            let isAsked = try await instance.host.stat(instance.dataDirectory / "promote", as: instance.user, deadline: .after(.seconds(20))) != nil
+            if isAsked { return .notYet("the signal to promote was not taken yet") }
+            // Without a receiver it is being promoted, or its source is gone: the end of the wait tells.
+            return recovery.isReceiving ? .found(()) : .notYet("it receives no WAL, and is still in recovery")
+        }
+    }
+
+    /// Makes a connection to it; the caller closes it.
+    private var connector: @Sendable (Deadline) async throws -> PostgresConnection {
+        { [access, name] deadline in try await access.connection(name, deadline: deadline) }
+    }
+
+    // MARK: Files
+
+    /// What its configuration files must say, computed from what the source runs with and what the copy holds. Before the
+    /// restore, what the copy will hold is read from the source.
+    /// - Parameter libraries: those that it must not load.
+    public func configuration(without libraries: [String] = []) async throws -> CloneConfiguration {
+        let deadline = Deadline.after(.seconds(30))
+        let original = try await access.instance(source), copy = try await node.instance()
+        let settings = try await original.settings(through: try await access.server(source).connection, deadline: deadline)
+        let isCopied = try await node.state() > .partlyRestored
+        let files = try await copy.configurationFiles(deadline: deadline)
+        var content: [HostPath: [UInt8]] = [:]
+        for path in CloneConfiguration.paths(of: files) {
+            let prefix = copy.dataDirectory.path + "/"
+            if !isCopied, path.path.hasPrefix(prefix) {
+                let twin = original.dataDirectory / String(path.path.dropFirst(prefix.count))
+                content[path] = try await original.host.read(twin, as: original.user, deadline: deadline)
+            } else {
+                content[path] = try await copy.host.read(path, as: copy.user, deadline: deadline)
+            }
+        }
+        let own = [content[files.autoConfFile], content[files.configFile]]
+        return CloneConfiguration(
+            source: settings, features: copy.features,
+            target: .init(
+                files: files, port: copy.port,
+                listenAddresses: Self.listenAddresses(
+                    at: try access.roster.entry(name).address, own: own, source: settings.value(of: "listen_addresses")), content: content),
+            withoutLibraries: libraries, primaryConninfo: try await primaryConninfo(), restoreCommand: try await restoreCommand())
+    }
+
+    /// What a node must listen on, where its own configuration would leave it out of the others' reach (a fresh cluster of
+    /// Debian listens on localhost): everything if the source does, else localhost and its address.
+    static func listenAddresses(at address: String, own configuration: [[UInt8]?], source: String?) -> String? {
+        func words(_ list: String?) -> [String] { (list ?? "localhost").split { $0 == "," || $0.isWhitespace }.map(String.init) }
+        func reaches(_ list: [String]) -> Bool { list.contains { ["*", "0.0.0.0", address].contains($0) } }
+        let own = configuration.lazy.compactMap { $0.flatMap { SettingsFile($0).value(of: "listen_addresses") } }.first
+        if reaches(words(own)) { return nil }
+        return words(source).contains("*") ? "*" : "localhost,\(address)"
+    }
+
+    /// The source's `pg_hba.conf` and user maps.
+    public func sourceRules() async throws -> (hba: [UInt8], ident: [UInt8]?) {
+        let deadline = Deadline.after(.seconds(30)), original = try await access.instance(source)
+        let files = try await original.configurationFiles(through: try await access.server(source).connection, deadline: deadline)
+        guard let hba = try await original.host.read(files.hbaFile, as: original.user, deadline: deadline) else {
+            throw Problem("\(source): \(files.hbaFile) is not there")
+        }
+        return (hba, try await original.host.read(files.identFile, as: original.user, deadline: deadline))
+    }
+
+    /// Puts the way to the archive into its configuration, or takes it out.
+    public func setRestoreCommand(_ isThere: Bool, _ run: StepRun) async throws {
+        let copy = try await node.instance(), deadline = Deadline.after(.seconds(60))
+        // Where the server reads it only at its start, it stays.
+        guard let command = try await restoreCommand(), isThere || copy.features.isReloadable("restore_command") == true else { return }
+        let path = copy.dataDirectory / "postgresql.auto.conf"
+        let current = try await copy.host.read(path, as: copy.user, deadline: deadline)
+        var file = SettingsFile(current ?? [])
+        if isThere { file.set("restore_command", to: command) } else { file.remove("restore_command") }
+        try await node.apply([ConfigurationEdit(path: path, before: current, after: file.render())].filter { !$0.isEmpty }, run, deadline: deadline)
+        guard try await copy.status(deadline: deadline).isRunning else { return }
+        _ = try await copy.reload(through: try await access.server(name).connection, deadline: deadline)
+    }
+}

@@ -1,0 +1,39 @@
+import EventLoop
+import Instance
+import Report
+public import Run
+
+/// Start the copy as a standby of the source.
+public struct StartStandby: Step {
+    public static let name = "start-standby"
+    private let standby: Standby
+    private let hasLeft: @Sendable (Memory) async throws -> String?
+
+    /// - Parameter hasLeft: what it has become since, where it is no standby any more.
+    public init(standby: Standby, hasLeft: @escaping @Sendable (Memory) async throws -> String? = { _ in nil }) {
+        (self.standby, self.hasLeft) = (standby, hasLeft)
+    }
+
+    public var title: String { "Start \(standby.name) as a standby of \(standby.source)" }
+
+    public func inspect(_ memory: Memory) async throws -> Inspection {
+        if let state = try await hasLeft(memory) { return .done("\(standby.name) is \(state)") }
+        if try await standby.node.state() == .started, try await standby.node.isRunning(), try await standby.isStreaming() {
+            return .done("\(standby.name) streams from \(standby.source)")
+        }
+        return .needed([Change("\(standby.name): start, and wait until \(standby.source) has it in pg_stat_replication")])
+    }
+
+    public func perform(_ run: StepRun) async throws -> String {
+        let began = ContinuousClock.Instant.now
+        try await standby.setRestoreCommand(true, run)
+        try await standby.node.instance().start(deadline: .copy)
+        try await wait(for: "\(standby.name) to stream from \(standby.source)", until: .after(.seconds(300)), every: .milliseconds(100)) {
+            try await standby.isStreaming()
+                ? .found(()) : .notYet("\(standby.source) has no walsender for \(standby.name); see the log of \(standby.name)")
+        }
+        return "it streams, \(began.duration(to: .now).inSeconds) after its start"
+    }
+
+    public func undo(_ run: StepRun) async throws -> UndoOutcome { try await standby.node.stop(run.memory) }
+}

@@ -1,0 +1,280 @@
+public import EventLoop
+import Instance
+import RemoteHost
+public import Report
+public import Run
+public import Server
+
+/// A stretch of a procedure in which nodes are closed to writers, with a lease on each host: whatever becomes of pggraft, they
+/// open again.
+public actor ClosedWindow {
+    /// What the setting was before the run, by node.
+    public static let before = Fact<[String: AlteredSetting]>("read-only before")
+
+    private let access: ClusterAccess
+    private let setting: ClosingSetting
+    private let nodes: [String]
+    private let limit: Duration
+    private let lease: Duration
+    private let staysClosed: @Sendable (Memory) throws -> Set<String>
+
+    /// The open window; `nil` outside of it.
+    private var clock: WindowClock?
+    private var flips: [String: ServerMoment] = [:]
+    /// How long the last one lasted, and where the time went.
+    public private(set) var summary: String?
+    /// Renews the leases of the nodes in the window.
+    private var keeper: Task<Void, Never>?
+    /// Why the window cannot be kept any longer.
+    private var lost: Problem?
+    /// The nodes that this process has asked to close.
+    private var asked: Set<String> = []
+    /// Those that were opened again since the last ``open(_:last:)`` began.
+    private var reopened: Set<String> = []
+
+    /// - Parameters:
+    ///   - nodes: all that may be closed in a run.
+    ///   - limit: how long the window may last.
+    ///   - lease: after how long without a sign of pggraft a node opens by itself.
+    ///   - staysClosed: nodes that may not be opened any more.
+    public init(
+        _ nodes: [String], of access: ClusterAccess, by setting: ClosingSetting, limit: Duration, lease: Duration,
+        staysClosed: @escaping @Sendable (Memory) throws -> Set<String> = { _ in [] }
+    ) {
+        (self.nodes, self.access, self.setting) = (nodes, access, setting)
+        (self.limit, self.lease, self.staysClosed) = (limit, lease, staysClosed)
+    }
+
+    // MARK: The window
+
+    public var isOpen: Bool { clock != nil }
+
+    /// The deadline of what is done in the window.
+    /// - Throws: `Problem` where none is open.
+    public func deadline() throws -> Deadline {
+        guard let clock else { throw Problem("the read-only window is not open", hint: "resume the run: it opens the window anew") }
+        return clock.deadline
+    }
+
+    /// What is left of the window while it is open, `duration` otherwise.
+    public func deadline(otherwise duration: Duration) -> Deadline { clock?.deadline ?? .after(duration) }
+
+    /// Books the time since the last call to a part of the window; outside of it, nothing.
+    public func book(_ part: String) { clock?.book(part) }
+
+    /// The moment on each node after which new statements are refused.
+    public func moments() throws -> [String: ServerMoment] {
+        _ = try deadline()
+        return flips
+    }
+
+    /// Keeps what the setting of `nodes` is, where the run does not know it yet.
+    public func remember(_ nodes: [String], _ run: StepRun) async throws {
+        let known = try run.memory.recall(Self.before) ?? [:]
+        let new = try await onEach(nodes.filter { known[$0] == nil }) { node in
+            try await self.access.server(node).alteredSetting(self.setting.name, deadline: .after(.seconds(10)))
+        }
+        guard !new.isEmpty else { return }
+        try run.remember(Self.before, known.merging(new) { old, _ in old })
+    }
+
+    /// Opens the window: leases first, then all `nodes` are closed at once.
+    /// - Parameter watching: nodes that hold the window up as much as those: one that answers no more is found out the same way.
+    public func begin(_ nodes: [String], watching: [String] = [], _ memory: Memory) async throws {
+        try await startLeases(nodes, watching: watching, memory)
+        clock = WindowClock(deadline: .after(limit))
+        flips = try await close(nodes, deadline: try deadline())
+    }
+
+    /// Does `work` while all `nodes` are closed, and opens them in any case.
+    /// - Returns: how long they were closed.
+    public func closed(_ nodes: [String], _ memory: Memory, _ work: @escaping @Sendable (_ flips: [String: ServerMoment], Deadline) async throws -> Void) async throws -> Duration {
+        let deadline = Deadline.after(limit), began = ContinuousClock.Instant.now
+        do {
+            try await startLeases(nodes, watching: [], memory)
+            try await watched(by: { try await self.watch() }) { try await work(try await self.close(nodes, deadline: deadline), deadline) }
+        } catch {
+            let problems = await openDetached(memory)
+            guard problems.isEmpty else { throw NotOpened(problems, after: error) }
+            throw error
+        }
+        let problems = await openDetached(memory)
+        guard problems.isEmpty else { throw NotOpened(problems) }
+        return began.duration(to: .now)
+    }
+
+    /// Makes `nodes` read-only, all at once. Without a lease.
+    /// - Returns: the moment on each node after which new statements are refused.
+    public func close(_ nodes: [String], deadline: Deadline) async throws -> [String: ServerMoment] {
+        try await onEach(nodes) { node in
+            let server = try await self.access.server(node)
+            await self.asking(node)
+            return try await self.setting.close(server, deadline: deadline)
+        }
+    }
+
+    private func asking(_ node: String) { asked.insert(node) }
+
+    /// Closes the books of the window, whose nodes are open again.
+    public func end() {
+        summary = clock?.summary
+        (clock, flips) = (nil, [:])
+    }
+
+    /// The nodes that are not as they were before the run closed them.
+    public func stillClosed(_ memory: Memory) async throws -> [String] {
+        var closed: [String] = []
+        for (node, state) in try memory.recall(Self.before) ?? [:] {
+            let now = try await access.server(node).alteredSetting(setting.name, deadline: .after(.seconds(10)))
+            if now.inForce != state.inForce { closed.append(node) }
+        }
+        return closed.sorted()
+    }
+
+    // MARK: Opening
+
+    /// Opens every node that the run closed, wherever it can be reached.
+    /// - Parameter last: a node that opens after the others; otherwise all at once, so that no node waits for one that does not answer.
+    /// - Returns: the nodes that may still be closed, with the way to open them by hand.
+    public func open(_ memory: Memory, last: String? = nil) async -> [Problem] {
+        let before: [String: AlteredSetting], nodes: [String]
+        do {
+            before = try memory.recall(Self.before) ?? [:]
+            let kept = try staysClosed(memory)
+            nodes = self.nodes.filter { before[$0] != nil && !kept.contains($0) }
+        } catch {
+            return [Problem("what \(setting.name) was before cannot be read from the journal", because: error, hint: stillClosedHint)]
+        }
+        stopRenewing()
+        reopened = []
+        let results = await attemptOnEach(nodes) { node in
+            if node == last { await self.letGoFirst(nodes.filter { $0 != node }) }
+            if let state = before[node] { try await self.open(node, to: state) }
+        }
+        return results.compactMap { node, result in
+            guard case .failure(let error) = result else { return nil }
+            return error as? Problem ?? Problem("\(node) may still be read-only", because: error, hint: stillClosedHint)
+        }
+    }
+
+    /// As ``open(_:last:)``, whether the task has been cancelled or not.
+    public func openDetached(_ memory: Memory) async -> [Problem] { await Task.detached { await self.open(memory) }.value }
+
+    /// Waits until `first` are open, but not long for one that does not answer.
+    private func letGoFirst(_ first: [String]) async {
+        do {
+            try await wait(for: "\(list(first)) to be open", until: .after(.seconds(2)), every: .milliseconds(10)) {
+                reopened.isSuperset(of: first) ? .found(()) : .notYet("")
+            }
+        } catch {
+            // Whoever is missing is named by its own attempt.
+        }
+    }
+
+    private func open(_ node: String, to before: AlteredSetting) async throws {
+        var left: Problem?
+        do {
+            left = try await reopen(node, to: before, within: .seconds(5))
+        } catch {
+            // Once more on a new connection: the old one may be what failed.
+            await access.forget(node)
+            do {
+                left = try await reopen(node, to: before, within: .seconds(10))
+            } catch {
+                // The server takes no connection, but its host may: the files and a signal do it too.
+                _ = try await access.host(node, deadline: .after(.seconds(10)))
+                let lease = try await lease(on: node)
+                try await lease.instance.host.require(lease.openNow(restoring: before), deadline: .after(.seconds(15)))
+            }
+        }
+        reopened.insert(node)
+        try await endLease(node)
+        if let left { throw left }
+    }
+
+    /// - Returns: a mode that somebody else has set since, which is left alone.
+    private func reopen(_ node: String, to before: AlteredSetting, within time: Duration) async throws -> Problem? {
+        let server = try await access.server(node, deadline: .after(time))
+        switch setting.opening(node, now: try await server.alteredSetting(setting.name, deadline: .after(time)), before: before) {
+        // What this process has asked for may still be on its way: the answer to it was not waited for to the end.
+        case .nothing where !asked.contains(node): return nil
+        case .nothing, .open:
+            try await server.alterSystem(setting.name, to: before.altered, expecting: before.inForce, deadline: .after(time))
+            return nil
+        case .left(let problem): return problem
+        }
+    }
+
+    private var stillClosedHint: String {
+        "Its watchdog opens it by itself within \(lease.inSeconds), unless the host itself was restarted; resume and undo open it too. By hand, as a superuser: "
+            + "ALTER SYSTEM RESET \(setting.name); SELECT pg_reload_conf();"
+    }
+
+    // MARK: Leases
+
+    private func lease(on node: String) async throws -> Lease { Lease(instance: try await access.instance(node), setting: setting) }
+
+    /// Starts a lease on each of `nodes` and keeps them renewed until ``stopRenewing()``.
+    private func startLeases(_ nodes: [String], watching: [String], _ memory: Memory) async throws {
+        let before = try memory.recall(Self.before) ?? [:], time = lease
+        keeper?.cancel()
+        lost = nil
+        let leases = try await onEach(nodes) { node in
+            let lease = try await self.lease(on: node)
+            guard let state = before[node] else { throw UnknownNode(name: node) }
+            try await lease.instance.host.require(lease.start(time: time, restoring: state), deadline: .after(.seconds(20)))
+            return lease
+        }
+        var hosts: [String: any Host] = [:]
+        for node in watching { hosts[node] = try await access.host(node) }
+        let watched = hosts
+        keeper = Task { [weak self] in
+            var beat = 0
+            while !Task.isCancelled {
+                beat += 1
+                let number = beat
+                let results = await attemptOnEach(leases.keys.sorted() + watched.keys.sorted()) { node in
+                    let deadline = Deadline.after(time / 3)
+                    if let lease = leases[node] { try await lease.instance.host.require(lease.renew(beat: number), deadline: deadline) }
+                    if let host = watched[node] { try await host.require(Command("true"), deadline: deadline) }
+                }
+                for (node, result) in results {
+                    if case .failure(let error) = result, !Task.isCancelled { await self?.lose(node, error) }
+                }
+                do { try await Task.sleep(for: time / 6) } catch { return }
+            }
+        }
+    }
+
+    private func lose(_ node: String, _ error: any Error) {
+        guard lost == nil else { return }
+        let fact = "the read-only window is given up, so that the others take writes again", hint = "see what is wrong with \(node), then resume"
+        if let late = error as? DeadlineExceeded {
+            lost = Problem("\(fact): \(node) gave no answer for \(late.budget.inSeconds)", hint: hint)
+        } else {
+            lost = Problem(fact, because: error, hint: hint)
+        }
+    }
+
+    /// Throws as soon as the open window cannot be kept: a host does not answer any more, or the time is up.
+    public func watch() async throws {
+        // The steps have the window's own deadline and say more; this is for one that does not come back from it.
+        let deadline = Deadline.after((clock?.deadline.remaining ?? limit) + .seconds(2))
+        try await wait(for: "the read-only window to end", until: deadline, every: .milliseconds(100)) { () -> Look<Void> in
+            if let lost { throw lost }
+            return .notYet("it is open")
+        }
+    }
+
+    /// Stops renewing. The leases' files are taken away node by node, when each is open again.
+    private func stopRenewing() {
+        keeper?.cancel()
+        keeper = nil
+    }
+
+    /// Takes the lease of an open node away, also one that another process of this run has left.
+    private func endLease(_ node: String) async throws {
+        let lease = try await lease(on: node), host = try await access.host(node, deadline: .after(.seconds(10)))
+        try await host.require(lease.end(), deadline: .after(.seconds(10)))
+    }
+}

@@ -1,0 +1,38 @@
+import EventLoop
+import ProcedureKit
+import Report
+import Run
+
+/// Wait until the standby, and the mesh itself, are close enough for a short window.
+struct CatchUp: LeavesNothing {
+    static let name = "catch-up"
+    let node: JoiningNode
+    /// Bytes that the standby may be behind.
+    let limit: Int64
+    var title: String { "Let \(node.name) and the mesh catch up" }
+    var leavesNothing: String { "it only waited" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        let state = try await node.state(memory)
+        if state > .standby { return .done("\(node.name) is \(state)") }
+        return .needed([
+            Change("\(node.name): less than \(UInt64(limit).inBytes) behind \(node.mesh.source); a sync event crosses the mesh in less than a second")
+        ])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let lag = try await node.standby.catchUp(to: limit, run, deadline: .copy)
+        // A rehearsal of the window's longest part, with everybody still writing.
+        let took = try await wait(for: "a sync event to cross the mesh in less than a second", until: .after(.seconds(4 * 3600)), every: .milliseconds(200)) {
+            () -> Look<Duration> in
+            let began = ContinuousClock.Instant.now
+            _ = try await node.mesh.drain(node.mesh.members, deadline: .after(.seconds(3600)))
+            let took = began.duration(to: .now)
+            run.progress("a sync event took \(took.inSeconds) to cross the mesh")
+            return took < .seconds(1) ? .found(took) : .notYet("it took \(took.inSeconds)")
+        }
+        // A promotion asks the archive for what comes next, which takes longer than everything else in it.
+        try await node.standby.setRestoreCommand(false, run)
+        return "\(UInt64(max(0, lag)).inBytes) behind \(node.mesh.source); a sync event crosses the mesh in \(took.inSeconds)"
+    }
+}

@@ -1,0 +1,130 @@
+import EventLoop
+import PostgresClient
+import ProcedureKit
+import Report
+import Run
+import Server
+import Spock
+
+/// The new node's slots on the existing nodes, made at the drained point.
+///
+/// They come before the promotion. Whatever happens afterwards, everything that is written from here on is kept for the
+/// new node, so that the rest can be taken up again without a second copy.
+struct CreateSlots: Step {
+    static let name = "slots"
+    /// Which subscriptions of the new node read which slots.
+    static let directions = Fact<[SpockMesh.Direction]>("slots of subscriptions")
+    /// The LSN at which the new node's slot on each node begins.
+    static let positions = Fact<[String: LSN]>("slot positions")
+
+    let mesh: SpockMesh
+    let node: JoiningNode
+    let window: ClosedWindow
+    var title: String { "Create the slots of \(node.name) on \(list(mesh.members))" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        if try await node.state(memory) >= .promoted { return .done("they were made before \(node.name) was promoted") }
+        return .needed([Change("\(list(mesh.members)): pg_create_logical_replication_slot, one for the subscription of \(node.name)")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let deadline = try await window.deadline()
+        let positions = try await create(run, deadline: deadline)
+        // Everything before the slots must be on the source, and then on the standby, before that is promoted.
+        _ = try await mesh.drain(mesh.members, deadline: deadline)
+        let target = try await mesh.access.server(mesh.source).insertLSN(deadline: deadline)
+        try await node.standby.waitReplayed(to: target, deadline: deadline)
+        await window.book("slots and replay")
+        return positions.sorted { $0.key < $1.key }.map { "\($0.key) at \($0.value)" }.joined(separator: ", ") + "; \(node.name) has replayed \(target)"
+    }
+
+    /// Makes the new node's slots on every existing node.
+    ///
+    /// Those of an earlier attempt are kept: a slot that begins earlier is as good, and if a promotion that was cut off goes
+    /// through after all, only those that were there before it have everything.
+    private func create(_ run: StepRun, deadline: Deadline) async throws -> [String: LSN] {
+        let directions = try await mesh.inwardDirections()
+        try run.remember(Self.directions, directions)
+        let ours = Set(try run.created)
+        var kept: [String: LSN] = [:]
+        for direction in directions {
+            let thing = Created("replication slot", on: direction.provider, direction.slot.rawValue), server = try await mesh.access.server(direction.provider)
+            if let found = try await server.finishedSlot(direction.slot, deadline: deadline) {
+                guard ours.contains(thing) else {
+                    throw Problem("\(thing) is there already, and this run did not make it", hint: "find out whose it is; drop it if nobody needs it")
+                }
+                if found.walStatus != "lost", let position = found.confirmedFlushLSN {
+                    kept[direction.provider] = position
+                    continue
+                }
+                try await server.dropSlot(direction.slot, deadline: deadline)
+            }
+            if !ours.contains(thing) { try run.creating(thing) }
+        }
+        let slots = Dictionary(uniqueKeysWithValues: directions.map { ($0.provider, $0.slot) }), earlier = kept
+        let positions = try await onEach(mesh.members) { node in
+            if let position = earlier[node] { return position }
+            guard let slot = slots[node] else { throw UnknownNode(name: node) }
+            return try await mesh.access.withSeparateServer(node, deadline: deadline) { watcher in
+                try await mesh.spock(node).createSlot(slot, watcher: watcher, deadline: deadline)
+            }
+        }
+        try run.remember(Self.positions, positions)
+        return positions
+    }
+
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        let begins = try run.memory.recall(Self.positions) ?? [:], directions = try run.memory.recall(Self.directions) ?? []
+        let subscribed = run.memory.began(Subscribe.self), memory = run.memory
+        return await takeBack(try run.created) { thing in
+            guard let slot = SlotName(rawValue: thing.name) else { return .absent }
+            let server = try await mesh.access.server(thing.place), deadline = Deadline.after(.seconds(20))
+            guard let found = try await server.slot(slot, deadline: deadline) else { return .absent }
+            var reader: String?
+            if let pid = found.activePID { reader = try await server.applicationName(of: pid, deadline: deadline) }
+            let mine = MadeSlot(
+                database: mesh.database, begin: begins[thing.place], mayHaveBeenRead: subscribed,
+                readers: Set([ClusterAccess.applicationName, slot.rawValue] + directions.filter { $0.slot == slot }.map(\.subscription.rawValue)))
+            if let change = mine.change(in: found, reader: reader) {
+                return .left(
+                    Problem(
+                        "\(thing) is not the one that this run made (\(change)): left alone",
+                        hint: "find out whose it is; if nobody needs it, on \(thing.place): SELECT pg_drop_replication_slot('\(slot)'); then undo again"))
+            }
+            if let problem = try node.copy.obstacle(to: "\(thing)", memory) { return .left(problem) }
+            // A sender whose receiver has lost power ends with wal_sender_timeout, a minute unless it was changed. One that is
+            // terminated before wants to say so to its receiver, and then waits a quarter of an hour for the network.
+            do {
+                return try await server.dropSlot(slot, deadline: .after(.seconds(100))) ? .gone("\(thing) is dropped") : .absent
+            } catch is DeadlineExceeded {
+                if let reader = try await server.slot(slot, deadline: deadline)?.activePID { try await server.terminate(reader, deadline: .after(.seconds(20))) }
+                return try await server.dropSlot(slot, deadline: .after(.seconds(20))) ? .gone("\(thing) is dropped") : .absent
+            }
+        }
+    }
+}
+
+/// What tells a slot of the new node from another one of its name. A slot has no number and no birthday.
+struct MadeSlot: Sendable {
+    var database: String
+    /// Where it began; `nil` when the run was cut off before it knew.
+    var begin: LSN?
+    /// Until the new node subscribes, nobody moves it.
+    var mayHaveBeenRead: Bool
+    /// The `application_name` of whoever may read it: the new node's worker, which Spock names for the slot and pglogical for
+    /// the subscription, or the session that makes it.
+    var readers: Set<String>
+
+    /// What shows that `found` is another one; `nil` where nothing does. `reader` is the `application_name` of who reads it.
+    func change(in found: ReplicationSlot, reader: String?) -> String? {
+        guard let plugin = found.plugin else { return "it is a physical slot" }
+        if plugin != ReplicationSlot.spockPlugin { return "its plugin is \(plugin)" }
+        if let other = found.database, other != database { return "it is of database \(other)" }
+        if let begin, let now = found.confirmedFlushLSN {
+            if now < begin { return "it stands at \(now), before \(begin) where this run's began" }
+            if now > begin, !mayHaveBeenRead { return "it stands at \(now), and this run's was left at \(begin)" }
+        }
+        if let reader, !readers.contains(reader) { return "it is read by '\(reader)'" }
+        return nil
+    }
+}

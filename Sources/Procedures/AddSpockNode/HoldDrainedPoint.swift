@@ -1,0 +1,30 @@
+import ProcedureKit
+import Report
+import Run
+
+/// Keep every node visible as it is at the drained point, for the proof.
+struct HoldDrainedPoint: LeavesNothing {
+    static let name = "drained-point"
+    let mesh: SpockMesh
+    let node: JoiningNode
+    let window: ClosedWindow
+    let point: DrainedPoint
+    var title: String { "Hold the drained point on \(list(mesh.nodes)) for the proof" }
+    var leavesNothing: String { "the transactions end with pggraft" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        if try await node.state(memory) == .subscribed, await !window.isOpen { return .done("the proof makes a drained point of its own") }
+        return .needed([Change("\(list(mesh.nodes)): BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY, kept open until the proof is done")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        try await point.hold(deadline: try await window.deadline())
+        await window.book("snapshots")
+        // A lease that ran out meanwhile lets writers in: then these snapshots are of different moments.
+        guard try await window.stillClosed(run.memory).count == mesh.members.count else {
+            await point.drop()
+            return "a lease ran out and nodes took writes again: the proof makes a drained point of its own"
+        }
+        return "what is compared later is what every node holds now"
+    }
+}

@@ -1,0 +1,181 @@
+import EventLoop
+import Instance
+import PostgresClient
+import PostgresConfig
+import ProcedureKit
+import Report
+import Run
+import Server
+import Spock
+
+/// The node that joins: how far it has come from an empty directory to a member of the mesh.
+actor JoiningNode {
+    nonisolated let copy: CopiedNode
+    nonisolated let standby: Standby
+    nonisolated let mesh: SpockMesh
+    private let window: ClosedWindow
+    /// The state this window's own steps have brought it to, so that it need not be looked at again in the window.
+    private var stateInWindow: State?
+
+    init(_ standby: Standby, mesh: SpockMesh, window: ClosedWindow) {
+        (copy, self.standby, self.mesh, self.window) = (standby.node, standby, mesh, window)
+    }
+
+    nonisolated var name: String { copy.name }
+    private nonisolated var access: ClusterAccess { copy.access }
+
+    /// How far it has come, as its host and its server show it. Each state includes the ones before it.
+    enum State: Int, Sendable, Comparable, CustomStringConvertible {
+        /// No data directory, or an empty one.
+        case empty
+        /// A restore was begun and cut off.
+        case partlyRestored
+        /// The copy is there, and was never started.
+        case restored
+        /// A standby of the source, running or stopped.
+        case standby
+        /// Promoted; it still carries the source's identity.
+        case promoted
+        /// Promoted, and without the extension: nobody's identity.
+        case cleaned
+        /// A Spock node of its own.
+        case node
+        /// It subscribes to every node, and every node to it.
+        case subscribed
+
+        var description: String {
+            switch self {
+            case .empty: "empty"
+            case .partlyRestored: "restored in part"
+            case .restored: "restored"
+            case .standby: "a standby"
+            case .promoted: "promoted, with the identity of its source"
+            case .cleaned: "promoted, without an identity"
+            case .node: "a Spock node of its own"
+            case .subscribed: "a member of the mesh"
+            }
+        }
+
+        static func < (left: State, right: State) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    /// Says what a step of the open window has made of it; without a window nothing is kept.
+    func reached(_ state: State) async { stateInWindow = await window.isOpen ? state : nil }
+
+    /// How far it has come: as its host and its server show it, or as this window has left it.
+    func state(_ memory: Memory) async throws -> State {
+        if await window.isOpen, let stateInWindow { return stateInWindow }
+        stateInWindow = nil
+        return try await look(memory)
+    }
+
+    private func look(_ memory: Memory) async throws -> State {
+        switch try await copy.state() {
+        case .empty: return .empty
+        case .partlyRestored: return .partlyRestored
+        case .restored: return .restored
+        case .started: break
+        }
+        let deadline = Deadline.after(.seconds(30))
+        guard let session = try await session() else { return try await stoppedState(deadline: deadline) }
+        if memory.began(PromoteNewNode.self) { try await standby.awaitPromotion() }
+        let state = try await session.state(deadline: deadline)
+        if state.isInRecovery { return .standby }
+        guard let local = state.local, state.extensionVersion != nil else {
+            let inherited = try memory.recall(RemoveIdentity.origins) ?? []
+            return state.origins.contains { $0.name.map(inherited.contains) ?? false } ? .promoted : .cleaned
+        }
+        guard local.name.rawValue == name else { return .promoted }
+        return try await isSubscribed(state, deadline: deadline) ? .subscribed : .node
+    }
+
+    /// A session on it; `nil` when it does not run. One that is starting or stopping is waited for.
+    private func session() async throws -> SpockSession? {
+        let instance = try await copy.instance(), deadline = Deadline.after(.seconds(300))
+        return try await wait(for: "\(name) to take connections, or to be stopped", until: deadline, every: .milliseconds(200)) { () -> Look<SpockSession?> in
+            guard try await instance.status(deadline: .after(.seconds(30))).isRunning else { return .found(nil) }
+            do {
+                return .found(try await mesh.spock(name))
+            } catch let error as PostgresError where error.code == "57P03" {
+                return .notYet(Problem(explaining: error).fact)
+            }
+        }
+    }
+
+    /// What a stopped server last was. Whether it has lost the source's identity is seen from its preload list: Spock
+    /// comes back into it only after that.
+    private func stoppedState(deadline: Deadline) async throws -> State {
+        switch try await copy.instance().controlData(deadline: deadline).state {
+        case .shutDownInRecovery, .inArchiveRecovery: .standby
+        default: try await preload(deadline: deadline).contains("spock") ? .cleaned : .promoted
+        }
+    }
+
+    private func isSubscribed(_ state: SpockNodeState, deadline: Deadline) async throws -> Bool {
+        for member in mesh.members {
+            guard state.subscriptions.contains(where: { $0.provider.rawValue == member && $0.subscriber.rawValue == name }) else { return false }
+            let others = try await mesh.spock(member).subscriptions(deadline: deadline)
+            guard others.contains(where: { $0.provider.rawValue == name && $0.subscriber.rawValue == member }) else { return false }
+        }
+        return true
+    }
+
+    /// Waits until it, whose server has broken down, takes connections again.
+    nonisolated func awaitServer(deadline: Deadline) async throws {
+        await access.forgetServer(name)
+        try await wait(for: "\(name) to take connections again", until: deadline, every: .milliseconds(100)) { () -> Look<Void> in
+            do {
+                _ = try await access.server(name)
+                return .found(())
+            } catch let error as PostgresError {
+                return .notYet(Problem(explaining: error).fact)
+            }
+        }
+    }
+
+    nonisolated func isSpockLoaded() async throws -> Bool { try await mesh.spock(name).isLoaded(deadline: .after(.seconds(10))) }
+
+    /// Its preload list, as its files say.
+    nonisolated func preload(deadline: Deadline) async throws -> LibraryList {
+        guard let entry = try await copy.instance().settingsTree(deadline: deadline).deciding("shared_preload_libraries") else { return .empty }
+        guard let list = LibraryList(entry.value) else { throw Problem("\(name): \(entry): the list is not valid") }
+        return list
+    }
+
+    // MARK: Rules
+
+    /// The rules under which it runs until it has joined: the source's, for the mesh's own role only.
+    nonisolated func closedRules() async throws -> HBAFile {
+        var closed = try await sourceRules().admittingOnly(
+            [try access.roster.entry(name).osUser, access.roster.role],
+            comment: "Closed by pggraft until this node has joined: only the nodes of the cluster may connect.")
+        for rule in meshRules(after: closed) { closed.ensure(rule) }
+        return closed
+    }
+
+    /// The source's `pg_hba.conf`, as its server reads it.
+    nonisolated func sourceRules() async throws -> HBAFile {
+        HBAFile(try await standby.sourceRules().hba, for: HBAServer(try await access.instance(mesh.source).version))
+    }
+
+    /// A rule for the mesh's role from each node's address, by the method that the source uses for it.
+    nonisolated func meshRules(after file: HBAFile) -> [HBARule] {
+        let role = access.roster.role
+        let method =
+            file.rules.first { rule in
+                rule.type != .local && rule.method != "reject" && rule.users.contains { $0 == .named(role) || $0 == .all }
+            }?.method ?? "scram-sha-256"
+        return access.roster.entries.map { node in
+            let address: HBARule.Address = IPNetwork(node.address).map(HBARule.Address.network) ?? .hostName(node.address)
+            return HBARule(.host, databases: [.named(mesh.database)], users: [.named(role)], from: address, method: method)
+        }
+    }
+}
+
+extension JoiningNode {
+    /// What it has become since, where it is no standby any more.
+    func stateBeyondStandby(_ memory: Memory) async throws -> String? {
+        let state = try await state(memory)
+        return state > .standby ? "\(state)" : nil
+    }
+}

@@ -1,0 +1,55 @@
+import EventLoop
+import ProcedureKit
+import Report
+import Run
+import Server
+import Spock
+
+/// Make the source and its peers read-only. The window opens.
+struct MakeReadOnly: Step {
+    static let name = "read-only"
+    /// How many rows `spock.exception_log` had before the window, by node.
+    static let exceptionsBefore = Fact<[String: Int]>("exceptions before")
+
+    let mesh: SpockMesh
+    let node: JoiningNode
+    let window: ClosedWindow
+    let lock: ClusterLock
+    /// How long the window may last, and after how long without a sign of pggraft a node opens by itself.
+    let limit: Duration, lease: Duration
+    var title: String { "Make \(list(mesh.members)) read-only" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        if try await node.state(memory) >= .promoted { return .done("\(node.name) has left its source: no window is needed") }
+        return .needed([
+            Change("\(list(mesh.members)): a watchdog that lifts read-only by itself when pggraft has not renewed its lease for \(lease.inSeconds)"),
+            Change("\(list(mesh.members)): ALTER SYSTEM SET spock.readonly, reload, read back (superusers are refused too)"),
+        ])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        try await lock.keep()
+        try await window.remember(mesh.members, run)
+        if try run.memory.recall(Self.exceptionsBefore) == nil { try run.remember(Self.exceptionsBefore, try await mesh.exceptionCounts(mesh.members)) }
+        try await window.begin(mesh.members, watching: [mesh.newNode], run.memory)
+        await node.reached(.standby)
+        await window.book("read-only")
+        return "in force on \(list(mesh.members)); the window may last \(limit.inSeconds)"
+    }
+
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        let problems = await window.open(run.memory)
+        return problems.isEmpty ? .undone(["\(list(mesh.members)): spock.readonly is what it was"]) : .left(problems)
+    }
+}
+
+extension ClosingSetting {
+    /// Spock's read-only mode that refuses clients and lets subscriptions through: `user`, from 6.0 on `local`.
+    static let spockReadOnly = ClosingSetting("spock.readonly", closingValues: [ReadOnlyMode.user.rawValue, ReadOnlyMode.local.rawValue]) { server, deadline in
+        let session = SpockSession(server)
+        guard let version = try await session.extensionVersion(deadline: deadline) else {
+            throw Problem("\(server.name): the extension spock is gone", hint: "nothing was made read-only there")
+        }
+        return try await session.close(.closingClients(on: version), version: version, deadline: deadline)
+    }
+}

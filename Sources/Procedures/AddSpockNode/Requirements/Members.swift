@@ -1,0 +1,105 @@
+import EventLoop
+import PostgresClient
+import ProcedureKit
+import RemoteHost
+import Report
+import Run
+import Spock
+
+/// A member of the mesh runs, is a primary, and is the Spock node that the playbook says.
+struct MemberIsSpockNode: Requirement {
+    let name = "PostgreSQL"
+    let node: String
+    let survey: MeshSurvey
+    var place: String? { node }
+
+    func look(_ memory: Memory) async throws -> [Finding] {
+        try await survey.requireHost(node)
+        let access = survey.mesh.access, session: SpockSession, state: SpockNodeState
+        do {
+            session = try await survey.mesh.spock(node)
+            state = try await session.state(
+                connectingTo: { try await access.connection(node, database: $0, deadline: .after(.seconds(20))) }, deadline: .after(.seconds(60)))
+        } catch {
+            return [try await whyNotReached(error)]
+        }
+        if state.isInRecovery { return [Finding(name, on: node, "is a standby", .notMet(hint: "name the primary in the playbook"))] }
+        guard let local = state.local else {
+            return [Finding("Spock node", on: node, "database \(state.database) is no Spock node", .notMet(hint: "correct cluster.database, or the node's port"))]
+        }
+        guard local.name.rawValue == node else {
+            return [Finding("Spock node", on: node, "is the node \(local.name)", .notMet(hint: "call it \(local.name) in the playbook"))]
+        }
+        await survey.saw(node, state)
+        return [Finding(name, on: node, "\(await session.connection.serverVersion) with Spock \(state.version.map(\.description) ?? "")")]
+    }
+
+    /// Through the SSH connection a stopped server only shows as a connection that was closed.
+    private func whyNotReached(_ error: any Error) async throws -> Finding {
+        let access = survey.mesh.access, port = try access.roster.entry(node).port
+        do {
+            guard try await access.host(node).isListening(onPort: port, deadline: .after(.seconds(20))) else {
+                return Finding(name, on: node, "nothing listens on port \(port)", .notMet(hint: "start PostgreSQL on \(node), or correct its port in the playbook"))
+            }
+            return Finding(notMet: name, on: node, because: error)
+        } catch let second {
+            return Finding(notMet: name, on: node, Problem(Problem(explaining: error).fact, because: second))
+        }
+    }
+}
+
+/// All members are of one major version.
+struct MajorVersionsAgree: Requirement {
+    let name = "PostgreSQL"
+    let survey: MeshSurvey
+
+    func look(_ memory: Memory) async throws -> [Finding] {
+        let states = await survey.states
+        let majors = Set(states.values.map { state in state.limit("server_version_num").map { $0 / 10_000 } ?? 0 })
+        guard majors.count > 1 else { return [] }
+        return [
+            Finding(
+                name, "the nodes have different major versions: \(majors.sorted().map(String.init).joined(separator: ", "))",
+                .notMet(hint: "a physical copy joins nodes of its own major version"))
+        ]
+    }
+}
+
+/// The mesh is whole and well, and has room for one node more.
+struct MeshIsSound: Requirement {
+    let name = "mesh"
+    let survey: MeshSurvey
+
+    func look(_ memory: Memory) async throws -> [Finding] {
+        let mesh = survey.mesh, states = await survey.states
+        let missing = mesh.members.filter { states[$0] == nil }
+        guard missing.isEmpty else {
+            return [Finding(name, "could not be looked at as a whole: \(list(missing)) \(missing.count == 1 ? "is" : "are") missing", .notMet(hint: "see above"))]
+        }
+        let isUnderWay = memory.began(RestoreBackup.self) || memory.began(MakeReadOnly.self)
+        let newName = try mesh.name(mesh.newNode), id = try await mesh.spock(mesh.source).nodeID(of: newName, deadline: .after(.seconds(10)))
+        let view = MeshView(Array(states.values)), new = NewNode(name: newName, id: id, source: try mesh.name(mesh.source))
+        let found = MeshChecks.all(of: view, adding: new, mode: .readOnly).filter { !(isUnderWay && $0.comesWithARunUnderWay) }
+        var findings = found.map { finding in
+            Finding(name, finding.fact, finding.severity == .blocker ? .notMet(hint: finding.hint) : .note(hint: finding.hint))
+        }
+        if found.allSatisfy({ $0.severity != .blocker }) {
+            findings.insert(
+                Finding(name, "\(view.subscriptions.count) subscriptions replicating; \(mesh.newNode) would have the id \(id), which is free"), at: 0)
+        }
+        for limit in MeshLimit.all(of: view, adding: new) where limit.isSufficient {
+            findings.append(Finding(limit.setting, on: "\(limit.node)", "\(limit.found), needed \(limit.needed) (\(limit.sum))"))
+        }
+        return findings
+    }
+}
+
+extension MeshFinding {
+    /// Whether a run that has begun already makes this so by itself.
+    fileprivate var comesWithARunUnderWay: Bool {
+        switch self {
+        case .nameTaken, .idTaken, .foreignSlot, .nodeNotVisited, .readOnlyAlready, .limit, .noSubscriptionPattern: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,23 @@
+import ProcedureKit
+import Run
+import Spock
+
+/// What was seen of the members of the mesh, for the requirements that rest on it.
+actor MeshSurvey {
+    nonisolated let mesh: SpockMesh
+    private let survey: Survey
+    private(set) var states: [String: SpockNodeState] = [:]
+
+    init(_ mesh: SpockMesh, _ survey: Survey) { (self.mesh, self.survey) = (mesh, survey) }
+
+    /// - Throws: `NotLooked` where the host of `node` was not reached.
+    nonisolated func requireHost(_ node: String) async throws { try await survey.require([node]) }
+
+    /// Says that `node` is the member it should be.
+    func saw(_ node: String, _ state: SpockNodeState) { states[node] = state }
+
+    /// - Throws: `NotLooked` where the source is no member that could be looked at.
+    func requireSource() throws {
+        guard states[mesh.source] != nil else { throw NotLooked() }
+    }
+}

@@ -1,0 +1,94 @@
+import EventLoop
+import Instance
+import PostgresClient
+import ProcedureKit
+import RemoteHost
+import Report
+import Run
+import Server
+import Spock
+
+/// Spock is installed for the new node, in the version of the mesh.
+struct SpockIsInstalled: Requirement {
+    let name = "Spock"
+    let survey: MeshSurvey
+    var place: String? { survey.mesh.newNode }
+
+    func look(_ memory: Memory) async throws -> [Finding] {
+        let mesh = survey.mesh, deadline = Deadline.after(.seconds(60))
+        try await survey.requireHost(mesh.newNode)
+        try await survey.requireSource()
+        guard let share = try await mesh.access.server(mesh.source).build(["SHAREDIR"], deadline: deadline)["SHAREDIR"] else { return [] }
+        let original = try await mesh.access.instance(mesh.source), instance = try await mesh.access.instance(mesh.newNode)
+        let wanted = try await mesh.spock(mesh.source).extensionVersion(deadline: deadline), there = original.relocated(share, to: instance)
+        let words = wanted.map(\.description)
+        guard let installed = try await instance.installedVersion(of: "spock", in: there, deadline: deadline) else {
+            return [
+                Finding(name, on: mesh.newNode, "not installed (\(there)/extension/spock.control)", .notMet(hint: "install Spock \(words ?? "") on \(mesh.newNode)"))
+            ]
+        }
+        guard SpockVersion(installed) == wanted else {
+            return [
+                Finding(
+                    name, on: mesh.newNode, "version \(installed) is installed, the cluster has \(words ?? "none")",
+                    .notMet(hint: "install Spock \(words ?? "") on \(mesh.newNode)"))
+            ]
+        }
+        return [Finding(name, on: mesh.newNode, "\(installed) is installed")]
+    }
+}
+
+/// The new node's host reaches a member with the DSN that it will subscribe by.
+struct NewNodeReachesMember: Requirement {
+    let name = "route"
+    let member: String
+    let survey: MeshSurvey
+    var place: String? { survey.mesh.newNode }
+
+    func look(_ memory: Memory) async throws -> [Finding] {
+        let mesh = survey.mesh, entry = try mesh.access.roster.entry(mesh.newNode)
+        try await survey.requireHost(mesh.newNode)
+        try await survey.requireSource()
+        let answer = try await mesh.access.instance(mesh.newNode).psql(try await mesh.dsn(of: member), "SELECT 1", deadline: .after(.seconds(30)))
+        return [
+            answer.succeeded
+                ? Finding(name, on: mesh.newNode, "reaches \(member) with the mesh's DSN")
+                : Finding(
+                    name, on: mesh.newNode, "cannot connect to \(member): \(answer.errorText)",
+                    .notMet(hint: "allow \(entry.address) in pg_hba.conf of \(member), and give \(entry.osUser) on \(mesh.newNode) the password in ~/.pgpass"))
+        ]
+    }
+}
+
+/// A member reaches the new node's host, where nothing listens yet.
+struct MemberReachesNewNode: Requirement {
+    let name = "route"
+    let member: String
+    let survey: MeshSurvey
+    var place: String? { member }
+
+    func look(_ memory: Memory) async throws -> [Finding] {
+        guard !memory.began(RestoreBackup.self) else { return [] }
+        let mesh = survey.mesh, entry = try mesh.access.roster.entry(mesh.newNode), target = try mesh.newNodeDSN
+        try await survey.requireHost(member)
+        try await survey.requireHost(mesh.newNode)
+        try await survey.requireSource()
+        let instance = try await mesh.access.instance(member), reply = try await instance.psql(target, "SELECT 1", deadline: .after(.seconds(30)))
+        guard reply.succeeded || reply.errorText.contains("onnection refused") else {
+            return [
+                Finding(
+                    name, on: member, "cannot reach \(mesh.newNode): \(reply.errorText)",
+                    .notMet(hint: "open port \(entry.port) of \(entry.address) for \(member)"))
+            ]
+        }
+        if target.password == nil, try await !Passfile.hasLine(for: target, of: instance.user, on: instance.host, deadline: .after(.seconds(20))) {
+            return [
+                Finding(
+                    "password", on: member, "~/.pgpass of \(instance.user) has no line for \(mesh.newNode)",
+                    .note(
+                        hint: "\(member) subscribes to \(mesh.newNode) as \(mesh.access.roster.role): unless pg_hba.conf trusts it, add a line for \(entry.address)"))
+            ]
+        }
+        return [Finding(name, on: member, "reaches the host of \(mesh.newNode)")]
+    }
+}

@@ -1,0 +1,38 @@
+import EventLoop
+import Instance
+import PostgresConfig
+import ProcedureKit
+import RemoteHost
+import Report
+import Run
+
+/// Put Spock back into the preload list, at its old place.
+struct RestorePreload: LeavesNothing {
+    static let name = "restore-preload"
+    let node: JoiningNode
+    let window: ClosedWindow
+    var title: String { "Add Spock to shared_preload_libraries on \(node.name) again" }
+    var leavesNothing: String { "its files go with the data directory, or are put back where they were written first" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        let state = try await node.state(memory)
+        if state >= .cleaned, try await node.preload(deadline: .after(.seconds(30))).contains("spock") { return .done("it is in it") }
+        return .needed([Change("\(node.name): shared_preload_libraries as on \(node.mesh.source); what made it a standby is taken out")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let value = try run.recall(RemovePreload.original), deadline = await window.deadline(otherwise: .seconds(60))
+        let instance = try await node.copy.instance(), path = instance.dataDirectory / "postgresql.auto.conf"
+        let current = try await instance.host.read(path, as: instance.user, deadline: deadline)
+        var file = SettingsFile(current ?? [])
+        guard let original = LibraryList(value), let now = LibraryList(file.value(of: "shared_preload_libraries") ?? value) else {
+            throw Problem("\(node.name): shared_preload_libraries in \(path) is not valid", hint: "it was '\(value)' on \(node.mesh.source)")
+        }
+        let list = now.restoring("spock", from: original)
+        file.set("shared_preload_libraries", to: list.description)
+        for name in ["primary_conninfo", "restore_command", "recovery_target_timeline"] { file.remove(name) }
+        try await node.copy.apply([ConfigurationEdit(path: path, before: current, after: file.render())], run, deadline: deadline)
+        await window.book("preload")
+        return "the list is '\(list)'"
+    }
+}
