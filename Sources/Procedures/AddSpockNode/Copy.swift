@@ -61,7 +61,7 @@ struct TakeBackup: Step {
             ) { run.progress("backup: \($0.text)", fraction: $0.percent / 100) }
             try run.remember(TakenBackup.key, label)
             try run.remember(ChosenBackup.key, label)
-            warnings.forEach { run.note($0) }
+            warnings.forEach { run.note("\($0)") }
             return "\(label), \(size.inBytes) in \(began.duration(to: .now).inSeconds) with \(processes) processes"
         case .newest, .set:
             let label = try await seed.chosen(try await seed.backups()).label
@@ -120,7 +120,7 @@ struct Restore: Step {
         let (_, warnings) = try await layout.backRest(for: .target).restore(
             options, on: host, processes: processes, bytesTotal: backup?.size, deadline: Deadline.copy
         ) { run.progress("restore: \($0.text)", fraction: $0.percent / 100) }
-        warnings.forEach { run.note($0) }
+        warnings.forEach { run.note("\($0)") }
         return "\(label) in \(began.duration(to: .now).inSeconds) with \(processes) processes" + (isPart ? " (went on with --delta)" : "")
     }
 

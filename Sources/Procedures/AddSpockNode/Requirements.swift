@@ -146,7 +146,11 @@ extension Seed {
             guard try await !isListening(name, port) else { return Finding(notMet: "PostgreSQL", on: name, because: error) }
             return Finding("PostgreSQL", on: name, "nothing listens on port \(port)", .notMet(hint: "start PostgreSQL on \(name), or correct its port in the playbook"))
         } catch let second {
-            return Finding(notMet: "PostgreSQL", on: name, because: "\(error)\n\(second)")
+            let problems = [Problem(explaining: error), Problem(explaining: second)]
+            let hints = problems.compactMap(\.hint)
+            return Finding(
+                notMet: "PostgreSQL", on: name,
+                because: Problem(problems.map(\.fact).joined(separator: "\n"), hint: hints.isEmpty ? nil : hints.joined(separator: "\n")))
         }
     }
 
@@ -270,7 +274,7 @@ extension Seed {
             for finding in try await layout().findArchiving(
                 ofCopy: newNode, mode: settings.value(of: "archive_mode") ?? "off", command: settings.value(of: "archive_command") ?? "")
             {
-                findings.append(Finding(notMet: "archiving", on: newNode, because: finding))
+                findings.append(Finding(notMet: "archiving", on: newNode, because: finding.problem))
             }
         }
         return findings
@@ -396,7 +400,7 @@ extension Seed {
             source: try await host(.source), target: try await host(.target), repository: repositoryHost == nil ? nil : try await host(.repository))
         var found = try await layout.findVersions(on: hosts, deadline: deadline)
         // Without the program nothing else can be asked.
-        guard found.isEmpty else { return found.map { Finding(notMet: "pgBackRest", on: nil, because: $0) } }
+        guard found.isEmpty else { return found.map { Finding(notMet: "pgBackRest", on: nil, because: $0.problem) } }
         found += try await layout.findConnections(on: hosts, deadline: deadline)
         found += try await layout.findRepository(on: hosts, databaseSize: try await databaseSize(), deadline: deadline)
         found += try await layout.findSharedDirectory(on: hosts, nonce: UUID().uuidString, deadline: deadline)
@@ -412,21 +416,14 @@ extension Seed {
             let version = try await layout.backRest(for: .source).installedVersion(on: hosts.source, deadline: deadline)
             return [Finding("pgBackRest", "\(version) on every host, repository \(layout.repository.path) on \(hostName(layout.repositoryRole)) is usable")]
         }
-        return found.map { Finding(notMet: "pgBackRest", on: nil, because: $0) }
+        return found.map { Finding(notMet: "pgBackRest", on: nil, because: $0.problem) }
     }
 }
 
 extension Finding {
-    /// An error, or another layer's finding: its description is a fact, and a hint behind it.
-    init(notMet requirement: String, on place: String?, because reason: Any) {
-        let (fact, hint) = Finding.split("\(reason)")
-        self.init(requirement, on: place, place.map { fact.dropping("\($0): ") } ?? fact, .notMet(hint: hint))
-    }
-
-    private static func split(_ text: String) -> (fact: String, hint: String?) {
-        guard let range = text.range(of: "HINT: ") else { return (text, nil) }
-        let fact = text[..<range.lowerBound], hint = text[range.upperBound...]
-        return (String(Substring(fact).trimmed), String(Substring(hint).trimmed))
+    init(notMet requirement: String, on place: String?, because error: any Error) {
+        let problem = Problem(explaining: error)
+        self.init(requirement, on: place, place.map { problem.fact.dropping("\($0): ") } ?? problem.fact, .notMet(hint: problem.hint))
     }
 }
 
