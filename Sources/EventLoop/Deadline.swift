@@ -1,4 +1,4 @@
-import Report
+public import Report
 
 /// A moment by which something must have happened.
 ///
@@ -32,7 +32,7 @@ public struct Deadline: Sendable, Hashable {
 }
 
 /// A wait that came to its deadline. It says what was waited for, and what was seen last.
-public struct DeadlineExceeded: Error, Sendable, CustomStringConvertible {
+public struct DeadlineExceeded: Explained {
     public let waitedFor: String
     public let budget: Duration
     /// The last state seen while waiting, if the wait could see one.
@@ -44,9 +44,11 @@ public struct DeadlineExceeded: Error, Sendable, CustomStringConvertible {
         self.lastSeen = lastSeen
     }
 
-    public var description: String {
+    public var fact: String {
         "gave up after \(budget.inSeconds) waiting for \(waitedFor)" + (lastSeen.map { " (last seen: \($0))" } ?? "")
     }
+
+    public var hint: String? { nil }
 }
 
 /// What one look of ``wait(for:until:every:_:)`` found.

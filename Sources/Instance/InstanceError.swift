@@ -1,8 +1,9 @@
 public import PostgresConfig
 public import RemoteHost
+public import Report
 
 /// What an instance refused, or was found in.
-public enum InstanceError: Error, Sendable, CustomStringConvertible {
+public enum InstanceError: Explained {
     case nothingOnPort(node: String, host: String, port: UInt16)
     case unknownVersion(node: String, host: String, dataDirectory: HostPath)
     case noBinaries(node: String, host: String, version: MajorVersion?, lookedIn: [String])
@@ -23,53 +24,55 @@ public enum InstanceError: Error, Sendable, CustomStringConvertible {
     case changedSinceWritten(host: String, path: HostPath)
     case unreadable(node: String, host: String, what: String)
 
-    public var description: String {
+    public var fact: String {
         switch self {
-        case .nothingOnPort(let node, let host, let port):
-            "\(node): no PostgreSQL instance with port \(port) on \(host)\nHINT: give the node's data_directory, or correct its port"
+        case .nothingOnPort(let node, let host, let port): "\(node): no PostgreSQL instance with port \(port) on \(host)"
         case .unknownVersion(let node, let host, let directory):
-            "\(node): no PostgreSQL version known for \(directory) on \(host), which holds no cluster yet\nHINT: give the node's version"
+            "\(node): no PostgreSQL version known for \(directory) on \(host), which holds no cluster yet"
         case .noBinaries(let node, let host, let version, let places):
-            "\(node): no PostgreSQL \(version.map { "\($0) " } ?? "")programs on \(host) (looked in \(places.joined(separator: ", ")))\n"
-                + "HINT: install the server package of that version, or give the node's bin_directory"
+            "\(node): no PostgreSQL \(version.map { "\($0) " } ?? "")programs on \(host) (looked in \(places.joined(separator: ", ")))"
         case .wrongBinaries(let node, let host, let directory, let found, let needed):
-            "\(node): the programs in \(directory) on \(host) are of version \(found), the data directory of version \(needed)\n"
-                + "HINT: give the bin_directory of PostgreSQL \(needed)"
-        case .noCluster(let node, let host, let directory, let state):
-            "\(node): \(directory) on \(host) is no database cluster: \(state)\nHINT: check the node's data_directory"
-        case .notRunning(let node, let host, let directory):
-            "\(node): no server is running in \(directory) on \(host)\nHINT: start it, or correct the node's data_directory"
+            "\(node): the programs in \(directory) on \(host) are of version \(found), the data directory of version \(needed)"
+        case .noCluster(let node, let host, let directory, let state): "\(node): \(directory) on \(host) is no database cluster: \(state)"
+        case .notRunning(let node, let host, let directory): "\(node): no server is running in \(directory) on \(host)"
         case .cannotStart(let node, let host, let output, let log):
             "\(node): the server on \(host) did not start: \(fatalLine(of: log) ?? lastLine(of: output))" + indented(log)
-                + "\nHINT: the lines above are the server's own; what they name must be put right before the next attempt"
-        case .cannotStop(let node, let host, let output):
-            "\(node): the server on \(host) did not stop and may still be running: \(lastLine(of: output))\n"
-                + "HINT: look for sessions that do not end in pg_stat_activity, and for an archive_command that hangs"
-        case .cannotReload(let node, let host, let output):
-            "\(node): the server on \(host) did not reload its configuration: \(lastLine(of: output))\n"
-                + "HINT: the old settings are still in force; the server's log says why"
-        case .cannotPromote(let node, let host, let output):
-            "\(node): the standby on \(host) was not promoted: \(lastLine(of: output))\nHINT: it goes on as it was; the server's log says why"
-        case .noLog(let node, let host):
-            "\(node): the server on \(host) writes its messages to no file, so they cannot be judged by\n"
-                + "HINT: give a role that can connect, or turn logging_collector on"
+        case .cannotStop(let node, let host, let output): "\(node): the server on \(host) did not stop and may still be running: \(lastLine(of: output))"
+        case .cannotReload(let node, let host, let output): "\(node): the server on \(host) did not reload its configuration: \(lastLine(of: output))"
+        case .cannotPromote(let node, let host, let output): "\(node): the standby on \(host) was not promoted: \(lastLine(of: output))"
+        case .noLog(let node, let host): "\(node): the server on \(host) writes its messages to no file, so they cannot be judged by"
         case .noWordInLog(let node, let host, let log):
-            "\(node): the server on \(host) was told to reload its configuration and has said nothing of it in \(log)\n"
-                + "HINT: what it runs with now is not known; look into its log, and give a role that can connect"
+            "\(node): the server on \(host) was told to reload its configuration and has said nothing of it in \(log)"
         case .configurationRefused(let node, let problems):
-            "\(node): the server refuses the configuration files"
-                + problems.map { "\n  \($0)" }.joined() + "\nHINT: correct these lines; until then what was in force stays so"
-        case .notInForce(let node, let settings):
-            "\(node): settings did not come into force" + settings.map { "\n  \($0)" }.joined()
-                + "\nHINT: remove what overrides them, or set them there"
-        case .directoryInUse(let host, let path, let entries):
-            "\(host): \(path) is not empty: \(entries.joined(separator: ", "))\nHINT: choose another data_directory, or move these files away yourself"
-        case .changedSinceRead(let host, let path):
-            "\(host): \(path) was changed by someone else after it was read, nothing was written\nHINT: run again, so that the plan is made from the new content"
-        case .changedSinceWritten(let host, let path):
-            "\(host): \(path) was changed since by someone else, it was left alone\nHINT: take the lines back by hand"
-        case .unreadable(let node, let host, let what):
-            "\(node): cannot read \(what) on \(host)\nHINT: this is a form of output that is not known here; compare the versions of the programs"
+            "\(node): the server refuses the configuration files" + problems.map { "\n  \($0)" }.joined()
+        case .notInForce(let node, let settings): "\(node): settings did not come into force" + settings.map { "\n  \($0)" }.joined()
+        case .directoryInUse(let host, let path, let entries): "\(host): \(path) is not empty: \(entries.joined(separator: ", "))"
+        case .changedSinceRead(let host, let path): "\(host): \(path) was changed by someone else after it was read, nothing was written"
+        case .changedSinceWritten(let host, let path): "\(host): \(path) was changed since by someone else, it was left alone"
+        case .unreadable(let node, let host, let what): "\(node): cannot read \(what) on \(host)"
+        }
+    }
+
+    public var hint: String? {
+        switch self {
+        case .nothingOnPort: "give the node's data_directory, or correct its port"
+        case .unknownVersion: "give the node's version"
+        case .noBinaries: "install the server package of that version, or give the node's bin_directory"
+        case .wrongBinaries(_, _, _, _, let needed): "give the bin_directory of PostgreSQL \(needed)"
+        case .noCluster: "check the node's data_directory"
+        case .notRunning: "start it, or correct the node's data_directory"
+        case .cannotStart: "the lines above are the server's own; what they name must be put right before the next attempt"
+        case .cannotStop: "look for sessions that do not end in pg_stat_activity, and for an archive_command that hangs"
+        case .cannotReload: "the old settings are still in force; the server's log says why"
+        case .cannotPromote: "it goes on as it was; the server's log says why"
+        case .noLog: "give a role that can connect, or turn logging_collector on"
+        case .noWordInLog: "what it runs with now is not known; look into its log, and give a role that can connect"
+        case .configurationRefused: "correct these lines; until then what was in force stays so"
+        case .notInForce: "remove what overrides them, or set them there"
+        case .directoryInUse: "choose another data_directory, or move these files away yourself"
+        case .changedSinceRead: "run again, so that the plan is made from the new content"
+        case .changedSinceWritten: "take the lines back by hand"
+        case .unreadable: "this is a form of output that is not known here; compare the versions of the programs"
         }
     }
 

@@ -53,7 +53,7 @@ extension Instance {
             } catch let error as PostgresError {
                 switch error {
                 // A standby without hot_standby takes no connections until it is a primary: 57P03, cannot_connect_now.
-                case .cannotConnect(_, _, nil), .cannotConnect(_, _, "57P03"), .connectionLost: return .notYet("\(error)")
+                case .cannotConnect(_, _, nil, _), .cannotConnect(_, _, "57P03", _), .connectionLost: return .notYet(error.fact)
                 case .cannotConnect, .server, .cannotSend: throw error
                 }
             }

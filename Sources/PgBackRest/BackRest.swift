@@ -1,6 +1,6 @@
 public import PostgresClient
 public import RemoteHost
-import Report
+public import Report
 
 /// pgBackRest for one stanza on one host: builds the commands, and runs them.
 ///
@@ -126,11 +126,9 @@ public struct RestoreOptions: Sendable, Hashable {
 }
 
 /// A password was about to stand on a command line.
-public struct SecretInConninfo: Error, Sendable, Hashable, CustomStringConvertible {
+public struct SecretInConninfo: Explained, Hashable {
     public init() {}
 
-    public var description: String {
-        "primary_conninfo for a restore holds a password, which would stand in the host's process list"
-            + "\n  HINT: put the password into a file and name it with passfile=."
-    }
+    public var fact: String { "primary_conninfo for a restore holds a password, which would stand in the host's process list" }
+    public var hint: String? { "put the password into a file and name it with passfile=." }
 }

@@ -1,4 +1,5 @@
 public import RemoteHost
+public import Report
 
 /// One option we want a configuration to have.
 public struct BackRestOption: Sendable, Hashable, CustomStringConvertible {
@@ -104,18 +105,20 @@ public struct BackRestConfiguration: Sendable, Hashable {
 }
 
 /// An existing configuration says something else about the stanza than the copy needs. Nothing was written.
-public struct BackRestConfigurationConflict: Error, Sendable, Hashable, CustomStringConvertible {
+public struct BackRestConfigurationConflict: Explained, Hashable {
     public let file: HostPath
     public let setting: IniFile.Setting
     /// The value that is needed; `nil` when the option must not be there at all.
     public let wanted: String?
     public let stanza: StanzaName
 
-    public var description: String {
+    public var fact: String {
         "\(file) line \(setting.line): [\(setting.section)] has \(setting.key)=\(setting.value), but stanza '\(stanza)' needs "
             + (wanted.map { "\(setting.key)=\($0)" } ?? "it without \(setting.key)")
-            + "\n  HINT: name the repository that this stanza already uses, choose another stanza name, or give pggraft a "
-            + "configuration file of its own."
+    }
+
+    public var hint: String? {
+        "name the repository that this stanza already uses, choose another stanza name, or give pggraft a configuration file of its own."
     }
 }
 

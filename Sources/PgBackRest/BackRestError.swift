@@ -1,7 +1,8 @@
 public import RemoteHost
+public import Report
 
 /// What went wrong with pgBackRest, and on which host.
-public enum BackRestError: Error, Sendable, CustomStringConvertible {
+public enum BackRestError: Explained {
     /// pgBackRest ended with an error of its own.
     case failed(Failure)
     /// The program ended without saying why: killed, crashed, or never started.
@@ -76,25 +77,32 @@ public enum BackRestError: Error, Sendable, CustomStringConvertible {
         return failure.reason
     }
 
-    public var description: String {
+    public var fact: String {
         switch self {
-        case .failed(let failure): failure.description
+        case .failed(let failure): failure.fact
         case .ended(let host, let command, let stanza, let status, let text):
             "\(host): pgbackrest \(command) of stanza '\(stanza)' ended with \(status)" + (text.isEmpty ? "" : ": \(text)")
-                + (Failure.leaves(command).map { "; \($0)" } ?? "") + "\n  HINT: see the system log of the host, then run pggraft again."
-        case .notInstalled(let host, let program):
-            "\(host): no program '\(program)'\n  HINT: install pgBackRest \(BackRestVersion.minimum) or newer, the same version on every host."
-        case .unreadable(let host, let command, let why):
-            "\(host): the answer of \(command) cannot be read: \(why)\n  HINT: compare the version of pgBackRest with the ones pggraft knows."
+                + (Failure.leaves(command).map { "; \($0)" } ?? "")
+        case .notInstalled(let host, let program): "\(host): no program '\(program)'"
+        case .unreadable(let host, let command, let why): "\(host): the answer of \(command) cannot be read: \(why)"
         case .alreadyRunning(let host, let stanza, let processes):
             "\(host): pgbackrest is already at work on stanza '\(stanza)': "
                 + processes.map { "\($0.command) (pid \($0.pid))" }.joined(separator: ", ")
-                + "\n  HINT: let it finish, or end it with kill \(processes.map { "\($0.pid)" }.joined(separator: " "))."
+        }
+    }
+
+    public var hint: String? {
+        switch self {
+        case .failed(let failure): failure.hint
+        case .ended: "see the system log of the host, then run pggraft again."
+        case .notInstalled: "install pgBackRest \(BackRestVersion.minimum) or newer, the same version on every host."
+        case .unreadable: "compare the version of pgBackRest with the ones pggraft knows."
+        case .alreadyRunning(_, _, let processes): "let it finish, or end it with kill \(processes.map { "\($0.pid)" }.joined(separator: " "))."
         }
     }
 }
 
-extension BackRestError.Failure: CustomStringConvertible {
+extension BackRestError.Failure {
     public var reason: BackRestError.Reason {
         if message.contains("[13] Permission denied") || (code.rawValue == 50 && message.contains("Permission denied")) { return .permissionDenied }
         if message.contains("[28] No space left") { return .diskFull }
@@ -126,11 +134,12 @@ extension BackRestError.Failure: CustomStringConvertible {
 
     private var isMissingStanza: Bool { message.contains("archive.info") || message.contains("backup.info") }
 
-    public var description: String {
+    fileprivate var fact: String {
         "\(host): pgbackrest \(command) of stanza '\(stanza)' failed: \(message) [\(code)]"
             + (BackRestError.Failure.leaves(command).map { "; \($0)" } ?? "")
-            + (hint.map { "\n  HINT: \($0)" } ?? hints.map { "\n  HINT: \($0)" }.joined())
     }
+
+    fileprivate var hint: String? { ownHint ?? (hints.isEmpty ? nil : hints.joined(separator: "\n")) }
 
     /// What a failure of the command leaves behind.
     static func leaves(_ command: String) -> String? {
@@ -142,7 +151,7 @@ extension BackRestError.Failure: CustomStringConvertible {
     }
 
     /// What to do, where we know better than pgBackRest.
-    private var hint: String? {
+    private var ownHint: String? {
         switch reason {
         case .stanzaOfAnotherSystem:
             "stanza '\(stanza)' holds backups of another database system; choose another stanza name, or run stanza-upgrade if the server was upgraded."

@@ -1,5 +1,5 @@
 public import RemoteHost
-import Report
+public import Report
 
 /// Something that stands in the way of a copy, found before anything is changed.
 public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
@@ -21,42 +21,52 @@ public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
     /// The copy would archive into the stanza of the server it was copied from.
     case archivesIntoSource(node: String, stanza: StanzaName)
 
-    public var description: String {
+    public var description: String { problem.description }
+
+    /// The finding as something that stands in the way.
+    public var problem: Problem { Problem(fact, hint: hint) }
+
+    /// What was found, and where.
+    public var fact: String {
         switch self {
-        case .notInstalled(let host):
-            "\(host): pgBackRest is not installed\n  HINT: install pgBackRest \(BackRestVersion.minimum) or newer, the same version on every host."
-        case .tooOld(let host, let version):
-            "\(host): pgBackRest \(version) is too old\n  HINT: install \(BackRestVersion.minimum) or newer, the same version on every host."
+        case .notInstalled(let host): "\(host): pgBackRest is not installed"
+        case .tooOld(let host, let version): "\(host): pgBackRest \(version) is too old"
         case .versionsDiffer(let versions):
             "versions of pgBackRest differ: " + versions.sorted { $0.key < $1.key }.map { "\($0.key) has \($0.value)" }.joined(separator: ", ")
-                + "\n  HINT: pgBackRest talks only to its own version; install the same one on every host."
         case .stanzaOfAnotherSystem(let host, let stanza, let found, let expected):
             "\(host): stanza '\(stanza)' belongs to database system \(found), the source is \(expected)"
-                + "\n  HINT: choose another stanza name."
-        case .repositoryUnreadable(let host, let stanza, let message):
-            "\(host): the repository of stanza '\(stanza)' cannot be read: \(message)"
-                + "\n  HINT: check path and owner of the repository, and the SSH connection to its host."
-        case .repositoryMissing(let host, let path, let user):
-            "\(host): no directory \(path) for the repository, and \(user) cannot make it"
-                + "\n  HINT: make the directory and give it to \(user)."
-        case .repositoryNotWritable(let host, let path, let user):
-            "\(host): \(user) cannot write to the repository \(path)\n  HINT: give the directory to \(user)."
+        case .repositoryUnreadable(let host, let stanza, let message): "\(host): the repository of stanza '\(stanza)' cannot be read: \(message)"
+        case .repositoryMissing(let host, let path, let user): "\(host): no directory \(path) for the repository, and \(user) cannot make it"
+        case .repositoryNotWritable(let host, let path, let user): "\(host): \(user) cannot write to the repository \(path)"
         case .repositorySpace(let host, let path, let free, let database):
             "\(host): \(free.inBytes) free for the repository \(path), the database has \(database.inBytes)"
-                + "\n  HINT: make room; a compressed backup needs a third to a half of the database's size."
-        case .notShared(let path, let source, let target, let why):
-            "\(path) is not the same directory on \(source) and \(target): \(why)"
-                + "\n  HINT: mount it on both hosts, or use a repository that is reached over SSH."
-        case .sshRefused(let from, let user, let to, let message):
-            "\(from): \(user) cannot reach \(to) over SSH: \(message)"
-                + "\n  HINT: give \(user) on \(from) a key that \(to) accepts, put the host key into its known_hosts, and try"
-                + " ssh -o BatchMode=yes \(to.user)@\(to.address) true."
+        case .notShared(let path, let source, let target, let why): "\(path) is not the same directory on \(source) and \(target): \(why)"
+        case .sshRefused(let from, let user, let to, let message): "\(from): \(user) cannot reach \(to) over SSH: \(message)"
         case .running(let host, let stanza, let processes):
             "\(host): pgbackrest is at work on stanza '\(stanza)': "
-                + processes.map { "\($0.command) (pid \($0.pid))" }.joined(separator: ", ") + "\n  HINT: let it finish first."
+                + processes.map { "\($0.command) (pid \($0.pid))" }.joined(separator: ", ")
         case .archivesIntoSource(let node, let stanza):
             "\(node): archive_command pushes into stanza '\(stanza)' of the server it was copied from"
-                + "\n  HINT: turn archiving off there, or give \(node) a stanza of its own."
+        }
+    }
+
+    /// What to do.
+    public var hint: String {
+        switch self {
+        case .notInstalled: "install pgBackRest \(BackRestVersion.minimum) or newer, the same version on every host."
+        case .tooOld: "install \(BackRestVersion.minimum) or newer, the same version on every host."
+        case .versionsDiffer: "pgBackRest talks only to its own version; install the same one on every host."
+        case .stanzaOfAnotherSystem: "choose another stanza name."
+        case .repositoryUnreadable: "check path and owner of the repository, and the SSH connection to its host."
+        case .repositoryMissing(_, _, let user): "make the directory and give it to \(user)."
+        case .repositoryNotWritable(_, _, let user): "give the directory to \(user)."
+        case .repositorySpace: "make room; a compressed backup needs a third to a half of the database's size."
+        case .notShared: "mount it on both hosts, or use a repository that is reached over SSH."
+        case .sshRefused(let from, let user, let to, _):
+            "give \(user) on \(from) a key that \(to) accepts, put the host key into its known_hosts, and try"
+                + " ssh -o BatchMode=yes \(to.user)@\(to.address) true."
+        case .running: "let it finish first."
+        case .archivesIntoSource(let node, _): "turn archiving off there, or give \(node) a stanza of its own."
         }
     }
 }

@@ -1,4 +1,4 @@
-import Report
+public import Report
 
 /// What pgBackRest printed, taken apart.
 ///
@@ -13,7 +13,8 @@ public struct BackRestLog: Sendable, Hashable {
         public var hints: [String]
     }
 
-    public private(set) var warnings: [String] = []
+    /// With pgBackRest's own hints.
+    public private(set) var warnings: [Problem] = []
     /// The first error; what follows it comes of it.
     public private(set) var failure: Failure?
     /// The label of the backup that was made: `new backup label = …`.
@@ -38,7 +39,7 @@ public struct BackRestLog: Sendable, Hashable {
                 if failure == nil { failure = BackRestLog.failure(message) }
             case "WARN":
                 open = .warning
-                warnings.append(String(message))
+                warnings.append(Problem(String(message)))
             case "INFO":
                 open = .nothing
                 if let label = BackRestLog.rest(of: message, after: "new backup label = ") { newBackup = String(label) }
@@ -61,15 +62,14 @@ public struct BackRestLog: Sendable, Hashable {
     }
 
     private mutating func append(_ line: String, to open: Open) {
+        let hint = BackRestLog.rest(of: line[...], after: "HINT: ", onlyAtStart: true).map(String.init)
         switch open {
         case .nothing: break
-        case .warning: if let last = warnings.indices.last { warnings[last] += "\n" + line }
-        case .failure:
-            if let hint = BackRestLog.rest(of: line[...], after: "HINT: ", onlyAtStart: true) {
-                failure?.hints.append(String(hint))
-            } else {
-                failure?.message += "\n" + line
-            }
+        case .warning:
+            guard let warning = warnings.popLast() else { return }
+            warnings.append(
+                hint.map { Problem(warning.fact, hint: (warning.hint.map { $0 + "\n" } ?? "") + $0) } ?? Problem(warning.fact + "\n" + line, hint: warning.hint))
+        case .failure: if let hint { failure?.hints.append(hint) } else { failure?.message += "\n" + line }
         }
     }
 

@@ -1,5 +1,6 @@
 public import EventLoop
 public import RemoteHost
+public import Report
 import Synchronization
 
 extension BackRest {
@@ -23,7 +24,7 @@ extension BackRest {
         do {
             stanzas = try StanzaInfo.decode(result.output)
         } catch {
-            throw BackRestError.unreadable(host: host.name, command: "info", why: "\(error)")
+            throw BackRestError.unreadable(host: host.name, command: "info", why: Problem(explaining: error).fact)
         }
         guard let info = stanzas.first(where: { $0.name == stanza.name }) else {
             throw BackRestError.unreadable(host: host.name, command: "info", why: "it does not mention stanza '\(stanza)'")
@@ -59,7 +60,7 @@ extension BackRest {
     public func backUp(
         on host: any Host, processes: Int, bytesTotal: UInt64? = nil, deadline: Deadline,
         onProgress: (@Sendable (CopyProgress) -> Void)? = nil
-    ) async throws -> (label: String, warnings: [String]) {
+    ) async throws -> (label: String, warnings: [Problem]) {
         let log = try await copy(backup(processes: processes), "backup", on: host, bytesTotal: bytesTotal, deadline: deadline, onProgress)
         guard let label = log.newBackup else {
             throw BackRestError.unreadable(host: host.name, command: "backup", why: "it names no new backup label")
@@ -75,7 +76,7 @@ extension BackRest {
     public func restore(
         _ options: RestoreOptions, on host: any Host, processes: Int, bytesTotal: UInt64? = nil, deadline: Deadline,
         onProgress: (@Sendable (CopyProgress) -> Void)? = nil
-    ) async throws -> (label: String, warnings: [String]) {
+    ) async throws -> (label: String, warnings: [Problem]) {
         let log = try await copy(
             restore(options, processes: processes), "restore", on: host, bytesTotal: bytesTotal, deadline: deadline, onProgress)
         guard let label = log.restoredBackup else {

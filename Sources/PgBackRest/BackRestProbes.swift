@@ -122,7 +122,8 @@ extension BackRestLayout {
         let host = hosts[repositoryRole], backRest = backRest(for: repositoryRole)
         let result = try await host.run(backRest.infoWithoutConfiguration(repository: repository.path), deadline: deadline)
         guard result.succeeded else {
-            return [.repositoryUnreadable(host: host.name, stanza, message: result.errorText.isEmpty ? result.text : result.errorText)]
+            let said = result.errorText.isEmpty ? result.text : result.errorText
+            return [.repositoryUnreadable(host: host.name, stanza, message: BackRestLog(said).failure?.message ?? said)]
         }
         let info = try StanzaInfo.decode(result.output).first { $0.name == stanza.name }
         guard let found = info?.systemIdentifier, found != systemIdentifier else { return [] }

@@ -1,5 +1,6 @@
 public import EventLoop
 public import RemoteHost
+public import Report
 
 extension BackRestConfiguration {
     // The newer place first: pgBackRest reads the older one only where the newer is missing.
@@ -48,12 +49,10 @@ extension BackRestConfiguration {
 }
 
 /// The directory for the configuration file is not there.
-public struct NoPlaceForConfiguration: Error, Sendable, Hashable, CustomStringConvertible {
+public struct NoPlaceForConfiguration: Explained, Hashable {
     public let host: String
     public let candidates: [HostPath]
 
-    public var description: String {
-        "\(host): no directory for pgBackRest's configuration file: \(candidates.map(\.path).joined(separator: ", "))"
-            + "\n  HINT: make the directory, or name a configuration file elsewhere."
-    }
+    public var fact: String { "\(host): no directory for pgBackRest's configuration file: \(candidates.map(\.path).joined(separator: ", "))" }
+    public var hint: String? { "make the directory, or name a configuration file elsewhere." }
 }

@@ -1,5 +1,5 @@
 public import RemoteHost
-import Report
+public import Report
 
 /// A pgBackRest configuration file, byte for byte; an edit changes only its own lines.
 ///
@@ -15,14 +15,13 @@ public struct IniFile: Sendable, Hashable {
     }
 
     /// The file does not follow the form that pgBackRest reads.
-    public struct Malformed: Error, Sendable, Hashable, CustomStringConvertible {
+    public struct Malformed: Explained, Hashable {
         public let file: HostPath
         public let line: Int
         public let why: String
 
-        public var description: String {
-            "\(file) line \(line): \(why)\n  HINT: pgBackRest refuses the whole file; correct the line first."
-        }
+        public var fact: String { "\(file) line \(line): \(why)" }
+        public var hint: String? { "pgBackRest refuses the whole file; correct the line first." }
     }
 
     private enum Content: Hashable {

@@ -24,7 +24,7 @@ struct ConnectFailure {
 
     func error(node: String) -> PostgresError {
         let code = lacksPassword ? "28P01" : self.code
-        return .cannotConnect(node: node, message: message + (hint(code).map { "\nHINT: \($0)" } ?? ""), code: code)
+        return .cannotConnect(node: node, message: message, code: code, hint: hint(code))
     }
 
     /// SQLSTATE of the last attempt: libpq writes `FATAL:  28P01: password authentication failed …`.

@@ -1,4 +1,5 @@
 internal import CLibPQ
+public import Report
 
 /// A connection string, taken apart and put together by libpq's own rules.
 ///
@@ -94,7 +95,7 @@ public struct Conninfo: Sendable, Hashable, CustomStringConvertible, CustomDebug
 }
 
 /// A text that is no connection string; `message` is libpq's, without what could be a secret.
-public struct ConninfoError: Error, Sendable, CustomStringConvertible {
+public struct ConninfoError: Explained {
     public let message: String
 
     init(message: String) { self.message = message }
@@ -123,7 +124,6 @@ public struct ConninfoError: Error, Sendable, CustomStringConvertible {
         return message
     }
 
-    public var description: String {
-        "not a connection string: \(message)\nHINT: write keyword=value pairs or a postgresql:// URI; values with spaces stand in single quotes"
-    }
+    public var fact: String { "not a connection string: \(message)" }
+    public var hint: String? { "write keyword=value pairs or a postgresql:// URI; values with spaces stand in single quotes" }
 }

@@ -120,7 +120,7 @@ extension PostgresConnection {
                 return giveUp("the server did not act on a cancel request within \(PostgresConnection.grace.inSeconds)")
             }
         } catch {
-            return "\(error)"
+            return Problem(explaining: error).fact
         }
         return switch outcome.serverError {
         case nil: "it had just been completed when it was cancelled"

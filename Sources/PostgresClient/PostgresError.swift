@@ -1,10 +1,12 @@
+public import Report
+
 /// What went wrong between pggraft and a server, and on which node.
-public enum PostgresError: Error, Sendable, CustomStringConvertible {
+public enum PostgresError: Explained {
     /// The server answered with an error.
     case server(node: String, ServerError)
-    /// The connection could not be made; `message` is libpq's, without secrets, with a hint where there is one. `code` is
-    /// SQLSTATE where the server gave one: `28P01` (also where it asked for a password and there was none), `57P03` …
-    case cannotConnect(node: String, message: String, code: String? = nil)
+    /// The connection could not be made; `message` is libpq's, without secrets. `code` is SQLSTATE where the server
+    /// gave one: `28P01` (also where it asked for a password and there was none), `57P03` …
+    case cannotConnect(node: String, message: String, code: String? = nil, hint: String? = nil)
     /// The connection was lost. Whether the last statement took effect is unknown. `code` is SQLSTATE where the server
     /// said why: `57P01` …
     case connectionLost(node: String, message: String, code: String? = nil)
@@ -39,7 +41,7 @@ public enum PostgresError: Error, Sendable, CustomStringConvertible {
 
     public var node: String {
         switch self {
-        case .server(let node, _), .cannotConnect(let node, _, _), .connectionLost(let node, _, _), .cannotSend(let node, _): node
+        case .server(let node, _), .cannotConnect(let node, _, _, _), .connectionLost(let node, _, _), .cannotSend(let node, _): node
         }
     }
 
@@ -47,7 +49,7 @@ public enum PostgresError: Error, Sendable, CustomStringConvertible {
     public var code: String? {
         switch self {
         case .server(_, let error): error.code
-        case .cannotConnect(_, _, let code), .connectionLost(_, _, let code): code
+        case .cannotConnect(_, _, let code, _), .connectionLost(_, _, let code): code
         case .cannotSend: nil
         }
     }
@@ -55,16 +57,31 @@ public enum PostgresError: Error, Sendable, CustomStringConvertible {
     /// Whether the server went away, or is just starting or stopping: it may be back in a moment.
     public var isServerAway: Bool { if case .connectionLost = self { true } else { code == "57P03" } }
 
-    public var description: String {
+    public var fact: String {
         switch self {
-        case .server(let node, let error):
-            "\(node): \(error.severity): \(error.message) (SQLSTATE \(error.code))"
-                + (error.detail.map { "\nDETAIL: \($0)" } ?? "") + (error.hint.map { "\nHINT: \($0)" } ?? "")
-                + (error.context.map { "\nCONTEXT: \($0)" } ?? "")
-                + (error.statement.isEmpty ? "" : "\nSTATEMENT: \(excerpt(error.statement))")
-        case .cannotConnect(let node, let message, _): "\(node): cannot connect to PostgreSQL: \(message)"
+        case .server(let node, let error): "\(node): \(error.words)"
+        case .cannotConnect(let node, let message, _, _): "\(node): cannot connect to PostgreSQL: \(message)"
         case .connectionLost(let node, let message, _): "\(node): connection to PostgreSQL lost: \(message)"
         case .cannotSend(let node, let message): "\(node): statement not sent: \(message)"
+        }
+    }
+
+    public var hint: String? {
+        switch self {
+        case .server(_, let error): error.hint
+        case .cannotConnect(_, _, _, let hint): hint
+        case .connectionLost, .cannotSend: nil
+        }
+    }
+}
+
+extension PostgresError.ServerError {
+    /// All but the hint: the message in one line, and what belongs to it in lines of their own.
+    fileprivate var words: String {
+        let more = [("DETAIL", detail), ("CONTEXT", context), ("STATEMENT", statement.isEmpty ? nil : excerpt(statement))]
+        return more.reduce("\(severity): \(message) (SQLSTATE \(code))") { words, part in
+            guard let text = part.1 else { return words }
+            return words + "\n  \(part.0): " + text.split(separator: "\n").joined(separator: "\n    ")
         }
     }
 }

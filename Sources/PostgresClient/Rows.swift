@@ -1,3 +1,5 @@
+public import Report
+
 /// The answer to a query: rows of named columns, in text form until they are read as a type.
 public struct Rows: Sendable, RandomAccessCollection {
     public let columns: [String]
@@ -53,7 +55,7 @@ public struct Row: Sendable {
 }
 
 /// An answer that is not of the expected form: a sign of an unknown version, never of a user's mistake.
-public struct UnexpectedAnswer: Error, Sendable, CustomStringConvertible {
+public struct UnexpectedAnswer: Explained {
     public let node: String?
     public let text: String
 
@@ -62,7 +64,8 @@ public struct UnexpectedAnswer: Error, Sendable, CustomStringConvertible {
         self.text = text
     }
 
-    public var description: String { (node.map { "\($0): " } ?? "") + "unexpected answer: \(text)" }
+    public var fact: String { (node.map { "\($0): " } ?? "") + "unexpected answer: \(text)" }
+    public var hint: String? { nil }
 }
 
 /// A type that is read from PostgreSQL's text form.

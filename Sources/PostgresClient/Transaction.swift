@@ -1,4 +1,5 @@
 public import EventLoop
+import Report
 
 /// A connection inside ``PostgresConnection/transaction(_:deadline:_:)``, which nobody else can use until it is over.
 public struct Transaction: Sendable {
@@ -80,7 +81,7 @@ extension PostgresConnection {
                 try await self.run("ROLLBACK", deadline: deadline, heedingCancellation: false)
             }
         } catch {
-            lose("closed by pggraft, because a transaction could not be rolled back: \(error)")
+            lose("closed by pggraft, because a transaction could not be rolled back: \(Problem(explaining: error).fact)")
         }
     }
 }

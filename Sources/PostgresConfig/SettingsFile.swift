@@ -1,3 +1,5 @@
+public import Report
+
 /// A file of settings: `postgresql.conf`, `postgresql.auto.conf`, `recovery.conf`, or one of those they include.
 ///
 /// The file is read by the server's own grammar and keeps every byte that is not changed: comments, order, quoting,
@@ -41,13 +43,14 @@ public struct SettingsFile: Sendable, Hashable {
     }
 
     /// A line that the server refuses, and with it the whole file.
-    public struct SyntaxError: Error, Sendable, Hashable, CustomStringConvertible {
+    public struct SyntaxError: Explained, Hashable {
         /// Counted from 1.
         public let line: Int
         /// The line the server names: the one before, where the file ends within this one and something is missing in it.
         public let reportedLine: Int
         public let text: String
-        public var description: String { "syntax error in line \(line): \(text)" }
+        public var fact: String { "syntax error in line \(line): \(text)" }
+        public var hint: String? { nil }
     }
 
     struct Line: Sendable, Hashable {

@@ -1,3 +1,5 @@
+public import Report
+
 /// All settings files of an instance as its server reads them: `postgresql.conf`, what it includes, then
 /// `postgresql.auto.conf` of the data directory.
 ///
@@ -32,7 +34,7 @@ public struct SettingsTree: Sendable, Hashable {
     }
 
     /// Why the server refuses the files. With one of these it starts with none of them, and takes nothing on reload.
-    public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
+    public struct Problem: Explained, Hashable {
         /// The file it stands in: for a file that cannot be read, the one that includes it; `nil` where nothing does.
         public let file: String?
         /// Counted from 1; 0 where no file stands for it.
@@ -40,7 +42,8 @@ public struct SettingsTree: Sendable, Hashable {
         /// As the server says it in `pg_file_settings.error`: `syntax error`.
         public let text: String
 
-        public var description: String { file.map { "\($0):\(line): \(text)" } ?? text }
+        public var fact: String { file.map { "\($0):\(line): \(text)" } ?? text }
+        public var hint: String? { nil }
     }
 
     /// A row of `pg_file_settings`.
@@ -130,7 +133,7 @@ public struct SettingsTree: Sendable, Hashable {
     }
 
     /// Why a setting cannot be written.
-    public enum Unwritable: Error, Sendable, Hashable, CustomStringConvertible {
+    public enum Unwritable: Explained, Hashable {
         /// A setting of this name cannot stand in a file.
         case name(String)
         /// No file can hold a zero byte.
@@ -138,13 +141,15 @@ public struct SettingsTree: Sendable, Hashable {
         /// There is no main file, or it was not read.
         case noFile(String)
 
-        public var description: String {
+        public var fact: String {
             switch self {
             case .name(let name): "\(name) cannot be set in a file"
             case .zeroByte(let name): "the value of \(name) has a zero byte"
             case .noFile(let path): "\(path) was not read"
             }
         }
+
+        public var hint: String? { nil }
     }
 
     /// The change of one file with which `name` has `value`: of the line that decides, wherever it is; where nothing sets it

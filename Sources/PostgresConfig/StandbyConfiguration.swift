@@ -1,3 +1,5 @@
+public import Report
+
 /// What makes a server a standby, in the form its version reads: `recovery.conf` until 11, `standby.signal` and ordinary
 /// settings from 12.
 ///
@@ -183,7 +185,7 @@ public struct StandbyConfiguration: Sendable, Hashable {
 }
 
 /// A setting that cannot be taken over, or does not exist where it is wanted.
-public struct UnusableSetting: Error, Sendable, Hashable, CustomStringConvertible {
+public struct UnusableSetting: Explained, Hashable {
     public let name: String
     public let value: String
     public let why: String
@@ -192,5 +194,6 @@ public struct UnusableSetting: Error, Sendable, Hashable, CustomStringConvertibl
         (self.name, self.value, self.why) = (name, value, why)
     }
 
-    public var description: String { "\(name) = '\(value)' cannot be used: \(why)\nHINT: correct \(name) first" }
+    public var fact: String { "\(name) = '\(value)' cannot be used: \(why)" }
+    public var hint: String? { "correct \(name) first" }
 }

@@ -1,3 +1,5 @@
+public import Report
+
 /// A program to run on a host: its words, the OS user it runs as, and what it reads.
 ///
 /// Commands are values; ``line(loginUser:)`` is the one place where words become a shell line.
@@ -104,7 +106,7 @@ public struct CommandResult: Sendable {
 }
 
 /// A program that ran and did not succeed.
-public struct CommandFailed: Error, Sendable, CustomStringConvertible {
+public struct CommandFailed: Explained {
     public let host: String
     public let words: [String]
     public let status: ExitStatus
@@ -117,7 +119,6 @@ public struct CommandFailed: Error, Sendable, CustomStringConvertible {
         self.errorText = errorText
     }
 
-    public var description: String {
-        "\(host): \(Shell.line(words)): \(status)" + (errorText.isEmpty ? "" : ": \(errorText)")
-    }
+    public var fact: String { "\(host): \(Shell.line(words)): \(status)" + (errorText.isEmpty ? "" : ": \(errorText)") }
+    public var hint: String? { nil }
 }

@@ -1,8 +1,8 @@
 internal import EventLoop
-import Report
+public import Report
 
-/// What can go wrong between this process and a host. Each case carries the facts; ``description`` words them, with a hint.
-public enum HostError: Error, Sendable, Hashable, CustomStringConvertible {
+/// What can go wrong between this process and a host. Each case carries the facts; ``fact`` and ``hint`` word them.
+public enum HostError: Explained, Hashable {
     // MARK: Before there is a connection
     /// `ssh -G` could not tell how to reach the host.
     case configurationUnreadable(host: String, detail: String)
@@ -66,12 +66,6 @@ public enum HostError: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    public var description: String {
-        guard let hint else { return fact }
-        return "\(fact)\nHINT: \(hint)"
-    }
-
-    /// What happened, in one line.
     public var fact: String {
         switch self {
         case .configurationUnreadable(let host, let detail):
@@ -127,7 +121,6 @@ public enum HostError: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// What to do about it; `nil` where there is nothing better to say than the fact.
     public var hint: String? {
         switch self {
         case .configurationUnreadable:

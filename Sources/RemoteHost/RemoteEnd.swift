@@ -1,4 +1,5 @@
 internal import EventLoop
+import Report
 
 extension ProgramReport {
     /// Tells everything below the watcher to end (TERM, once each) and waits up to 4 s until it has. Never KILL: what
@@ -45,6 +46,6 @@ func tellToEnd(
             ? "the program was told to end and has ended"
             : "the program was told to end and has not: \(result.text.isEmpty ? result.errorText : result.text)"
     } catch {
-        return "the program could not be told to end and may still run: \(error)"
+        return "the program could not be told to end and may still run: \(Problem(explaining: error).fact)"
     }
 }

@@ -1,5 +1,6 @@
 public import EventLoop
 public import PostgresClient
+import Report
 public import Server
 
 /// Everything about one node that a decision of pggraft rests on, read from its catalogs at one look.
@@ -168,7 +169,7 @@ extension SpockSession {
                 databases.append(.init(name: database, spock: spock))
             } catch let error as PostgresError {
                 // Its pg_hba.conf may keep us out: then it is reported as unknown, and a check decides what that means.
-                databases.append(.init(name: database, spock: .unknown(error.description)))
+                databases.append(.init(name: database, spock: .unknown(error.fact)))
             }
         }
         return databases

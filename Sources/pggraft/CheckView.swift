@@ -18,7 +18,7 @@ struct CheckView: Sendable {
             let head = "\(mark) \(padded(finding.requirement, width))  \(padded(place, placeWidth))  "
             let continuation = "\n" + String(repeating: " ", count: width + placeWidth + 6)
             terminal.print(terminal.styled(head, style) + finding.found.split(separator: "\n").joined(separator: continuation))
-            if let hint { terminal.print("    HINT: \(hint)") }
+            for line in hint?.split(separator: "\n") ?? [] { terminal.print("    HINT: \(line)") }
         }
     }
 

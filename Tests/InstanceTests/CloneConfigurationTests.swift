@@ -1,6 +1,7 @@
 import PostgresClient
 import PostgresConfig
 import RemoteHost
+import Report
 import Scratch
 import Testing
 

@@ -2,6 +2,7 @@ import EventLoop
 import PostgresClient
 import PostgresConfig
 import RemoteHost
+import Report
 import Scratch
 import Testing
 

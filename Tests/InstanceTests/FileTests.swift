@@ -1,6 +1,7 @@
 import Instance
 import PostgresConfig
 import RemoteHost
+import Report
 import Scratch
 import Testing
 

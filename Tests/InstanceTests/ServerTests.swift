@@ -3,6 +3,7 @@ import Foundation
 import PostgresClient
 import PostgresConfig
 import RemoteHost
+import Report
 import Scratch
 import Testing
 
@@ -67,7 +68,7 @@ import Testing
         let text = try #require(error).description
         #expect(text.hasPrefix("n1: the server on here did not start: "), "\(text)")
         #expect(text.contains(said), "\(text)")
-        #expect(text.contains("\nHINT: "))
+        #expect(text.contains("\n  HINT: "))
         #expect(try await n1.status(deadline: soon).isRunning == false)
     }
 
@@ -200,7 +201,7 @@ import Testing
         #expect(
             nothing?.description == """
                 n9: no PostgreSQL instance with port \(port) on here
-                HINT: give the node's data_directory, or correct its port
+                  HINT: give the node's data_directory, or correct its port
                 """)
         let noPrograms = await #expect(throws: InstanceError.self) {
             try await area.find(InstanceAddress(node: "n9", dataDirectory: area.directory, binDirectory: HostPath("/nowhere/bin"), version: .postgres(15)))
@@ -208,7 +209,7 @@ import Testing
         #expect(
             noPrograms?.description == """
                 n9: no PostgreSQL 15 programs on here (looked in /nowhere/bin)
-                HINT: install the server package of that version, or give the node's bin_directory
+                  HINT: install the server package of that version, or give the node's bin_directory
                 """)
         try await area.host.write(Array("14\n".utf8), to: area.directory / "PG_VERSION", as: "postgres", deadline: soon)
         let wrong = await #expect(throws: InstanceError.self) {

@@ -1,5 +1,6 @@
 import PostgresClient
 import RemoteHost
+import Report
 import Testing
 
 @testable import PgBackRest

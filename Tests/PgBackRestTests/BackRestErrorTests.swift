@@ -1,3 +1,4 @@
+import Report
 import Testing
 
 @testable import PgBackRest
@@ -78,10 +79,10 @@ import Testing
     func `errors of real runs are recognised`(_ text: String, _ code: Int32, _ reason: BackRestError.Reason) throws {
         let failure = try #require(BackRestLog(text).failure)
         #expect(failure.code.rawValue == code)
-        let error = BackRestError.Failure(
-            host: "n1", command: "check", stanza: try stanza("n1"), code: failure.code, message: failure.message, hints: failure.hints)
+        let error = BackRestError.failed(
+            .init(host: "n1", command: "check", stanza: try stanza("n1"), code: failure.code, message: failure.message, hints: failure.hints))
         #expect(error.reason == reason)
-        #expect("\(error)".hasPrefix("n1: pgbackrest check of stanza 'n1' failed: \(failure.message) [\(failure.code)]"))
+        #expect(error.fact.hasPrefix("n1: pgbackrest check of stanza 'n1' failed: \(failure.message) [\(failure.code)]"))
     }
 
     @Test func `message and hints are taken apart`() throws {
@@ -108,11 +109,12 @@ import Testing
     @Test func `a failed restore says what it leaves and keeps pgBackRest's hints`() throws {
         let failure = BackRestError.Failure(
             host: "n4", command: "restore", stanza: try stanza("n1"), code: BackRestErrorCode(rawValue: 38),
-            message: "unable to restore while PostgreSQL is running", hints: ["stop it."])
+            message: "unable to restore while PostgreSQL is running", hints: ["stop it.", "then try again."])
         #expect(
             "\(BackRestError.failed(failure))" == """
                 n4: pgbackrest restore of stanza 'n1' failed: unable to restore while PostgreSQL is running [038 pg-running]; a data directory that was begun has no global/pg_control and will not start
                   HINT: stop it.
+                  HINT: then try again.
                 """)
     }
 
@@ -122,10 +124,9 @@ import Testing
         #expect(log.failure == nil)
         #expect(
             log.warnings == [
-                """
-                option 'repo1-retention-full' is not set for 'repo1-retention-full-type=count', the repository may run out of space
-                HINT: to retain full backups indefinitely (without warning), set option 'repo1-retention-full' to the maximum.
-                """
+                Problem(
+                    "option 'repo1-retention-full' is not set for 'repo1-retention-full-type=count', the repository may run out of space",
+                    hint: "to retain full backups indefinitely (without warning), set option 'repo1-retention-full' to the maximum.")
             ])
         #expect(BackRestLog(Recorded.restoreDelta).restoredBackup == "20261121-041043F")
     }

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import PostgresClient
 import RemoteHost
+import Report
 import Synchronization
 import Testing
 
@@ -264,7 +265,7 @@ struct RealBackRestTests {
             backupLeft.forEach { kill($0.pid, SIGCONT) }
             try await backRest.end(backupLeft, on: host, deadline: rig.deadline)
             let backup = try await backRest.backUp(on: host, processes: 2, deadline: rig.deadline)
-            #expect(backup.warnings.contains { $0.hasPrefix("resumable backup \(backup.label) of same type exists") })
+            #expect(backup.warnings.contains { $0.fact.hasPrefix("resumable backup \(backup.label) of same type exists") })
 
             let options = try RestoreOptions(primaryConninfo: Conninfo(["host": rig.root.path, "port": "\(rig.port)"]), archiveOff: true)
             let cut = Task { try await copier.restore(options, on: host, processes: 1, deadline: rig.deadline) }

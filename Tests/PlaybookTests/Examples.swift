@@ -1,4 +1,5 @@
 import Playbook
+import Report
 
 enum Examples {
     /// The shipped playbook, from wherever the tests are run.

@@ -30,18 +30,18 @@ import Testing
     @Test func `that is binary is shown to be so, and where`() throws {
         #expect(
             try mistakes(Data("a: 1\nb: ü\n".utf8) + [0x63, 0xFF, 0x00])
-                == "FILE:3:2: error: the text is not UTF-8\nHINT: save the file as UTF-8 text")
+                == "FILE:3:2: error: the text is not UTF-8\n  HINT: save the file as UTF-8 text")
     }
 
     @Test func `in UTF-16 is not UTF-8`() throws {
         #expect(
-            try mistakes(try #require("a: 1".data(using: .utf16))) == "FILE:1:1: error: the text is not UTF-8\nHINT: save the file as UTF-8 text")
+            try mistakes(try #require("a: 1".data(using: .utf16))) == "FILE:1:1: error: the text is not UTF-8\n  HINT: save the file as UTF-8 text")
     }
 
     @Test func `of ten megabytes is not read`() throws {
         #expect(
             try mistakes(Data(repeating: UInt8(ascii: "#"), count: 10 << 20))
-                == "FILE: error: the file is larger than 128kB\nHINT: a playbook is a few kilobytes of YAML; is this the right file?")
+                == "FILE: error: the file is larger than 128kB\n  HINT: a playbook is a few kilobytes of YAML; is this the right file?")
     }
 
     @Test func `without end is not read to its end`() { #expect(mistakes("/dev/zero").contains("larger than 128kB")) }

@@ -9,7 +9,7 @@ import Testing
             p.yaml:4:3: error: cluster: unknown key "databse"
               databse: shop
               ^
-            HINT: did you mean "database"?
+              HINT: did you mean "database"?
             """),
         Mistake(
             "os_user: pg", "OS-User: pg",
@@ -17,7 +17,7 @@ import Testing
             p.yaml:6:3: error: cluster: unknown key "OS-User"
               OS-User: pg
               ^
-            HINT: did you mean "os_user"?
+              HINT: did you mean "os_user"?
             """),
         Mistake(
             "data_directory: /data/n1/", "data_dir: /data/n1/",
@@ -25,7 +25,7 @@ import Testing
             p.yaml:12:7: error: cluster.nodes.n1: unknown key "data_dir"
                   data_dir: /data/n1/
                   ^
-            HINT: did you mean "data_directory"?
+              HINT: did you mean "data_directory"?
             """),
         Mistake(
             "proof: counts", "proof: counts\nwindow_limit: 3s",
@@ -33,7 +33,7 @@ import Testing
             p.yaml:47:1: error: unknown key "window_limit"
             window_limit: 3s
             ^
-            HINT: it belongs under "handover"; look at the indentation
+              HINT: it belongs under "handover"; look at the indentation
             """),
         Mistake(
             "  replication_user: streamer", "  replication_user: streamer\n  source: n2",
@@ -41,7 +41,7 @@ import Testing
             p.yaml:39:3: error: copy: unknown key "source"
               source: n2
               ^
-            HINT: it belongs at the top of the file, without indentation
+              HINT: it belongs at the top of the file, without indentation
             """),
         Mistake(
             "proof: counts", "proof: counts\nqueue: 1",
@@ -49,7 +49,7 @@ import Testing
             p.yaml:47:1: error: unknown key "queue"
             queue: 1
             ^
-            HINT: known here: procedure, cluster, source, new_node, copy, handover, subscriptions, proof
+              HINT: known here: procedure, cluster, source, new_node, copy, handover, subscriptions, proof
             """),
         Mistake(
             "user: admin", "user: admin\n  password: hunter2",
@@ -57,7 +57,7 @@ import Testing
             p.yaml:6:3: error: cluster: unknown key "password"
               password: ‹redacted›
               ^
-            HINT: a playbook holds no passwords; they come from .pgpass, PGPASSWORD or a prompt
+              HINT: a playbook holds no passwords; they come from .pgpass, PGPASSWORD or a prompt
             """),
         Mistake(
             "source: n2", "source: n2\nsource: n1",
@@ -65,7 +65,7 @@ import Testing
             p.yaml:19:1: error: "source" is given twice, first in line 18
             source: n1
             ^
-            HINT: keep one of the two
+              HINT: keep one of the two
             """),
         Mistake(
             "port: 5433", "port: 5433\n      \"port\": 5433",
@@ -73,7 +73,7 @@ import Testing
             p.yaml:12:7: error: cluster.nodes.n1: "port" is given twice, first in line 11
                   "port": 5433
                   ^
-            HINT: keep one of the two
+              HINT: keep one of the two
             """),
         Mistake(
             "source: n2", "source: &s n2",
@@ -81,7 +81,7 @@ import Testing
             p.yaml:18:9: error: anchors (&name) and aliases (*name) are not supported
             source: &s n2
                     ^
-            HINT: write the value out where it is used
+              HINT: write the value out where it is used
             """),
         Mistake(
             "n2:\n      address: db2.example", "n2: &a\n      address: db2.example\n    n4: *a\n    n5:\n      <<: *a",
@@ -89,12 +89,12 @@ import Testing
             p.yaml:15:9: error: anchors (&name) and aliases (*name) are not supported
                 n2: &a
                     ^
-            HINT: write the value out where it is used
+              HINT: write the value out where it is used
 
             p.yaml:19:7: error: cluster.nodes.n5: merge keys (<<) are not supported
                   <<: *a
                   ^
-            HINT: write the value out where it is used
+              HINT: write the value out where it is used
             """),
         Mistake(
             "user: admin", "user: *admin",
@@ -102,7 +102,7 @@ import Testing
             p.yaml:5:9: error: not valid YAML: found undefined alias
               user: *admin
                     ^
-            HINT: a value that begins with * must be in quotes
+              HINT: a value that begins with * must be in quotes
             """),
         Mistake(
             "port: 5433", "port: !!int 5433",
@@ -110,7 +110,7 @@ import Testing
             p.yaml:11:13: error: cluster.nodes.n1.port: tags (!!int) are not supported
                   port: !!int 5433
                         ^
-            HINT: leave the tag out: the key decides what its value is
+              HINT: leave the tag out: the key decides what its value is
             """),
         Mistake(
             "proof: counts", "? [proof]\n: counts",
@@ -118,7 +118,7 @@ import Testing
             p.yaml:46:3: error: a key must be a single word
             ? [proof]
               ^
-            HINT: write `key: value`; put a text with special characters in quotes
+              HINT: write `key: value`; put a text with special characters in quotes
             """),
         Mistake(
             "  database: shop", "\tdatabase: shop",
@@ -126,7 +126,7 @@ import Testing
             p.yaml:4:1: error: not valid YAML: found a tab character that violates indentation while scanning a plain scalar that begins in line 3
             \tdatabase: shop
             ^
-            HINT: YAML indents with spaces; this line begins with a tab
+              HINT: YAML indents with spaces; this line begins with a tab
             """),
         Mistake(
             "  name: shop-1", "\tname: shop-1",
@@ -134,7 +134,7 @@ import Testing
             p.yaml:3:1: error: not valid YAML: found character that cannot start any token while scanning for the next token
             \tname: shop-1
             ^
-            HINT: YAML indents with spaces; this line begins with a tab
+              HINT: YAML indents with spaces; this line begins with a tab
             """),
         Mistake(
             "  database: shop", "   database: shop",
@@ -142,7 +142,7 @@ import Testing
             p.yaml:4:12: error: not valid YAML: mapping values are not allowed in this context
                database: shop
                        ^
-            HINT: check the indentation; a value that holds ": " must be in quotes
+              HINT: check the indentation; a value that holds ": " must be in quotes
             """),
         Mistake(
             "  database: shop", " database: shop",
@@ -150,7 +150,7 @@ import Testing
             p.yaml:4:2: error: not valid YAML: did not find expected key while parsing a block mapping that begins in line 1
              database: shop
              ^
-            HINT: check the indentation: keys of one section begin in the same column
+              HINT: check the indentation: keys of one section begin in the same column
             """),
         Mistake(
             "database: shop", "database:shop",
@@ -158,7 +158,7 @@ import Testing
             p.yaml:5:3: error: not valid YAML: could not find expected ':' while scanning a simple key that begins in line 4
               user: admin
               ^
-            HINT: write `key: value`, with a space after the colon
+              HINT: write `key: value`, with a space after the colon
             """),
         Mistake(
             "database: shop", "database: \"shop",
@@ -166,7 +166,7 @@ import Testing
             p.yaml:22:13: error: not valid YAML: did not find expected key while parsing a block mapping that begins in line 3
               address: "2001:db8::3"
                         ^
-            HINT: check the indentation: keys of one section begin in the same column
+              HINT: check the indentation: keys of one section begin in the same column
             """),
         Mistake(
             "proof: counts", "proof: 'counts",
@@ -181,7 +181,7 @@ import Testing
             p.yaml:45:21: error: not valid YAML: did not find expected key while parsing a block mapping
               name: {subscriber}_from_{provider}
                                 ^
-            HINT: a value that begins with { must be in quotes
+              HINT: a value that begins with { must be in quotes
             """),
         Mistake(
             "user: admin", "user: @admin",
@@ -189,7 +189,7 @@ import Testing
             p.yaml:5:9: error: not valid YAML: found character that cannot start any token while scanning for the next token
               user: @admin
                     ^
-            HINT: put the value in quotes
+              HINT: put the value in quotes
             """),
         Mistake(
             "proof: counts", "proof: counts\n---\nproof: counts",
@@ -197,7 +197,7 @@ import Testing
             p.yaml:47:1: error: a second document begins here
             ---
             ^
-            HINT: one file holds one playbook: put the second into a file of its own
+              HINT: one file holds one playbook: put the second into a file of its own
             """),
         Mistake(
             "user: admin", "user: \u{1B}[31madmin",
@@ -205,7 +205,7 @@ import Testing
             p.yaml:5:9: error: the control character U+001B is not allowed
               user: \u{FFFD}[31madmin
                     ^
-            HINT: take it out; YAML is plain text
+              HINT: take it out; YAML is plain text
             """),
         Mistake(
             "new_node:\n", "new_node: n3\nx:\n",
@@ -213,12 +213,12 @@ import Testing
             p.yaml:19:11: error: new_node: expected the keys name, data_directory, ssh, address, port, bin_directory, service, dsn, found "n3"
             new_node: n3
                       ^
-            HINT: write them below it, indented
+              HINT: write them below it, indented
 
             p.yaml:20:1: error: unknown key "x"
             x:
             ^
-            HINT: known here: procedure, cluster, source, new_node, copy, handover, subscriptions, proof
+              HINT: known here: procedure, cluster, source, new_node, copy, handover, subscriptions, proof
             """),
         Mistake(
             "procedure: add-spock-node", "procedure: add-spok-node",
@@ -226,7 +226,7 @@ import Testing
             p.yaml:1:12: error: procedure: expected add-spock-node, found "add-spok-node"
             procedure: add-spok-node
                        ^
-            HINT: did you mean "add-spock-node"?
+              HINT: did you mean "add-spock-node"?
             """),
         Mistake(
             "procedure: add-spock-node\n", "",
@@ -234,7 +234,7 @@ import Testing
             p.yaml:1:1: error: "procedure" is missing
             cluster:
             ^
-            HINT: add `procedure: add-spock-node`
+              HINT: add `procedure: add-spock-node`
             """),
         Mistake(
             "procedure: add-spock-node", "procedure: fly",
@@ -247,11 +247,11 @@ import Testing
     func `says where, what and how to put it right`(mistake: Mistake) { mistake.check() }
 
     @Test(arguments: [
-        ("", "p.yaml: error: the playbook is empty\nHINT: begin with one of the shipped playbooks, for example playbooks/spock-add-node.yaml"),
-        ("# later\n", "p.yaml: error: the playbook is empty\nHINT: begin with one of the shipped playbooks, for example playbooks/spock-add-node.yaml"),
-        ("- a\n", "p.yaml:1:1: error: expected keys and values, found a list\n- a\n^\nHINT: a playbook begins with `procedure: add-spock-node`"),
-        ("hello", "p.yaml:1:1: error: expected keys and values, found \"hello\"\nhello\n^\nHINT: a playbook begins with `procedure: add-spock-node`"),
-        ("a: [b\n", "p.yaml:2:1: error: not valid YAML: did not find expected ',' or ']' while parsing a flow sequence that begins in line 1\nHINT: a bracket is not closed"),
+        ("", "p.yaml: error: the playbook is empty\n  HINT: begin with one of the shipped playbooks, for example playbooks/spock-add-node.yaml"),
+        ("# later\n", "p.yaml: error: the playbook is empty\n  HINT: begin with one of the shipped playbooks, for example playbooks/spock-add-node.yaml"),
+        ("- a\n", "p.yaml:1:1: error: expected keys and values, found a list\n- a\n^\n  HINT: a playbook begins with `procedure: add-spock-node`"),
+        ("hello", "p.yaml:1:1: error: expected keys and values, found \"hello\"\nhello\n^\n  HINT: a playbook begins with `procedure: add-spock-node`"),
+        ("a: [b\n", "p.yaml:2:1: error: not valid YAML: did not find expected ',' or ']' while parsing a flow sequence that begins in line 1\n  HINT: a bracket is not closed"),
     ])
     func `is refused as a whole`(text: String, report: String) { #expect(Examples.report(text) == report) }
 
@@ -279,7 +279,7 @@ import Testing
                 p.yaml:7:5: error: cluster.nodes: expected names, each with keys below, found a list
                     - n1
                     ^
-                HINT: write `n1: {address: 10.77.0.11}` below it
+                  HINT: write `n1: {address: 10.77.0.11}` below it
                 """)
     }
 
@@ -328,6 +328,15 @@ import Testing
         #expect(errors.description.hasSuffix("\n\np.yaml: error: 155 more errors, not shown"))
     }
 
+    @Test func `is told facts and hints apart, and of several mistakes where each hint belongs`() throws {
+        func errors(_ text: String) throws -> PlaybookErrors { try #require(throws: PlaybookErrors.self) { try Playbook.parse(text, name: "p.yaml") } }
+        let one = try errors(Examples.shortest.replacing("source: n1", with: "source: n9"))
+        #expect(one.fact.hasPrefix("p.yaml:11:9: error: ") && one.hint == "cluster.nodes has n1, n2")
+        let two = try errors(Examples.shortest.replacing("source: n1", with: "source: n9").replacing("name: app", with: "name: [a]"))
+        #expect(!two.fact.contains("HINT") && two.fact.contains("\n\np.yaml:"))
+        #expect(two.hint?.contains("\np.yaml:11:9: cluster.nodes has n1, n2") == true)
+    }
+
     @Test func `is told of a key repeated hundreds of times before long`() {
         let mistakes = Examples.mistakes(String(repeating: "a: 1\n", count: 500))
         #expect(!mistakes.isEmpty)
@@ -368,12 +377,12 @@ import Testing
                 p.yaml:3:3: error: cluster: unknown key "nam"
                   nam: app
                   ^
-                HINT: did you mean "name"?
+                  HINT: did you mean "name"?
 
                 p.yaml:4:3: error: cluster.database: has no value
                   database:
                   ^
-                HINT: give it a value, or take the line out
+                  HINT: give it a value, or take the line out
 
                 p.yaml:5:9: error: cluster.user: expected a role name of 1 to 63 bytes, found a list
                   user: [a]
@@ -386,22 +395,22 @@ import Testing
                 p.yaml:9:7: error: cluster.nodes.n1: unknown key "adress"
                       adress: a
                       ^
-                HINT: did you mean "address"?
+                  HINT: did you mean "address"?
 
                 p.yaml:10:5: error: cluster.nodes.n2: "address" is missing
                     n2:
                     ^
-                HINT: add `address: 10.77.0.11`
+                  HINT: add `address: 10.77.0.11`
 
                 p.yaml:11:9: error: source: "n7" is none of cluster.nodes
                 source: n7
                         ^
-                HINT: cluster.nodes has n1, n2
+                  HINT: cluster.nodes has n1, n2
 
                 p.yaml:13:9: error: new_node.name: "n1" is already one of cluster.nodes
                   name: n1
                         ^
-                HINT: cluster.nodes are the nodes there are; give the new one a name of its own
+                  HINT: cluster.nodes are the nodes there are; give the new one a name of its own
 
                 p.yaml:15:19: error: new_node.data_directory: expected an absolute path, found "data"
                   data_directory: data
@@ -410,37 +419,37 @@ import Testing
                 p.yaml:16:1: error: copy: "replication_user" is missing
                 copy:
                 ^
-                HINT: add `replication_user: replicator`
+                  HINT: add `replication_user: replicator`
 
                 p.yaml:17:28: error: copy.repository.shared: a repository is on a host or in a shared directory, not both
                   repository: {host: repo, shared: /x}
                                            ^
-                HINT: keep one of `host` and `shared`
+                  HINT: keep one of `host` and `shared`
 
                 p.yaml:18:16: error: copy.compression: expected lz4, zst or none, found "lz5"
                   compression: lz5
                                ^
-                HINT: did you mean "lz4"?
+                  HINT: did you mean "lz4"?
 
                 p.yaml:20:9: error: handover.mode: the mode "live" is not in this version
                   mode: live
                         ^
-                HINT: use read-only: writes pause for the length of the window
+                  HINT: use read-only: writes pause for the length of the window
 
                 p.yaml:21:17: error: handover.catch_up_lag: expected a number of bytes such as 16MB, found "16"
                   catch_up_lag: 16
                                 ^
-                HINT: the units are kB, MB, GB and TB, as in postgresql.conf
+                  HINT: the units are kB, MB, GB and TB, as in postgresql.conf
 
                 p.yaml:22:1: error: unknown key "stanza"
                 stanza: x
                 ^
-                HINT: it belongs under "copy"; look at the indentation
+                  HINT: it belongs under "copy"; look at the indentation
 
                 p.yaml:23:8: error: proof: expected hashes or counts, found "hash"
                 proof: hash
                        ^
-                HINT: did you mean "hashes"?
+                  HINT: did you mean "hashes"?
                 """)
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Playbook
+import Report
 import Testing
 
 @Suite struct `Whatever is done to a playbook` {

@@ -9,7 +9,7 @@ import Testing
             p.yaml:18:9: error: source: the source cannot be the new node
             source: n3
                     ^
-            HINT: cluster.nodes has n1, n2
+              HINT: cluster.nodes has n1, n2
             """),
         Mistake(
             "source: n2", "source: N2",
@@ -17,7 +17,7 @@ import Testing
             p.yaml:18:9: error: source: "N2" is none of cluster.nodes
             source: N2
                     ^
-            HINT: cluster.nodes has n1, n2
+              HINT: cluster.nodes has n1, n2
             """),
         Mistake(
             "name: n3", "name: n1",
@@ -25,7 +25,7 @@ import Testing
             p.yaml:20:9: error: new_node.name: "n1" is already one of cluster.nodes
               name: n1
                     ^
-            HINT: cluster.nodes are the nodes there are; give the new one a name of its own
+              HINT: cluster.nodes are the nodes there are; give the new one a name of its own
             """),
         Mistake(
             "address: db2.example", "address: DB1.example\n      port: 5433",
@@ -33,7 +33,7 @@ import Testing
             p.yaml:16:16: error: cluster.nodes.n2.address: DB1.example port 5433 is already node "n1"
                   address: DB1.example
                            ^
-            HINT: every node has an address and port of its own
+              HINT: every node has an address and port of its own
             """),
         Mistake(
             "address: \"2001:db8::3\"\n  port: 5434", "address: db2.example",
@@ -41,7 +41,7 @@ import Testing
             p.yaml:22:12: error: new_node.address: db2.example port 5432 is already node "n2"
               address: db2.example
                        ^
-            HINT: every node has an address and port of its own
+              HINT: every node has an address and port of its own
             """),
         Mistake(
             "  ssh: n3.example\n  address: \"2001:db8::3\"\n  port: 5434\n  data_directory: /data/n3",
@@ -50,7 +50,7 @@ import Testing
             p.yaml:24:19: error: new_node.data_directory: /data/n1 on root@10.0.0.1:2222 is already the data directory of node "n1"
               data_directory: /data/n1
                               ^
-            HINT: every node has a data directory of its own
+              HINT: every node has a data directory of its own
             """),
         Mistake(
             "    n2:\n", "    \"node 2\":\n",
@@ -58,12 +58,12 @@ import Testing
             p.yaml:15:5: error: cluster.nodes.node 2.ssh: "node 2" cannot be the name of an SSH host
                 "node 2":
                 ^
-            HINT: say how to reach it: `ssh: user@host`
+              HINT: say how to reach it: `ssh: user@host`
 
             p.yaml:18:9: error: source: "n2" is none of cluster.nodes
             source: n2
                     ^
-            HINT: cluster.nodes has n1, node 2
+              HINT: cluster.nodes has n1, node 2
             """),
         Mistake(
             "    host: backup@repo\n    address: repo.example\n    path: /backup\n    user: keeper\n", "    path: /backup\n",
@@ -71,7 +71,7 @@ import Testing
             p.yaml:30:3: error: copy.repository: neither "host" nor "shared" is given
               repository:
               ^
-            HINT: add `host: repo` with its `address`, or `shared: /mnt/backup`
+              HINT: add `host: repo` with its `address`, or `shared: /mnt/backup`
             """),
         Mistake(
             "    host: backup@repo\n", "    host: backup@repo\n    shared: /mnt/backup\n",
@@ -79,7 +79,7 @@ import Testing
             p.yaml:32:5: error: copy.repository.shared: a repository is on a host or in a shared directory, not both
                 shared: /mnt/backup
                 ^
-            HINT: keep one of `host` and `shared`
+              HINT: keep one of `host` and `shared`
             """),
         Mistake(
             "    host: backup@repo\n    address: repo.example\n", "    shared: /mnt/backup\n",
@@ -87,12 +87,12 @@ import Testing
             p.yaml:32:5: error: copy.repository.path: "path" is for a repository on a host
                 path: /backup
                 ^
-            HINT: take it out: `shared` is the repository's directory
+              HINT: take it out: `shared` is the repository's directory
 
             p.yaml:33:5: error: copy.repository.user: "user" is for a repository on a host
                 user: keeper
                 ^
-            HINT: take it out: `shared` is the repository's directory
+              HINT: take it out: `shared` is the repository's directory
             """),
         Mistake(
             "    address: repo.example\n", "",
@@ -100,7 +100,7 @@ import Testing
             p.yaml:30:3: error: copy.repository: "address" is missing
               repository:
               ^
-            HINT: add `address: 10.77.0.20`
+              HINT: add `address: 10.77.0.20`
             """),
         Mistake(
             "transaction_grace: 0ms\n  window_limit: 2min", "transaction_grace: 30s",
@@ -108,7 +108,7 @@ import Testing
             p.yaml:42:22: error: handover.transaction_grace: the window is over before the transactions' grace is
               transaction_grace: 30s
                                  ^
-            HINT: make window_limit longer than transaction_grace
+              HINT: make window_limit longer than transaction_grace
             """),
         Mistake(
             "transaction_grace: 0ms\n  window_limit: 2min", "transaction_grace: 2s\n  window_limit: 2000ms",
@@ -116,7 +116,7 @@ import Testing
             p.yaml:43:17: error: handover.window_limit: the window is over before the transactions' grace is
               window_limit: 2000ms
                             ^
-            HINT: make window_limit longer than transaction_grace
+              HINT: make window_limit longer than transaction_grace
             """),
         Mistake(
             "{subscriber}_from_{provider}", "{subscriber}_\(String(repeating: "x", count: 58))_{provider}",
@@ -124,7 +124,7 @@ import Testing
             p.yaml:45:9: error: subscriptions.name: the subscription name "n1_\(String(repeating: "x", count: 58))_n1" would be longer than 63 bytes
               name: "{subscriber}_\(String(repeating: "x", count: 58))_{provider}"
                     ^
-            HINT: shorten the pattern
+              HINT: shorten the pattern
             """),
     ])
     func `says which two do not`(mistake: Mistake) { mistake.check() }

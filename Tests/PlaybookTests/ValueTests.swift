@@ -46,7 +46,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:4:3: error: cluster.database: has no value
               database:
               ^
-            HINT: give it a value, or take the line out
+              HINT: give it a value, or take the line out
             """),
         Mistake(
             "database: shop", "database: ~",
@@ -54,7 +54,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:4:3: error: cluster.database: has no value
               database: ~
               ^
-            HINT: give it a value, or take the line out
+              HINT: give it a value, or take the line out
             """),
         Mistake(
             "database: shop", "database: \"\"",
@@ -83,7 +83,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:4:13: error: cluster.database: the value holds a line break or a control character
               database: "shop\\nx"
                         ^
-            HINT: write it in one line
+              HINT: write it in one line
             """),
         Mistake(
             "user: admin", "user: äöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäö",
@@ -112,7 +112,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:10:16: error: cluster.nodes.n1.address: expected a host name or an IP address, found "db1.example:5433"
                   address: db1.example:5433
                            ^
-            HINT: the port stands in its own line: `port: 5432`
+              HINT: the port stands in its own line: `port: 5432`
             """),
         Mistake(
             "port: 5433", "port: 70000",
@@ -141,7 +141,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:26:12: error: new_node.service: expected pg_ctl, pg_ctlcluster or systemd:UNIT, found "pg_ctlclutser"
               service: pg_ctlclutser
                        ^
-            HINT: did you mean "pg_ctlcluster"?
+              HINT: did you mean "pg_ctlcluster"?
             """),
         Mistake(
             "service: pg_ctlcluster", "service: systemd",
@@ -149,7 +149,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:26:12: error: new_node.service: expected pg_ctl, pg_ctlcluster or systemd:UNIT, found "systemd"
               service: systemd
                        ^
-            HINT: did you mean "systemd:UNIT"?
+              HINT: did you mean "systemd:UNIT"?
             """),
         Mistake(
             "dsn: host=db3.example dbname=shop user=admin passfile=/etc/pgpass", "dsn: db3.example",
@@ -178,7 +178,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:35:11: error: copy.backup: expected full, newest or the label of a backup set such as 20260131-104500F, found "newst"
               backup: newst
                       ^
-            HINT: did you mean "newest"?
+              HINT: did you mean "newest"?
             """),
         Mistake(
             "compression: zst", "compression: zstd",
@@ -186,7 +186,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:36:16: error: copy.compression: expected lz4, zst or none, found "zstd"
               compression: zstd
                            ^
-            HINT: did you mean "zst"?
+              HINT: did you mean "zst"?
             """),
         Mistake(
             "process_max: 8", "process_max: 0",
@@ -201,7 +201,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:40:9: error: handover.mode: the mode "live" is not in this version
               mode: live
                     ^
-            HINT: use read-only: writes pause for the length of the window
+              HINT: use read-only: writes pause for the length of the window
             """),
         Mistake(
             "mode: read-only", "mode: readonly",
@@ -209,7 +209,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:40:9: error: handover.mode: expected read-only, found "readonly"
               mode: readonly
                     ^
-            HINT: did you mean "read-only"?
+              HINT: did you mean "read-only"?
             """),
         Mistake(
             "catch_up_lag: 1GiB", "catch_up_lag: 16",
@@ -217,7 +217,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:41:17: error: handover.catch_up_lag: expected a number of bytes such as 16MB, found "16"
               catch_up_lag: 16
                             ^
-            HINT: the units are kB, MB, GB and TB, as in postgresql.conf
+              HINT: the units are kB, MB, GB and TB, as in postgresql.conf
             """),
         Mistake(
             "window_limit: 2min", "window_limit: 30",
@@ -225,7 +225,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:43:17: error: handover.window_limit: expected a duration such as 500ms, 30s or 5min, found "30"
               window_limit: 30
                             ^
-            HINT: the units are ms, s, min and h
+              HINT: the units are ms, s, min and h
             """),
         Mistake(
             "window_limit: 2min", "window_limit: 2h",
@@ -233,7 +233,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
             p.yaml:43:17: error: handover.window_limit: 2h is out of range
               window_limit: 2h
                             ^
-            HINT: from 1s to 1h
+              HINT: from 1s to 1h
             """),
         Mistake(
             "{subscriber}_from_{provider}", "sub_{provider}",
@@ -292,7 +292,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
                 p.yaml:10:16: error: cluster.nodes.n1.address: expected a host name or an IP address, found "host=db1 password=‹redacted›"
                       address: "host=db1 password=‹redacted›
                                ^
-                HINT: the port stands in its own line: `port: 5432`
+                  HINT: the port stands in its own line: `port: 5432`
                 """)
     }
 

@@ -1,6 +1,7 @@
 import EventLoop
 import Foundation
 import PostgresClient
+import Report
 import Testing
 
 @Suite struct `Connecting` {
@@ -86,7 +87,7 @@ import Testing
         #expect(
             error?.description == """
                 n1: cannot connect to PostgreSQL: connection to server at "127.0.0.1", port \(server.port) failed: fe_sendauth: no password supplied
-                HINT: put the line 127.0.0.1:\(server.port):postgres:alice:PASSWORD into /nonexistent/.pgpass (mode 0600); the file does not exist yet
+                  HINT: put the line 127.0.0.1:\(server.port):postgres:alice:PASSWORD into /nonexistent/.pgpass (mode 0600); the file does not exist yet
                 """)
     }
 
@@ -102,7 +103,7 @@ import Testing
         let server = try await TestServer.shared.value
         let given = await #expect(throws: PostgresError.self) { try await server.connect(server.onTCP("alice").with("password", "hush")) }
         #expect(given?.code == "28P01")
-        #expect(given?.description.contains("\nHINT: the connection string's password was sent") == true)
+        #expect(given?.description.contains("\n  HINT: the connection string's password was sent") == true)
         #expect(given?.description.contains("hush") == false)
         try await withPassfile("*:*:*:*:hush") { path in
             let error = await #expect(throws: PostgresError.self) { try await server.connect(server.onTCP("alice").with("passfile", path)) }

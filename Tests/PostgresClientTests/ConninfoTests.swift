@@ -1,3 +1,4 @@
+import Report
 import Testing
 
 @testable import PostgresClient
@@ -64,7 +65,7 @@ import Testing
     func `that libpq cannot read is an error in its words`(text: String, message: String) throws {
         let error = #expect(throws: ConninfoError.self) { try Conninfo(parsing: text) }
         #expect(error?.message == message)
-        #expect(error?.description.contains("\nHINT: ") == true)
+        #expect(error?.description.contains("\n  HINT: ") == true)
     }
 
     @Test(arguments: [

@@ -1,6 +1,7 @@
 import EventLoop
 import Foundation
 import PostgresClient
+import Report
 import Testing
 
 /// Each case runs in a process of its own: an environment belongs to a whole process.

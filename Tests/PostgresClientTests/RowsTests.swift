@@ -1,4 +1,5 @@
 import PostgresClient
+import Report
 import Testing
 
 @Suite struct `Rows of an answer` {

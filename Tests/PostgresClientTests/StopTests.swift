@@ -1,6 +1,7 @@
 import EventLoop
 import Foundation
 import PostgresClient
+import Report
 import Testing
 
 /// Statements that do not come to their own end: deadlines, cancellation, dead and frozen servers.

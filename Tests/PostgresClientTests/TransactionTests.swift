@@ -1,5 +1,6 @@
 import EventLoop
 import PostgresClient
+import Report
 import Testing
 
 @Suite struct `A transaction` {

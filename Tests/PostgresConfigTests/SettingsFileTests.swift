@@ -1,4 +1,5 @@
 import PostgresConfig
+import Report
 import Testing
 
 @Suite("A settings file") struct SettingsFileTests {

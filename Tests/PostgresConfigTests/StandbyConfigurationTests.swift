@@ -1,4 +1,5 @@
 import PostgresConfig
+import Report
 import Testing
 
 @Suite("A standby's configuration, by version") struct StandbyConfigurationTests {
@@ -91,7 +92,7 @@ import Testing
         let standby = StandbyConfiguration(triggerFile: "/x")
         guard let expected else {
             let error = try #require(throws: UnusableSetting.self) { try standby.changes(for: Self.features(version), from: [:]) }
-            #expect(error.description == "trigger_file = '/x' cannot be used: PostgreSQL 16 has no such setting\nHINT: correct trigger_file first")
+            #expect(error.description == "trigger_file = '/x' cannot be used: PostgreSQL 16 has no such setting\n  HINT: correct trigger_file first")
             return
         }
         #expect(try standby.settings(for: Self.features(version)).map(\.name) == [expected])

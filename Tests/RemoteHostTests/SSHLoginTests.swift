@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import Report
 import Synchronization
 import Testing
 

@@ -1,6 +1,7 @@
 internal import CLibSSH2
 internal import EventLoop
 import Glibc
+import Report
 
 /// Connections carried to where the host can reach.
 extension SSHSession {
@@ -99,7 +100,7 @@ extension SSHSession {
         } catch {
             listener.lastError =
                 error as? HostError
-                ?? .forwardRefused(host: host, address: listener.address, port: listener.port, detail: "\(error)")
+                ?? .forwardRefused(host: host, address: listener.address, port: listener.port, detail: Problem(explaining: error).fact)
             connection.resetOnClose()
         }
     }

@@ -1,5 +1,0 @@
-public import Report
-
-extension BackRestFinding {
-    public var problem: Problem { Problem("\(self)") }
-}
