@@ -1,6 +1,8 @@
 import PostgresClient
 import RemoteHost
+import Report
 import Run
+import Server
 import Testing
 
 @testable import PgBackRest

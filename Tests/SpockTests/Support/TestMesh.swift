@@ -1,6 +1,7 @@
 import EventLoop
 import Foundation
 import PostgresClient
+import Server
 import Spock
 
 /// A mesh of servers of this test run, on loopback: own directory, own ports, gone when the tests are, however they end.
@@ -120,7 +121,7 @@ final class TestMesh: Sendable {
                 return .notYet("\(error)")
             }
         }
-        return try await SpockSession.open(connection, deadline: soon)
+        return SpockSession(try await ServerSession.open(connection, settings: SpockSession.settings, deadline: soon))
     }
 
     /// A client of the cluster, not of pggraft's.
@@ -131,7 +132,7 @@ final class TestMesh: Sendable {
     }
 
     func session(_ index: Int, database: String = "app") async throws -> SpockSession {
-        try await SpockSession.open(try await connect(index, database: database), deadline: soon)
+        SpockSession(try await ServerSession.open(try await connect(index, database: database), settings: SpockSession.settings, deadline: soon))
     }
 
     func sessions() async throws -> [SpockSession] {
