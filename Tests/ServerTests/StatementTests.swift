@@ -64,7 +64,7 @@ import Testing
     private static func locks(_ pid: String) -> String {
         "EXISTS (SELECT 1 FROM pg_locks x WHERE x.locktype = 'transactionid' AND x.mode = 'ExclusiveLock' AND x.granted AND x.pid = \(pid))"
     }
-    private static let age = "(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start)) * 1000)::bigint AS age_ms"
+    private static let age = "(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, a.backend_start)) * 1000)::bigint AS age_ms"
     private static let began = "coalesce(a.query_start, '-infinity') < to_timestamp($2::float8 / 1000000) + interval '50 milliseconds'"
 
     @Test func `only clients are ended, and never pggraft's own`() throws {

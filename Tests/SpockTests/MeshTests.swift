@@ -30,7 +30,7 @@ struct MeshTests {
         }
         for index in 0..<3 {
             let names = (0..<3).filter { $0 != index }.map { TestMesh.subscription(from: $0, to: index) }
-            try await sessions[index].waitReplicating(names, deadline: soon)
+            try await sessions[index].waitReplicating(names)
         }
 
         // What the catalogs say.
@@ -77,7 +77,7 @@ struct MeshTests {
             toNew.append(NewSubscription(name: name, providerDSN: mesh.dsn(index), settings: settings, slot: slot, resumeLSN: lsn))
         }
         try await n4.createSubscriptions(toNew, deadline: soon)
-        try await n4.waitReplicating(toNew.map(\.name), deadline: soon)
+        try await n4.waitReplicating(toNew.map(\.name))
         for subscription in try await n4.subscriptions(deadline: soon) {
             #expect(subscription.settings.replicationSets.contains("extra"))
             #expect(subscription.isEnabled)
@@ -88,7 +88,7 @@ struct MeshTests {
             _ = try await n4.createSlot(slot, watcher: try await mesh.session(3).server, deadline: soon)
             try await sessions[index].createSubscriptions(
                 [NewSubscription(name: name, providerDSN: mesh.dsn(3), settings: toNew[0].settings, slot: slot)], deadline: soon)
-            try await sessions[index].waitReplicating([name], deadline: soon)
+            try await sessions[index].waitReplicating([name])
         }
 
         // A canary from everywhere, heard everywhere, gone everywhere.

@@ -38,7 +38,7 @@ struct SubscriptionTests {
         var asked = good
         asked.settings = settings
         try await n2.createSubscriptions([asked], deadline: soon)
-        try await n2.waitReplicating(["sub_n1_n2"], deadline: soon)
+        try await n2.waitReplicating(["sub_n1_n2"])
         let made = try #require(try await n2.subscriptions(deadline: soon).first)
         #expect(made.settings == settings)
         #expect(made.provider == "n1" && made.subscriber == "n2" && made.slot == slot && made.providerDSN == mesh.dsn(0))

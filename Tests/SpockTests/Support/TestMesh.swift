@@ -160,7 +160,7 @@ final class TestMesh: Sendable {
         }
         for subscriber in members {
             let names = members.filter { $0 != subscriber }.map { TestMesh.subscription(from: $0, to: subscriber) }
-            try await sessions[subscriber].waitReplicating(names, deadline: soon)
+            try await sessions[subscriber].waitReplicating(names)
         }
     }
 }
@@ -169,6 +169,14 @@ extension SpockSession {
     /// Whether this is Spock itself, and not the stand-in.
     func isRealSpock() async throws -> Bool {
         try await run("SELECT comment NOT LIKE '%stand-in%' AS real FROM pg_available_extensions WHERE name = 'spock'").one().get("real")
+    }
+
+    /// Waits until a worker runs for every one of `names`.
+    func waitReplicating(_ names: [SubscriptionName]) async throws {
+        try await wait(for: "\(names) on \(name) to be replicating", until: soon) {
+            let statuses = try await subscriptionStatuses(deadline: soon)
+            return names.allSatisfy { statuses[$0] == .replicating } ? .found(()) : .notYet("\(statuses)")
+        }
     }
 
     @discardableResult
