@@ -15,9 +15,9 @@ import Testing
         try await client.query("BEGIN", deadline: soon)
         try await client.query("CREATE TABLE public.t (id int)", deadline: soon)
         let failure = await #expect(throws: ServerError.self) {
-            try await primary.createLogicalSlot("sub_n9", plugin: "pgoutput", watcher: watcher, deadline: .after(.seconds(2)))
+            try await primary.createLogicalSlot("sub_n9", plugin: "pgoutput", watcher: watcher, deadline: .after(.seconds(4)))
         }
-        guard case .slotCreationBlocked("n1", "sub_n9", let blockers, .seconds(2)) = failure else {
+        guard case .slotCreationBlocked("n1", "sub_n9", let blockers, .seconds(4)) = failure else {
             Issue.record("\(String(describing: failure))")
             return
         }
@@ -27,7 +27,7 @@ import Testing
 
         try await client.query("PREPARE TRANSACTION 'left behind'", deadline: soon)
         let prepared = await #expect(throws: ServerError.self) {
-            try await primary.createLogicalSlot("sub_n9", plugin: "pgoutput", watcher: watcher, deadline: .after(.seconds(2)))
+            try await primary.createLogicalSlot("sub_n9", plugin: "pgoutput", watcher: watcher, deadline: .after(.seconds(4)))
         }
         #expect(prepared?.fact.contains("prepared transaction 'left behind' (postgres, database logical) since ") == true, "\(String(describing: prepared))")
         try await client.query("ROLLBACK PREPARED 'left behind'", deadline: soon)
