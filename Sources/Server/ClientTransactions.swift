@@ -14,7 +14,7 @@ public struct ClientTransaction: Sendable, Hashable, CustomStringConvertible {
     public var state: String
     /// Whether it has written, or locked rows, already.
     public var hasTransactionID: Bool
-    /// Since it began.
+    /// Since it began; of a session without `track_activities`, since that began.
     public var age: Duration
 
     public var description: String {
@@ -44,7 +44,7 @@ extension ClientTransaction {
         return """
             SELECT \(activity.pid) AS pid, coalesce(a.usename, '') AS role, coalesce(a.application_name, '') AS application, \
             host(a.client_addr) AS client, coalesce(\(activity.state), '') AS state, \(activity.hasTransactionID) AS has_xid, \
-            (extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start)) * 1000)::bigint AS age_ms \
+            (extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, a.backend_start)) * 1000)::bigint AS age_ms \
             \(writers(begunBefore: moment, sparing: sparing, activity)) ORDER BY 1
             """
     }

@@ -18,9 +18,7 @@ public struct CopySource: Sendable, Hashable {
             \(subscriptions) AS subscriptions, (SELECT rolreplication FROM pg_roles WHERE rolname = \(role)) AS replicates
             """
     }
-}
 
-enum ControlData {
     /// Unsigned, in a `bigint`.
     static func systemIdentifier() -> SQL { "SELECT system_identifier FROM pg_control_system()" }
 }
@@ -35,6 +33,6 @@ extension ServerSession {
     /// The number that all copies of one `initdb` share; `nil` before 9.6, where only `pg_controldata` says it.
     public func systemIdentifier(deadline: Deadline) async throws -> UInt64? {
         guard features.hasControlFunctions else { return nil }
-        return UInt64(bitPattern: try await query(ControlData.systemIdentifier(), deadline).one().get("system_identifier", as: Int64.self))
+        return UInt64(bitPattern: try await query(CopySource.systemIdentifier(), deadline).one().get("system_identifier", as: Int64.self))
     }
 }

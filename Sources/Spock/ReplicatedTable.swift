@@ -7,7 +7,6 @@ public struct ReplicatedTable: Sendable, Hashable {
     public var relation: RelationName
     /// A partitioned table has no rows of its own; its partitions stand in the sets by themselves.
     public var isPartitioned: Bool
-    public var hasPrimaryKey: Bool
     /// Every column, in order of name: the same order on every node whatever happened to the table there.
     public var columns: [String]
     public var memberships: [Membership]
@@ -24,7 +23,6 @@ public struct ReplicatedTable: Sendable, Hashable {
     static func all() -> SQL {
         """
         SELECT n.nspname, c.relname, c.relkind = 'p' AS partitioned, \
-        EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) AS has_primary_key, \
         ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns \
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN (SELECT t.set_reloid FROM spock.replication_set_table t \
         JOIN spock.replication_set s ON s.set_id = t.set_id JOIN spock.local_node l ON l.node_id = s.set_nodeid)
@@ -48,11 +46,11 @@ public struct TableFingerprint: Sendable, Hashable, Codable, CustomStringConvert
     /// Counts and hashes the rows of one table over `columns`, in this order, by their text form.
     ///
     /// `rowFilter` is what `pg_get_expr` gave for a row filter of the same table: it goes into the text as it stands.
-    static func of(_ relation: RelationName, isPartitioned: Bool = false, columns: [String], rowFilter: String? = nil) -> SQL {
+    static func of(_ relation: RelationName, columns: [String], rowFilter: String? = nil) -> SQL {
         let list = SQL.joined(columns.map { "\(identifier: $0)" }, separator: ", ")
-        let table: SQL = "\(isPartitioned ? "" : "ONLY " as SQL)\(identifier: relation.schema).\(identifier: relation.name)"
         let condition: SQL = rowFilter.map { " WHERE \(SQL(stringLiteral: $0))" } ?? ""
-        return "SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW(\(list))::text, 0)), 0)::text AS hash FROM \(table)\(condition)"
+        return
+            "SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW(\(list))::text, 0)), 0)::text AS hash FROM ONLY \(identifier: relation.schema).\(identifier: relation.name)\(condition)"
     }
 }
 
@@ -68,7 +66,7 @@ extension SpockSession {
         return try await query(ReplicatedTable.all(), deadline).map { row in
             let relation = try RelationName(row: row)
             return ReplicatedTable(
-                relation: relation, isPartitioned: try row.get("partitioned"), hasPrimaryKey: try row.get("has_primary_key"),
+                relation: relation, isPartitioned: try row.get("partitioned"),
                 columns: try row.get("columns", as: [String].self).sorted(), memberships: memberships[relation] ?? [])
         }.sorted { $0.relation < $1.relation }
     }
@@ -78,10 +76,10 @@ extension SpockSession {
     ///   - columns: what to look at, in the same order on every node.
     ///   - rowFilter: which rows to look at, as the catalog of replication sets gives it.
     public func fingerprint(
-        of relation: RelationName, isPartitioned: Bool = false, columns: [String], rowFilter: String? = nil, deadline: Deadline
+        of relation: RelationName, columns: [String], rowFilter: String? = nil, deadline: Deadline
     ) async throws -> TableFingerprint {
         let row = try await query(
-            TableFingerprint.of(relation, isPartitioned: isPartitioned, columns: columns, rowFilter: rowFilter), deadline
+            TableFingerprint.of(relation, columns: columns, rowFilter: rowFilter), deadline
         ).one()
         return TableFingerprint(rows: try row.get("rows"), hash: try row.get("hash"))
     }

@@ -131,21 +131,6 @@ extension SpockSession {
         return statuses
     }
 
-    /// Waits until every one of `names` is `replicating`. That means that its worker runs, not that it is connected:
-    /// for that, look whether its slot on the provider is active.
-    /// - Throws: `DeadlineExceeded`, which tells the status of each that is not.
-    public func waitReplicating(_ names: [SubscriptionName], deadline: Deadline) async throws {
-        let list = names.map(\.rawValue).joined(separator: ", ")
-        try await wait(for: "\(list) on \(name) to be replicating", until: deadline) {
-            let statuses = try await subscriptionStatuses(deadline: deadline.forLook)
-            let others = names.filter { statuses[$0] != .replicating }
-            if others.isEmpty { return .found(()) }
-            return .notYet(others.map { "\($0) \(statuses[$0].map(\.description) ?? "missing")" }.joined(separator: ", "))
-        }
-    }
-}
-
-extension SpockSession {
     /// Has Spock's manager look for workers to start now. It misses its wake-up otherwise, and starts one a second.
     public func wakeWorkers(deadline: Deadline) async throws { try await server.reload(deadline: deadline) }
 }

@@ -35,6 +35,44 @@ import Testing
         #expect((features.standbyMarker == .recoveryConf) == recoveryConf)
     }
 
+    @Test(
+        "what sessions, slots and positions a server shows",
+        arguments: [
+            ("9.1", []), ("9.2", ["state"]), ("9.4", ["state", "xid", "slots"]),
+            ("9.5", ["state", "xid", "slots", "slot reader", "origins"]),
+            (
+                "9.6",
+                [
+                    "state", "xid", "slots", "slot reader", "origins", "slot flush", "slots reserve", "blocking", "receiver", "flush", "control", "build",
+                ]
+            ),
+            (
+                "10",
+                [
+                    "state", "xid", "slots", "slot reader", "origins", "slot flush", "slots reserve", "blocking", "receiver", "flush", "control", "build",
+                    "backend type", "subscriptions",
+                ]
+            ),
+            (
+                "13",
+                [
+                    "state", "xid", "slots", "slot reader", "origins", "slot flush", "slots reserve", "blocking", "receiver", "flush", "control", "build",
+                    "backend type", "subscriptions", "slot WAL",
+                ]
+            ),
+        ])
+    func activity(version: String, expected: [String]) throws {
+        let features = ServerFeatures(try #require(MajorVersion(version)))
+        let table = [
+            ("state", features.activityHasState), ("xid", features.activityHasTransactionIDs), ("slots", features.slots.exist),
+            ("slot reader", features.slots.haveReader), ("origins", features.hasReplicationOrigins), ("slot flush", features.slots.haveConfirmedFlush),
+            ("slots reserve", features.slots.reserveAtOnce), ("blocking", features.hasBlockingPIDs), ("receiver", features.hasWALReceiverView),
+            ("flush", features.hasFlushPosition), ("control", features.hasControlFunctions), ("build", features.hasBuildView),
+            ("backend type", features.activityHasBackendType), ("subscriptions", features.hasSubscriptions), ("slot WAL", features.slots.haveWALStatus),
+        ]
+        #expect(table.filter(\.1).map(\.0) == expected)
+    }
+
     @Test("a standby's minima")
     func minima() throws {
         #expect(

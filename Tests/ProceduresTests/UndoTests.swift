@@ -2,6 +2,7 @@ import PostgresClient
 import RemoteHost
 import Report
 import Run
+import Server
 import Testing
 
 @testable import PgBackRest

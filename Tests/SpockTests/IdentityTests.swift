@@ -1,5 +1,6 @@
 import EventLoop
 import PostgresClient
+import Server
 import Testing
 
 @testable import Spock
@@ -14,7 +15,11 @@ struct IdentityTests {
         try await n1.run("CREATE VIEW public.who AS SELECT node_name FROM spock.node")
         try await n1.run("CREATE TABLE public.d (v int DEFAULT spock.spock_version_num())")
         #expect(try await n1.extensionDependents(deadline: soon) == ["default value for column v of table public.d", "view public.who"])
-        await #expect(throws: SpockError.self) { try await n1.dropExtension(deadline: soon) }
+        let held = await #expect(throws: SpockError.self) { try await n1.dropExtension(deadline: soon) }
+        guard case .extensionHasDependents("n1", ["default value for column v of table public.d", "view public.who"]) = held else {
+            Issue.record("\(String(describing: held))")
+            return
+        }
         try await n1.run("DROP VIEW public.who")
         try await n1.run("DROP TABLE public.d")
 
@@ -23,13 +28,17 @@ struct IdentityTests {
         try await n1.run("SELECT pg_replication_origin_create('spk_app_n2_sub_n2_n1')")
         try await n1.dropExtension(deadline: soon)
         try await n1.dropExtension(deadline: soon)
-        #expect(try await n1.dropOrigins(["spk_app_n2_sub_n2_n1", "never_there"], deadline: soon) == ["spk_app_n2_sub_n2_n1"])
-        #expect(try await n1.origins(deadline: soon).isEmpty)
+        #expect(try await n1.server.dropOrigins(["spk_app_n2_sub_n2_n1", "never_there"], deadline: soon) == ["spk_app_n2_sub_n2_n1"])
+        #expect(try await n1.server.origins(deadline: soon).isEmpty)
         let bare = try await n1.state(deadline: soon)
         #expect(bare.extensionVersion == nil && bare.nodes.isEmpty && bare.local == nil)
         try await n1.createExtension(version, deadline: soon)
         try await n1.createExtension(version, deadline: soon)
-        await #expect(throws: SpockError.self) { try await n1.createExtension(SpockVersion(major: 4), deadline: soon) }
+        let other = await #expect(throws: SpockError.self) { try await n1.createExtension(SpockVersion(major: 4), deadline: soon) }
+        guard case .extensionVersion("n1", version, SpockVersion(major: 4)) = other else {
+            Issue.record("\(String(describing: other))")
+            return
+        }
         #expect(try await n1.run("SELECT has_schema_privilege('pg_monitor', 'spock', 'USAGE') AND to_regclass('spock.mine') IS NOT NULL AS kept").one().get("kept"))
         try await n1.createNode("n9", dsn: mesh.dsn(0), deadline: soon)
         #expect(try await n1.state(deadline: soon).local?.name == "n9")
@@ -55,7 +64,7 @@ struct IdentityTests {
         #expect(MeshChecks.versions(MeshView([state])) == [.notLoaded("n1")])
 
         try await clone.dropExtension(deadline: soon)
-        #expect(try await clone.dropOrigins(carried, deadline: soon) == carried)
+        #expect(try await clone.server.dropOrigins(carried, deadline: soon) == carried)
         let bare = try await clone.state(deadline: soon)
         #expect(bare.extensionVersion == nil && bare.local == nil && bare.origins.allSatisfy { $0.name == nil })
         #expect(try await sessions[0].subscriptionStatuses(deadline: soon).values.allSatisfy { $0 == .replicating })
@@ -132,7 +141,7 @@ struct IdentityTests {
         #expect(captured.first { $0.name == "default" }?.tables.last?.columns == ["id", "a,b", "c\"d"])
 
         // A backend remembers where Spock's catalogs were, so the next one is asked.
-        try await n1.dropNode("n1", deadline: soon)
+        try await n1.run("SELECT spock.node_drop('n1')")
         try await n1.dropExtension(deadline: soon)
         await n1.connection.close()
         let n2 = try await mesh.session(0)

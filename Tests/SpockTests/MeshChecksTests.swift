@@ -1,5 +1,6 @@
 import EventLoop
 import PostgresClient
+import Server
 import Testing
 
 @testable import Spock
@@ -72,7 +73,7 @@ import Testing
 
     @Test func `a node nobody looked at is told with those who know it`() {
         let left = MeshChecks.visited(MeshView([MeshChecksTests.state("n1"), MeshChecksTests.state("n2")]))
-        #expect(left.map(\.fact) == ["node n3 is known to n1, n2, but it was not looked at"])
+        #expect(left.map(\.fact) == ["node n3 is known to n1 and n2, but it was not looked at"])
     }
 
     @Test func `the new node's name and id must be free`() {
@@ -156,7 +157,7 @@ import Testing
         #expect(
             finding.description == """
                 n4: max_wal_senders is 2, 3 are needed (1 sender for each of 3 peers)
-                HINT: set max_wal_senders to at least 3 and restart n4
+                  HINT: set max_wal_senders to at least 3 and restart n4
                 """)
     }
 }

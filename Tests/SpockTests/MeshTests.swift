@@ -1,5 +1,6 @@
 import EventLoop
 import PostgresClient
+import Server
 import Testing
 
 @testable import Spock
@@ -29,7 +30,7 @@ struct MeshTests {
         }
         for index in 0..<3 {
             let names = (0..<3).filter { $0 != index }.map { TestMesh.subscription(from: $0, to: index) }
-            try await sessions[index].waitReplicating(names, deadline: soon)
+            try await sessions[index].waitReplicating(names)
         }
 
         // What the catalogs say.
@@ -69,14 +70,14 @@ struct MeshTests {
             let provider = TestMesh.name(index), watcher = try await mesh.session(index)
             let name = try #require(view.subscriptionPattern?.name(provider: provider, subscriber: "n4"))
             let slot = try await n4.generateSlotName(database: "app", provider: provider, subscription: name, deadline: soon)
-            let lsn = try await sessions[index].createSlot(slot, watcher: watcher, deadline: soon)
-            #expect(try await sessions[index].slot(slot, deadline: soon)?.confirmedFlushLSN == lsn)
+            let lsn = try await sessions[index].createSlot(slot, watcher: watcher.server, deadline: soon)
+            #expect(try await sessions[index].server.slot(slot, deadline: soon)?.confirmedFlushLSN == lsn)
             try await sessions[index].run("INSERT INTO public.items (id, name, price, blob) VALUES (\(index), 'item', 1.50, '\\xff00')")
             let settings = try #require(view.subscription(provider: "n1", subscriber: "n2")).settings
             toNew.append(NewSubscription(name: name, providerDSN: mesh.dsn(index), settings: settings, slot: slot, resumeLSN: lsn))
         }
         try await n4.createSubscriptions(toNew, deadline: soon)
-        try await n4.waitReplicating(toNew.map(\.name), deadline: soon)
+        try await n4.waitReplicating(toNew.map(\.name))
         for subscription in try await n4.subscriptions(deadline: soon) {
             #expect(subscription.settings.replicationSets.contains("extra"))
             #expect(subscription.isEnabled)
@@ -84,10 +85,10 @@ struct MeshTests {
         for index in 0..<3 {
             let name = TestMesh.subscription(from: 3, to: index)
             let slot = try await sessions[index].generateSlotName(database: "app", provider: "n4", subscription: name, deadline: soon)
-            _ = try await n4.createSlot(slot, watcher: try await mesh.session(3), deadline: soon)
+            _ = try await n4.createSlot(slot, watcher: try await mesh.session(3).server, deadline: soon)
             try await sessions[index].createSubscriptions(
                 [NewSubscription(name: name, providerDSN: mesh.dsn(3), settings: toNew[0].settings, slot: slot)], deadline: soon)
-            try await sessions[index].waitReplicating([name], deadline: soon)
+            try await sessions[index].waitReplicating([name])
         }
 
         // A canary from everywhere, heard everywhere, gone everywhere.
@@ -119,8 +120,7 @@ struct MeshTests {
         // And out again: the fourth leaves nothing behind.
         for index in 0..<3 { try await sessions[index].dropSubscription(TestMesh.subscription(from: 3, to: index), deadline: soon) }
         for subscription in toNew { try await n4.dropSubscription(subscription.name, deadline: soon) }
-        #expect(try await n4.dropNode("n4", deadline: soon))
-        #expect(try await !n4.dropNode("n4", deadline: soon))
+        try await n4.run("SELECT spock.node_drop('n4')")
         for index in 0..<3 {
             let state = try await sessions[index].state(deadline: soon)
             #expect(state.nodes.map(\.name) == ["n1", "n2", "n3"])

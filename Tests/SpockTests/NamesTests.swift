@@ -1,4 +1,4 @@
-import Foundation
+import Server
 import Testing
 
 @testable import Spock
@@ -8,7 +8,7 @@ import Testing
         ("sub_n1_n2", true), ("a", true), (String(repeating: "x", count: 63), true), (String(repeating: "x", count: 64), false),
         ("", false), ("Sub", false), ("sub-1", false), ("süb", false), ("sub n1", false),
     ])
-    func `subscriptions and slots take what Spock and PostgreSQL take`(text: String, accepted: Bool) {
+    func `a subscription is called as a slot may be called`(text: String, accepted: Bool) {
         #expect((SubscriptionName(rawValue: text) != nil) == accepted)
         #expect((SlotName(rawValue: text) != nil) == accepted)
     }
@@ -16,14 +16,6 @@ import Testing
     @Test(arguments: [("n1", true), ("Node 1-ä", true), ("", false), (String(repeating: "ä", count: 32), false), ("a\0b", false)])
     func `a node's name is up to 63 bytes of anything`(text: String, accepted: Bool) {
         #expect((NodeName(rawValue: text) != nil) == accepted)
-    }
-
-    @Test func `names are kept in the journal as plain text, and refused when they read wrong`() throws {
-        let name: SlotName = "spk_app_n1_sub_n1_n4"
-        let data = try JSONEncoder().encode([name])
-        #expect(String(decoding: data, as: UTF8.self) == "[\"spk_app_n1_sub_n1_n4\"]")
-        #expect(try JSONDecoder().decode([SlotName].self, from: data) == [name])
-        #expect(throws: DecodingError.self) { try JSONDecoder().decode([SlotName].self, from: Data("[\"A B\"]".utf8)) }
     }
 }
 

@@ -1,3 +1,7 @@
+import Foundation
+import PostgresClient
+import Report
+import Server
 import Testing
 
 @testable import Spock
@@ -16,10 +20,11 @@ import Testing
     ])
     func `all is refused where it loses data`(version: String, mode: ReadOnlyMode, accepted: Bool) throws {
         let version = try #require(SpockVersion(version))
-        if accepted {
-            try mode.check(on: version, node: "n1")
-        } else {
-            #expect(throws: SpockError.self) { try mode.check(on: version, node: "n1") }
+        guard !accepted else { return try mode.check(on: version, node: "n1") }
+        let error = #expect(throws: SpockError.self) { try mode.check(on: version, node: "n1") }
+        guard case .readOnlyModeRefused("n1", mode, version) = error else {
+            Issue.record("\(String(describing: error))")
+            return
         }
     }
 
@@ -27,12 +32,30 @@ import Testing
         #expect(ReadOnlyMode.user.inForce(on: try #require(SpockVersion("6.0.0-beta.1"))) == .local)
     }
 
+    @Test(arguments: [
+        (AlteredSetting(inForce: "off", altered: nil), ReadOnlyState(inForce: .off, altered: nil)),
+        (AlteredSetting(inForce: "local", altered: "user"), ReadOnlyState(inForce: .local, altered: .user)),
+    ])
+    func `the state is read from the setting, and kept in words`(setting: AlteredSetting, state: ReadOnlyState) throws {
+        #expect(try ReadOnlyState(setting, node: "n1") == state)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let text = String(decoding: try encoder.encode(state), as: UTF8.self)
+        #expect(text == "{" + (setting.altered.map { "\"altered\":\"\($0)\"," } ?? "") + "\"inForce\":\"\(setting.inForce)\"}")
+        #expect(try JSONDecoder().decode(ReadOnlyState.self, from: Data(text.utf8)) == state)
+    }
+
+    @Test func `a mode that nobody knows is no answer`() {
+        let error = #expect(throws: UnexpectedAnswer.self) { try ReadOnlyState(AlteredSetting(inForce: "off", altered: "sometimes"), node: "n1") }
+        #expect(error?.description == "n1: unexpected answer: spock.readonly = sometimes")
+    }
+
     @Test func `the refusal says why, and what instead`() throws {
         let error = SpockError.readOnlyModeRefused(node: "n2", mode: .all, version: try #require(SpockVersion("5.0.11")))
         #expect(
             error.description == """
                 n2: spock.readonly = 'all' is refused on Spock 5.0.11, which discards the transaction being applied at that moment for good
-                HINT: use 'user'
+                  HINT: use 'user'
                 """)
     }
 }

@@ -1,5 +1,6 @@
 import EventLoop
 import PostgresClient
+import Server
 import Testing
 
 @testable import Spock
@@ -33,15 +34,15 @@ struct ReadOnlyTests {
         #expect("\(try #require(refused))".contains("read-only"))
 
         // Two hold a transaction id; the reader, who may not write any more, is let alone.
-        let open = try await n1.clientTransactions(begunBefore: flip, deadline: soon)
+        let open = try await n1.server.clientTransactions(begunBefore: flip, deadline: soon)
         #expect(Set(open.map(\.pid)) == [Int(await polite.backendPID), Int(await stubborn.backendPID)])
         #expect(open.allSatisfy { $0.hasTransactionID })
         await #expect(throws: DeadlineExceeded.self) {
-            try await n1.endClientTransactions(begunBefore: flip, grace: .seconds(60), deadline: .after(.milliseconds(300)))
+            try await n1.server.endClientTransactions(begunBefore: flip, grace: .seconds(60), deadline: .after(.milliseconds(300)))
         }
         try await polite.query("COMMIT", deadline: soon)
         let stubbornPID = Int(await stubborn.backendPID)
-        let ended = try await n1.endClientTransactions(begunBefore: flip, grace: .milliseconds(1), deadline: soon)
+        let ended = try await n1.server.endClientTransactions(begunBefore: flip, grace: .milliseconds(1), deadline: soon)
         #expect(ended.map(\.pid) == [stubbornPID])
         await #expect(throws: PostgresError.self) { try await stubborn.query("COMMIT", deadline: soon) }
 
@@ -72,7 +73,7 @@ struct ReadOnlyTests {
         let before = try await n1.readOnlyState(deadline: soon)
         let flip = try await n1.close(.closingClients(on: version), version: version, deadline: soon)
         let late = await #expect(throws: DeadlineExceeded.self) {
-            try await n1.endClientTransactions(begunBefore: flip, grace: .zero, deadline: .after(.milliseconds(200)))
+            try await n1.server.endClientTransactions(begunBefore: flip, grace: .zero, deadline: .after(.milliseconds(200)))
         }
         #expect(late?.lastSeen?.contains("prepared 'left behind' (postgres, database app)") == true)
         try await n1.open(restoring: before, deadline: soon)
@@ -80,18 +81,18 @@ struct ReadOnlyTests {
 
         // A slot cannot be created beside it, says who is in the way, and is not left half made.
         let slot: SlotName = "spk_app_n1_sub_n1_n9"
-        let failure = await #expect(throws: SpockError.self) {
-            try await n1.createSlot(slot, watcher: try await mesh.session(0), deadline: .after(.seconds(2)))
+        let failure = await #expect(throws: ServerError.self) {
+            try await n1.createSlot(slot, watcher: try await mesh.session(0).server, deadline: .after(.seconds(2)))
         }
         guard case .slotCreationBlocked("n1", slot, let blockers, _) = failure else {
             Issue.record("\(String(describing: failure))")
             return
         }
         #expect(blockers.map(\.description).joined().contains("prepared transaction 'left behind'"))
-        #expect(try await n1.slot(slot, deadline: soon) == nil)
+        #expect(try await n1.server.slot(slot, deadline: soon) == nil)
         try await client.query("ROLLBACK PREPARED 'left behind'", deadline: soon)
-        _ = try await n1.createSlot(slot, watcher: try await mesh.session(0), deadline: soon)
-        #expect(try await n1.dropSlot(slot, deadline: soon))
-        #expect(try await !n1.dropSlot(slot, deadline: soon))
+        _ = try await n1.createSlot(slot, watcher: try await mesh.session(0).server, deadline: soon)
+        #expect(try await n1.server.dropSlot(slot, deadline: soon))
+        #expect(try await !n1.server.dropSlot(slot, deadline: soon))
     }
 }

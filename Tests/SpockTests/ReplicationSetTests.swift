@@ -1,5 +1,6 @@
 import Foundation
 import PostgresClient
+import Server
 import Testing
 
 @testable import Spock

@@ -1,5 +1,6 @@
 import EventLoop
 import PostgresClient
+import Server
 import Testing
 
 @testable import Spock
@@ -16,16 +17,10 @@ import Testing
     @Test(
         arguments: [
             (SpockNode.id(of: "n4"), "SELECT hashname($1::name) & 65535 AS node_id  -- $1 = 'n4'"),
-            (SpockNode.drop("n4"), "SELECT spock.node_drop(node_name := $1, ifexists := true) AS dropped  -- $1 = 'n4'"),
             (
                 SpockNode.create("n4", dsn: Conninfo(["host": "n4", "password": "geheim"]), location: "here", country: nil, info: "{}"),
                 "SELECT spock.node_create(node_name := $1, dsn := $2, location := $3, country := $4, info := $5::jsonb) AS node_id"
                     + "  -- $1 = 'n4', $2 = 'host=n4 password=‹redacted›', $3 = 'here', $4 = NULL, $5 = '{}'"
-            ),
-            (
-                SpockNode.dropInterface("second", of: "n4"),
-                "SELECT spock.node_drop_interface(n.node_name, i.if_name) AS dropped FROM spock.node n JOIN spock.node_interface i "
-                    + "ON i.if_nodeid = n.node_id WHERE n.node_name = $1 AND i.if_name = $2  -- $1 = 'n4', $2 = 'second'"
             ),
         ] as [(SQL, String)])
     func `nodes`(sql: SQL, text: String) { #expect(sql.description == text) }
@@ -51,56 +46,17 @@ import Testing
 
     @Test(
         arguments: [
-            (ReadOnlyState.alter(to: .user), "ALTER SYSTEM SET spock.readonly = 'user'"),
-            (ReadOnlyState.alter(to: .local), "ALTER SYSTEM SET spock.readonly = 'local'"),
-            (ReadOnlyState.alter(to: nil), "ALTER SYSTEM RESET spock.readonly"),
-            (ReadOnlyState.reload(), "SELECT pg_reload_conf() AS reloaded"),
-            (
-                ReadOnlyState.read(),
-                "SELECT current_setting('spock.readonly') AS in_force, (SELECT setting FROM pg_file_settings WHERE name = 'spock.readonly' "
-                    + "AND sourcefile = current_setting('data_directory') || '/postgresql.auto.conf' ORDER BY seqno DESC LIMIT 1) AS altered"
-            ),
-        ] as [(SQL, String)])
-    func `read-only mode`(sql: SQL, text: String) { #expect(sql.description == text) }
-
-    @Test func `only clients are ended, and never pggraft's own`() {
-        let flip = ServerMoment(microseconds: 1_700_000_000_000_000)
-        let who = """
-            FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid() \
-            AND pid <> ALL ($1::int[]) AND (backend_xid IS NOT NULL OR (state NOT LIKE 'idle%' AND (state <> 'disabled' OR backend_xmin IS NOT NULL) \
-            AND coalesce(query_start, '-infinity') < to_timestamp($2::float8 / 1000000) + interval '50 milliseconds'))
-            """
-        #expect(
-            ClientTransaction.terminate(begunBefore: flip, sparing: [7, 8]).description == """
-                SELECT pid, pg_terminate_backend(pid) AS terminated \(who) AND application_name IS DISTINCT FROM $3  \
-                -- $1 = '{"7","8"}', $2 = '1700000000000000', $3 = 'pggraft'
-                """)
-        #expect(
-            ClientTransaction.list(begunBefore: flip, sparing: []).text == """
-                SELECT pid, coalesce(usename, '') AS role, coalesce(application_name, '') AS application, host(client_addr) AS client, \
-                coalesce(state, '') AS state, backend_xid IS NOT NULL AS has_xid, \
-                (extract(epoch FROM clock_timestamp() - coalesce(xact_start, query_start)) * 1000)::bigint AS age_ms \(who) ORDER BY pid
-                """)
-    }
-
-    @Test(
-        arguments: [
             (
                 ReplicationSlot.generateName(database: "app", provider: "n1", subscription: "sub_n1_n4"),
                 "SELECT spock.spock_gen_slot_name($1, $2, $3) AS slot_name  -- $1 = 'app', $2 = 'n1', $3 = 'sub_n1_n4'"
             ),
-            (ReplicationSlot.create("spk_x"), "SELECT lsn FROM pg_create_logical_replication_slot($1, $2)  -- $1 = 'spk_x', $2 = 'spock_output'"),
-            (ReplicationSlot.drop("spk_x"), "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1  -- $1 = 'spk_x'"),
             (SpockSession.syncEvent(transactional: false), "SELECT spock.sync_event() AS lsn"),
             (SpockSession.syncEvent(transactional: true), "SELECT spock.sync_event(true) AS lsn"),
-            (
-                ReplicationOrigin.drop(["a", "b"]),
-                "SELECT roname, pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname = ANY ($1::text[])  -- $1 = '{\"a\",\"b\"}'"
-            ),
+            (SpockExtension.isLoaded(), "SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'spock.readonly') AS loaded"),
             (SpockExtension.drop(), "DROP EXTENSION IF EXISTS spock"),
             (SpockExtension.create(SpockVersion(major: 5, minor: 0, patch: 11)), "CREATE EXTENSION IF NOT EXISTS spock WITH VERSION '5.0.11'"),
         ] as [(SQL, String)])
-    func `slots, origins and the extension`(sql: SQL, text: String) { #expect(sql.description == text) }
+    func `slots, sync events and the extension`(sql: SQL, text: String) { #expect(sql.description == text) }
 
     @Test func `a table is hashed over named columns, without its children, whatever it is called`() {
         #expect(
@@ -108,15 +64,12 @@ import Testing
                 SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW("a", "B""c")::text, 0)), 0)::text AS hash FROM ONLY "Sales"."it's"
                 """)
         #expect(
-            TableFingerprint.of(StatementTests.table, isPartitioned: true, columns: ["a"], rowFilter: "(a > 'x$1'::text)").description == """
-                SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW("a")::text, 0)), 0)::text AS hash FROM "Sales"."it's" WHERE (a > 'x$1'::text)
+            TableFingerprint.of(StatementTests.table, columns: ["a"], rowFilter: "(a > 'x$1'::text)").description == """
+                SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW("a")::text, 0)), 0)::text AS hash FROM ONLY "Sales"."it's" WHERE (a > 'x$1'::text)
                 """)
     }
 
-    @Test func `every session has the same settings, and replicates none of its DDL`() {
-        let text = SpockSession.settings().map(\.text).joined(separator: "\n")
-        for setting in ["search_path", "datestyle", "intervalstyle", "timezone", "extra_float_digits", "bytea_output", "spock.enable_ddl_replication"] {
-            #expect(text.contains("'\(setting)'"))
-        }
+    @Test func `no session replicates its DDL`() {
+        #expect(SpockSession.settings == [SessionSetting("spock.enable_ddl_replication", "off"), SessionSetting("spock.include_ddl_repset", "off")])
     }
 }

@@ -1,4 +1,5 @@
 import PostgresClient
+import Server
 import Testing
 
 @testable import Spock

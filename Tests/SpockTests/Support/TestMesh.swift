@@ -1,6 +1,7 @@
 import EventLoop
 import Foundation
 import PostgresClient
+import Server
 import Spock
 
 /// A mesh of servers of this test run, on loopback: own directory, own ports, gone when the tests are, however they end.
@@ -120,7 +121,7 @@ final class TestMesh: Sendable {
                 return .notYet("\(error)")
             }
         }
-        return try await SpockSession.open(connection, deadline: soon)
+        return SpockSession(try await ServerSession.open(connection, settings: SpockSession.settings, deadline: soon))
     }
 
     /// A client of the cluster, not of pggraft's.
@@ -131,7 +132,7 @@ final class TestMesh: Sendable {
     }
 
     func session(_ index: Int, database: String = "app") async throws -> SpockSession {
-        try await SpockSession.open(try await connect(index, database: database), deadline: soon)
+        SpockSession(try await ServerSession.open(try await connect(index, database: database), settings: SpockSession.settings, deadline: soon))
     }
 
     func sessions() async throws -> [SpockSession] {
@@ -159,7 +160,7 @@ final class TestMesh: Sendable {
         }
         for subscriber in members {
             let names = members.filter { $0 != subscriber }.map { TestMesh.subscription(from: $0, to: subscriber) }
-            try await sessions[subscriber].waitReplicating(names, deadline: soon)
+            try await sessions[subscriber].waitReplicating(names)
         }
     }
 }
@@ -168,6 +169,14 @@ extension SpockSession {
     /// Whether this is Spock itself, and not the stand-in.
     func isRealSpock() async throws -> Bool {
         try await run("SELECT comment NOT LIKE '%stand-in%' AS real FROM pg_available_extensions WHERE name = 'spock'").one().get("real")
+    }
+
+    /// Waits until a worker runs for every one of `names`.
+    func waitReplicating(_ names: [SubscriptionName]) async throws {
+        try await wait(for: "\(names) on \(name) to be replicating", until: soon) {
+            let statuses = try await subscriptionStatuses(deadline: soon)
+            return names.allSatisfy { statuses[$0] == .replicating } ? .found(()) : .notYet("\(statuses)")
+        }
     }
 
     @discardableResult
