@@ -74,6 +74,9 @@ let package = Package(
         tests("Server", ["Scratch", "Instance", "PostgresConfig", "PostgresClient", "RemoteHost", "EventLoop"]),
         tests("Spock", ["Server", "PostgresConfig", "PostgresClient", "EventLoop"]),
         tests(
+            "ProcedureKit",
+            ["Scratch", "Instance", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server"]),
+        tests(
             "Procedures",
             [
                 "Scratch", "ProcedureKit", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server", "Spock",

@@ -46,7 +46,7 @@ public struct RestoreBackup: Step {
         let (_, warnings) = try await layout.backRest(for: .target).restore(
             options, on: host, processes: processes, bytesTotal: backup?.size, deadline: Deadline.copy
         ) { run.progress("restore: \($0.text)", fraction: $0.percent / 100) }
-        warnings.forEach { run.note($0) }
+        warnings.forEach { run.note("\($0)") }
         return "\(label) in \(began.duration(to: .now).inSeconds) with \(processes) processes" + (isPart ? " (went on with --delta)" : "")
     }
 

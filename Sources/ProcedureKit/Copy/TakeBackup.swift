@@ -57,7 +57,7 @@ public struct TakeBackup: Step {
         ) { run.progress("backup: \($0.text)", fraction: $0.percent / 100) }
         try run.remember(Self.taken, label)
         try run.remember(Self.chosen, label)
-        warnings.forEach { run.note($0) }
+        warnings.forEach { run.note("\($0)") }
         return "\(label), \(size.inBytes) in \(began.duration(to: .now).inSeconds) with \(processes) processes"
     }
 

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Procedures
+@testable import ProcedureKit
 
 @Suite("What logind does with a watchdog")
 struct LogindSettingsTests {
