@@ -38,7 +38,7 @@ public struct RunSession: Sendable {
             defer { withExtendedLifetime(lock) {} }
             if let unfinished = try store.unfinished(cluster: procedure.cluster) {
                 throw Problem(
-                    "run \(unfinished.header.run) of \(procedure.cluster) is not finished: \(unfinished.state.rawValue) in step \(unfinished.progress)",
+                    "run \(unfinished.header.run) of cluster \(procedure.cluster) is not finished: \(unfinished.state.rawValue) in step \(unfinished.progress)",
                     hint: unfinished.ways)
             }
             do {

@@ -42,7 +42,7 @@ struct CommandTests {
             let someone = try Operator(of: bed), before = try await Fingerprint(bed)
             let unasked = try await someone.pggraft("run", someone.playbook)
             #expect(unasked.status == 1)
-            #expect(unasked.standardOutput.contains("nobody is there to say yes\n  HINT: run it in a terminal, or with --yes. Nothing was changed."), "\(unasked.standardOutput)")
+            #expect(unasked.standardError.contains("nobody is there to say yes\n  HINT: run it in a terminal, or with --yes. Nothing was changed."), "\(unasked.standardError)")
             #expect(try someone.journals() == [])
             let changes = try await before.changes()
             #expect(changes.isEmpty)
@@ -51,31 +51,31 @@ struct CommandTests {
             try await someone.reaches("stanza")
             let second = try await someone.pggraft("run", "--yes", someone.playbook)
             #expect(second.status == 1)
-            #expect(second.standardOutput.contains("another pggraft works on cluster app: "), "\(second.standardOutput)")
-            #expect(second.standardOutput.contains("pid \(first.pid)"), "\(second.standardOutput)")
-            #expect(second.standardOutput.contains("HINT: Wait until it has ended"))
+            #expect(second.standardError.contains("another pggraft works on cluster app: "), "\(second.standardOutput)")
+            #expect(second.standardError.contains("pid \(first.pid)"), "\(second.standardOutput)")
+            #expect(second.standardError.contains("HINT: Wait until it has ended"))
             let run = try #require(try someone.entries().first?.value?.decoded(as: RunHeader.self).run)
-            #expect(second.standardOutput.contains("run \(run)\n"), "\(second.standardOutput)")
-            #expect(second.standardOutput.contains(#/since \d{4}-\d\d-\d\dT/#), "\(second.standardOutput)")
+            #expect(second.standardError.contains("run \(run)\n"), "\(second.standardOutput)")
+            #expect(second.standardError.contains(#/since \d{4}-\d\d-\d\dT/#), "\(second.standardOutput)")
 
             // From another machine, too: the source knows.
             let other = try Operator(of: bed)
             let elsewhere = try await other.pggraft("run", "--yes", other.playbook)
             #expect(elsewhere.status == 1)
-            #expect(elsewhere.standardOutput.contains("n1: another pggraft works on cluster app (pggraft run \(run), pid \(first.pid), "), "\(elsewhere.standardOutput)")
-            #expect(elsewhere.standardOutput.contains(#/, since \d{4}-\d\d-\d\d /#), "\(elsewhere.standardOutput)")
+            #expect(elsewhere.standardError.contains("n1: another pggraft works on cluster app (pggraft run \(run), pid \(first.pid), "), "\(elsewhere.standardOutput)")
+            #expect(elsewhere.standardError.contains(#/, since \d{4}-\d\d-\d\d /#), "\(elsewhere.standardOutput)")
             #expect(try other.journals() == [])
 
             first.signal(SIGINT)
             let interrupted = try await first.wait(within: .seconds(120))
             #expect(interrupted.status == 130, "\(interrupted.standardOutput)")
-            #expect(interrupted.standardOutput.contains("pggraft resume \(run)"))
-            #expect(interrupted.standardOutput.contains("pggraft undo \(run)"))
+            #expect(interrupted.standardError.contains("pggraft resume \(run)"))
+            #expect(interrupted.standardError.contains("pggraft undo \(run)"))
 
             let third = try await someone.pggraft("run", "--yes", someone.playbook)
             #expect(third.status == 1)
-            #expect(third.standardOutput.contains("run \(run) of cluster app is not finished: interrupted in step "), "\(third.standardOutput)")
-            #expect(third.standardOutput.contains("HINT: `pggraft resume \(run)` goes on with it, `pggraft undo \(run)` takes it back."))
+            #expect(third.standardError.contains("run \(run) of cluster app is not finished: interrupted in step "), "\(third.standardOutput)")
+            #expect(third.standardError.contains("HINT: `pggraft resume \(run)` goes on with it, `pggraft undo \(run)` takes it back."))
             #expect(try someone.journals().count == 1)
 
             // What a process of the run leaves on the server when its machine loses power: the lock, and a session with a lock of its own.
@@ -85,7 +85,7 @@ struct CommandTests {
                     "PGAPPNAME='\(name)' PGPASSWORD=secret-of-spock_admin exec \(bed.binaryDirectory)/psql -h 127.0.0.1 -U spock_admin -XAtq -v ON_ERROR_STOP=1 -d app",
                     input: "BEGIN; \(statement); SELECT pg_sleep(100);", within: .seconds(120))
             }
-            async let lock = session(named: "pggraft run \(run), pid 1, root@gone", holding: "SELECT pg_advisory_lock(hashtextextended('pggraft app', 0))")
+            async let lock = session(named: "pggraft run \(run), pid 1, root@gone", holding: "SELECT pg_advisory_lock(\(Int64(bitPattern: fnv1a("pggraft app".utf8))))")
             async let rest = session(named: "pggraft", holding: "LOCK TABLE spock.subscription")
             try await eventually("two sessions to be left over", within: .seconds(30)) {
                 try await bed.psql("n1", "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pggraft%' AND wait_event = 'PgSleep'") == "2"
@@ -97,7 +97,7 @@ struct CommandTests {
             }
             #expect(undone.status == 0, "\(undone.standardOutput)\(undone.standardError)")
             let free = try await someone.pggraft("run", someone.playbook)
-            #expect(free.standardOutput.contains("nobody is there to say yes"), "\(free.standardOutput)")
+            #expect(free.standardError.contains("nobody is there to say yes"), "\(free.standardOutput)")
             for output in [unasked, second, interrupted, third, undone, free] { #expect(!(output.standardOutput + output.standardError).contains("secret-of-")) }
             #expect(try !someone.journalText().contains("secret-of-"))
         }

@@ -19,7 +19,7 @@ struct ConfigurationTests {
             #expect(shown.standardOutput.contains("work_mem = 4MB\n  from the server's default\n"), "\(shown.standardOutput)")
             let unasked = try await someone.pggraft("conf", "set", "n1", "work_mem=32MB", "--playbook", someone.playbook)
             #expect(unasked.status == 1)
-            #expect(unasked.standardOutput.contains("nobody is there to say yes"), "\(unasked.standardOutput)")
+            #expect(unasked.standardError.contains("nobody is there to say yes"), "\(unasked.standardError)")
             #expect(try await before.changes().isEmpty)
 
             let set = try await someone.pggraft("conf", "set", "n1", "work_mem=32MB", "--playbook", someone.playbook, "--yes")
@@ -35,8 +35,8 @@ struct ConfigurationTests {
 
             let refused = try await someone.pggraft("conf", "set", "n1", "work_mem=lots", "--playbook", someone.playbook, "--yes")
             #expect(refused.status == 1)
-            #expect(refused.standardOutput.contains("invalid value for parameter \"work_mem\": \"lots\""), "\(refused.standardOutput)")
-            #expect(refused.standardOutput.contains("It failed. Nothing is changed."), "\(refused.standardOutput)")
+            #expect(refused.standardError.contains("invalid value for parameter \"work_mem\": \"lots\""), "\(refused.standardOutput)")
+            #expect(refused.standardError.contains("It failed. Nothing is changed."), "\(refused.standardOutput)")
             #expect(try await bed.psql("n1", "SHOW work_mem") == "32MB")
 
             let undone = try await someone.pggraft("undo", run)
@@ -64,7 +64,7 @@ struct ConfigurationTests {
 
             let risky = try await pggraft("hba", "allow", "--user", "nobody", "--database", "app", "--from", "0.0.0.0/0", "--method", "trust", "--yes")
             #expect(risky.status == 1)
-            #expect(risky.standardOutput.contains("--any-address") && risky.standardOutput.contains("--trust-over-network"), "\(risky.standardOutput)")
+            #expect(risky.standardError.contains("--any-address") && risky.standardError.contains("--trust-over-network"), "\(risky.standardOutput)")
             let allowed = try await pggraft("hba", "allow", "--user", "nobody", "--database", "app", "--from", "192.0.2.0/24", "--method", "scram-sha-256", "--yes")
             #expect(allowed.status == 0, "\(allowed.standardOutput)")
             let run = try #require(try someone.entries().first?.value?.decoded(as: RunHeader.self).run)

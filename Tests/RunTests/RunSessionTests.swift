@@ -156,7 +156,7 @@ struct RunSessionTests {
             #expect(failed.exitStatus == 1)
             let second = RunSession(toy(world), in: store, console: TestConsole())
             let problem = await #expect(throws: Problem.self) { try await second.run() }
-            #expect(problem?.fact == "run \(name) of toys is not finished: failed in step 2 of 2, b")
+            #expect(problem?.fact == "run \(name) of cluster toys is not finished: failed in step 2 of 2, b")
             let undone = try await RunSession.undo(name, in: store, console: TestConsole()) { _ in toy(world) }
             #expect(undone.exitStatus == 0)
             let third = try await RunSession(toy(world), in: store, console: TestConsole()).run()
