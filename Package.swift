@@ -56,14 +56,14 @@ let package = Package(
 
         .testTarget(name: "ReportTests", dependencies: ["Report"], swiftSettings: settings),
         tests("EventLoop"),
-        tests("RemoteHost", ["EventLoop"]),
-        tests("PostgresClient", ["EventLoop"], resources: [.copy("Support/tls-records.py")]),
+        tests("RemoteHost", ["Scratch", "EventLoop"]),
+        tests("PostgresClient", ["Scratch", "EventLoop"], resources: [.copy("Support/tls-records.py")]),
         tests("PostgresConfig"),
         tests("Run"),
         tests("Playbook"),
         tests("Instance", ["Scratch", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
-        tests("Spock", ["PostgresClient", "EventLoop"]),
+        tests("Spock", ["Scratch", "PostgresClient", "EventLoop"]),
         tests(
             "Procedures",
             [

@@ -92,13 +92,12 @@ func finish(_ terminal: Terminal, _ error: any Error) -> ExitCode {
 /// How a host is reached: over SSH as `ssh` itself would, or, named by a dot, not at all, as this machine.
 func connector(_ options: ConnectionOptions, _ terminal: Terminal) -> ClusterAccess.Connector {
     let config = options.sshConfig ?? ProcessInfo.processInfo.environment["PGGRAFT_SSH_CONFIG"]
+    let passphrases = Passphrases { file, attempt in
+        terminal.secret(attempt == 1 ? "Passphrase for \(file)" : "That was not it. Passphrase for \(file)")
+    }
     return { destination, name, deadline in
         guard destination != "." else { return LocalHost(name: name) }
-        return try await SSHHost.connect(
-            sshTarget(destination, configFile: config), name: name,
-            passphrase: { file, attempt in
-                terminal.secret(attempt == 1 ? "Passphrase for \(file)" : "That was not it. Passphrase for \(file)")
-            }, deadline: deadline)
+        return try await SSHHost.connect(sshTarget(destination, configFile: config), name: name, passphrases: passphrases, deadline: deadline)
     }
 }
 

@@ -48,7 +48,7 @@ struct TakeBackup: Step {
         let layout = try await seed.layout(), role = layout.repositoryRole
         switch seed.playbook.copy.backup {
         case .full:
-            let cores = try await seed.cores(role)
+            let cores = try await BackRest.cores(of: seed.host(role), deadline: .after(.seconds(20)))
             let processes = seed.playbook.copy.processMax ?? BackRest.backupProcesses(cores: cores)
             let began = ContinuousClock.Instant.now, size = try await seed.databaseSize()
             if let label = try await seed.backupLeftBehind(run) {
@@ -114,7 +114,7 @@ struct Restore: Step {
         // What an earlier connection left running would write into the same directory.
         try await layout.backRest(for: .target).endRunningProcesses(on: host, deadline: .after(.seconds(60)))
         let options = try RestoreOptions(primaryConninfo: try await seed.primaryConninfo(), set: label, delta: isPart, archiveOff: true)
-        let cores = try await seed.cores(.target)
+        let cores = try await BackRest.cores(of: seed.host(.target), deadline: .after(.seconds(20)))
         let processes = seed.playbook.copy.processMax ?? BackRest.restoreProcesses(cores: cores)
         let began = ContinuousClock.Instant.now
         let (_, warnings) = try await layout.backRest(for: .target).restore(
@@ -182,12 +182,6 @@ extension Seed {
                 hint: "say backup: full to take one")
         }
         return found
-    }
-
-    func cores(_ role: BackRestRole) async throws -> Int {
-        let text = try await host(role).require(Command("nproc"), deadline: .after(.seconds(20))).text
-        guard let cores = Int(text), cores > 0 else { throw Problem("\(hostName(role)): nproc says '\(text)'") }
-        return cores
     }
 
     /// What the standby streams by. The password stays in the OS user's password file.
