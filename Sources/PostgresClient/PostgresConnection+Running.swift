@@ -111,7 +111,8 @@ extension PostgresConnection {
         guard self.handle === handle else { return "the connection was closed" }
         switch cancelled {
         case .done(nil): break
-        case .done(let failure?), .impossible(let failure): return giveUp("the cancel request failed: \(failure)")
+        case .done(let failure?): return giveUp("the cancel request failed: \(failure)")
+        case .impossible(let failure): return giveUp("the cancel request failed: \(failure.fact)")
         case .stopped: return giveUp("the server took no cancel request")
         }
         var outcome = Outcome()
@@ -143,7 +144,7 @@ extension Handle {
         return {
             var message = [CChar](repeating: 0, count: 256)
             guard PQcancel(request.pointer, &message, Int32(message.count)) == 0 else { return nil }
-            return message.withUnsafeBufferPointer { $0.baseAddress.map { trimmed(String(cString: $0)) } ?? "" }
+            return message.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0).trimmed } ?? "" }
         }
     }
 

@@ -93,16 +93,9 @@ public struct CommandResult: Sendable {
 
     public var succeeded: Bool { status == .code(0) }
     /// Standard output as text, without white space at its ends.
-    public var text: String { trimmed(output) }
+    public var text: String { String(decoding: output.trimmed, as: UTF8.self) }
     /// Standard error as text, without white space at its ends.
-    public var errorText: String { trimmed(errorOutput) }
-
-    private func trimmed(_ bytes: [UInt8]) -> String {
-        let isSpace: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0D).contains($0) }
-        guard let first = bytes.firstIndex(where: { !isSpace($0) }), let last = bytes.lastIndex(where: { !isSpace($0) })
-        else { return "" }
-        return String(decoding: bytes[first...last], as: UTF8.self)
-    }
+    public var errorText: String { String(decoding: errorOutput.trimmed, as: UTF8.self) }
 }
 
 /// A program that ran and did not succeed.

@@ -23,7 +23,7 @@ public struct LocalHost: Host {
             execution = try await LocalProcess().execute(
                 report.wrapped(command.line(loginUser: loginUser)), report, input: command.input, what: what, deadline: deadline, onLine: onLine)
         } catch let failure as SystemFailure {
-            throw HostError.shellRefused(host: name, user: loginUser, answer: failure.description)
+            throw HostError.shellRefused(host: name, user: loginUser, answer: failure.fact)
         }
         if case .interrupted(let report, let error) = execution {
             let ending = await Task {

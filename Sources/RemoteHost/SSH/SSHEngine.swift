@@ -1,4 +1,5 @@
 internal import CLibSSH2
+internal import EventLoop
 import Glibc
 
 /// libssh2 fed from byte queues: its SEND always takes everything and its RECV never waits, so a libssh2 call never
@@ -106,7 +107,7 @@ final class SSHEngine {
             } else if count == 0 {
                 endOfInput = "the server closed the connection"
             } else if errno != EAGAIN, errno != EINTR {
-                endOfInput = systemMessage(errno)
+                endOfInput = SystemFailure(code: errno).fact
             }
         }
     }
@@ -119,7 +120,7 @@ final class SSHEngine {
             }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
-                if errno != EAGAIN { endOfInput = endOfInput ?? systemMessage(errno) }
+                if errno != EAGAIN { endOfInput = endOfInput ?? SystemFailure(code: errno).fact }
                 break
             }
             unsentPosition += count
