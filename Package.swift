@@ -82,9 +82,13 @@ let package = Package(
                 "Scratch", "ProcedureKit", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server", "Spock",
             ]),
 
+        .testTarget(
+            name: "pggraftTests", dependencies: ["pggraft", "Scratch", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            exclude: ["Snapshots"], swiftSettings: settings),
+
         // What tests need from outside: servers of their own in a directory; several hosts on this machine, and an oracle for lost and doubled rows.
         .target(
-            name: "Scratch", dependencies: ["Instance", "RemoteHost", "PostgresClient", "EventLoop", "Report"], path: "fixtures/Scratch", swiftSettings: settings),
+            name: "Scratch", dependencies: ["Instance", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop", "Report"], path: "fixtures/Scratch", swiftSettings: settings),
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
         .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
