@@ -17,6 +17,10 @@ func tests(_ name: String, _ needed: [Target.Dependency] = [], resources: [Resou
     .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name), "Report"] + needed, resources: resources, swiftSettings: settings)
 }
 
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+/// Logs into memory, for tests.
+let inMemoryLogging = Target.Dependency.product(name: "InMemoryLogging", package: "swift-log")
+
 let package = Package(
     name: "pggraft",
     products: [
@@ -25,6 +29,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
@@ -32,10 +37,10 @@ let package = Package(
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CEpoll"),
 
-        layer("Report"),
+        layer("Report", below: [logging]),
         layer("EventLoop", below: ["Report", "CEpoll"]),
-        layer("RemoteHost", below: ["Report", "EventLoop", "CLibSSH2", "CEpoll"]),
-        layer("PostgresClient", below: ["Report", "EventLoop", "CLibPQ"]),
+        layer("RemoteHost", below: ["Report", "EventLoop", "CLibSSH2", "CEpoll", logging]),
+        layer("PostgresClient", below: ["Report", "EventLoop", "CLibPQ", logging]),
         layer("PostgresConfig", below: ["Report"]),
         layer("Run", below: ["Report", "EventLoop"]),
         layer("Playbook", below: ["Report", .product(name: "Yams", package: "Yams")]),
@@ -51,13 +56,13 @@ let package = Package(
             name: "pggraft",
             dependencies: [
                 "Procedures", "Instance", "PostgresConfig", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop", "Report",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             ], swiftSettings: settings),
 
-        .testTarget(name: "ReportTests", dependencies: ["Report"], swiftSettings: settings),
+        .testTarget(name: "ReportTests", dependencies: ["Report", logging, inMemoryLogging], swiftSettings: settings),
         tests("EventLoop"),
-        tests("RemoteHost", ["Scratch", "EventLoop"]),
-        tests("PostgresClient", ["Scratch", "EventLoop"], resources: [.copy("Support/tls-records.py")]),
+        tests("RemoteHost", ["Scratch", "EventLoop", logging, inMemoryLogging]),
+        tests("PostgresClient", ["Scratch", "EventLoop", logging, inMemoryLogging], resources: [.copy("Support/tls-records.py")]),
         tests("PostgresConfig"),
         tests("Run"),
         tests("Playbook"),
@@ -69,6 +74,8 @@ let package = Package(
             [
                 "Scratch", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Spock",
             ]),
+
+        tests("pggraft", [logging]),
 
         // What tests need from outside: servers of their own in a directory; several hosts on this machine, and an oracle for lost and doubled rows.
         .target(
