@@ -1,6 +1,7 @@
 internal import CLibPQ
 public import EventLoop
 import Glibc
+public import Logging
 import Report
 
 extension PostgresConnection {
@@ -13,11 +14,14 @@ extension PostgresConnection {
 
     /// Connects to the server that `conninfo` names. Of the environment only password sources count: see ``LibpqEnvironment``.
     ///
-    /// - Throws: ``PostgresError/cannotConnect(node:message:code:)``, with a hint that names the `.pgpass` line where a password
+    /// - Parameter log: takes each statement at `.debug`: see `Sending`.
+    /// - Throws: ``PostgresError/cannotConnect(node:message:code:hint:)``, with a hint that names the `.pgpass` line where a password
     ///   is missing or wrong; `DeadlineExceeded`; `CancellationError`.
-    public static func connect(to conninfo: Conninfo, node: String, deadline: Deadline) async throws -> PostgresConnection {
+    public static func connect(
+        to conninfo: Conninfo, node: String, deadline: Deadline, log: Logger = Logger(label: "pggraft.postgres")
+    ) async throws -> PostgresConnection {
         LibpqEnvironment.clear()
-        let connection = PostgresConnection(node: node)
+        let connection = PostgresConnection(node: node, log: log)
         try await connection.open(conninfo, deadline: deadline)
         return connection
     }

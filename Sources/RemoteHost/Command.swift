@@ -53,16 +53,22 @@ public struct Command: Sendable, Hashable {
 
     /// The line for the login shell of `loginUser`: in `/`, as ``user``, messages in English.
     public func line(loginUser: String) -> String {
-        var all: [String] = []
-        if let user, user != loginUser {
-            // root needs no sudo, and a minimal Debian has none.
-            all += loginUser == "root" ? ["runuser", "-u", user, "--"] : ["sudo", "-n", "-u", user, "--"]
-        }
-        all += ["env", "LC_ALL=C"]
-        all += environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        all += words
-        return "cd / && exec " + Shell.line(all)
+        "cd / && exec " + Shell.line(becoming(from: loginUser) + ["env", "LC_ALL=C"] + assignments + words)
     }
+
+    /// What people see of ``line(loginUser:)``: one line without secrets, and without what every command begins with.
+    func shown(loginUser: String) -> String {
+        let all = becoming(from: loginUser) + (assignments.isEmpty ? [] : ["env"] + assignments) + words
+        return Shell.line(all.map(Redaction.redactedWord)).onOneLine
+    }
+
+    private func becoming(from loginUser: String) -> [String] {
+        guard let user, user != loginUser else { return [] }
+        // root needs no sudo, and a minimal Debian has none.
+        return loginUser == "root" ? ["runuser", "-u", user, "--"] : ["sudo", "-n", "-u", user, "--"]
+    }
+
+    private var assignments: [String] { environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" } }
 }
 
 /// How a program ended. A program killed by a signal has no exit code, and a lost connection is neither: it is thrown.

@@ -24,7 +24,7 @@ public enum Redaction {
 
     /// Words of a command line, before they are quoted: what `PGPASSWORD=…` or `--repo1-cipher-pass=…` says is a secret to the word's end.
     public static func redactedWord(_ word: String) -> String {
-        guard let equals = word.firstIndex(of: "="), isSecret(word[..<equals]) else { return redacted(word) }
+        guard let equals = word.firstIndex(of: "="), word[..<equals].utf8.allSatisfy(isOfName), isSecret(word[..<equals]) else { return redacted(word) }
         return word[...equals] + mark
     }
 

@@ -70,7 +70,7 @@ import Testing
 
     @Test(arguments: [
         ("PGPASSWORD=s3 cret", "PGPASSWORD=‹redacted›"), ("--repo1-cipher-pass=a b", "--repo1-cipher-pass=‹redacted›"), ("-D/data", "-D/data"),
-        ("host=n1 password=a user=b", "host=n1 password=‹redacted› user=b"),
+        ("host=n1 password=a user=b", "host=n1 password=‹redacted› user=b"), ("exec env PGPASSWORD=a psql", "exec env PGPASSWORD=‹redacted› psql"),
     ])
     func `is a word of a command line as a whole`(word: String, shown: String) { #expect(Redaction.redactedWord(word) == shown) }
 

@@ -1,4 +1,5 @@
 public import EventLoop
+public import Logging
 import Report
 
 /// A host reached over SSH: one connection, on which commands, files and forwarded ports run side by side.
@@ -6,9 +7,11 @@ public final class SSHHost: Host {
     public let name: String
     public let loginUser: String
     private let connection: SSHConnector.Connection
+    private let log: Logger
 
-    private init(name: String, connection: SSHConnector.Connection) {
+    private init(name: String, connection: SSHConnector.Connection, log: Logger) {
         self.name = name
+        self.log = log
         self.connection = connection
         loginUser = connection.user
     }
@@ -22,15 +25,19 @@ public final class SSHHost: Host {
     ///   - passphrases: asked for encrypted key files that the server would accept; the same for all hosts of a run.
     /// - Throws: ``HostError``, `DeadlineExceeded`, `CancellationError`.
     public static func connect(
-        _ target: SSHTarget, name: String? = nil, passphrases: Passphrases = Passphrases(), deadline: Deadline
+        _ target: SSHTarget, name: String? = nil, passphrases: Passphrases = Passphrases(), deadline: Deadline, log: Logger = .hosts
     ) async throws -> SSHHost {
         let name = name ?? target.alias
         let connector = SSHConnector(host: name, passphrases: passphrases, deadline: deadline)
-        return SSHHost(name: name, connection: try await connector.connect(to: target))
+        return SSHHost(name: name, connection: try await connector.connect(to: target), log: log)
     }
 
     public func run(_ command: Command, deadline: Deadline, onOutput: (@Sendable (String) -> Void)?) async throws -> CommandResult {
-        try await delivering(to: onOutput) { try await perform(command, urgent: false, deadline: deadline, onLine: $0) }
+        try await delivering(to: onOutput) { onLine in
+            try await command.logged(to: log, on: name, loginUser: loginUser) {
+                try await perform(command, urgent: false, deadline: deadline, onLine: onLine)
+            }
+        }
     }
 
     private func perform(
