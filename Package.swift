@@ -81,7 +81,8 @@ let package = Package(
             name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Playbook", "Run", "Report"], swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report"], swiftSettings: settings),
+            dependencies: ["Bed", "ledger-writer", "pggraft", "pggraft-bed", "Procedures", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report"],
+            swiftSettings: settings),
         .executableTarget(
             name: "pggraft-bed", dependencies: ["Bed", "PostgresConfig", "Run", "Report", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "fixtures/BedCommand", swiftSettings: settings),
