@@ -76,6 +76,8 @@ let package = Package(
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
         .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
+        .executableTarget(name: "test-report", path: "fixtures/TestReport", swiftSettings: settings),
+        .testTarget(name: "TestReportTests", dependencies: ["test-report"], swiftSettings: settings),
         .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
         .testTarget(
             name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "Playbook", "Run", "Report"], swiftSettings: settings),
