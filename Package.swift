@@ -97,12 +97,14 @@ let package = Package(
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
         .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
+        .executableTarget(name: "test-report", path: "fixtures/TestReport", swiftSettings: settings),
+        .testTarget(name: "TestReportTests", dependencies: ["test-report"], swiftSettings: settings),
         .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
         .testTarget(
             name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "ProcedureKit", "Playbook", "Run", "Report"], swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "ProcedureKit", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report"],
+            dependencies: ["Bed", "ledger-writer", "pggraft", "pggraft-bed", "Procedures", "ProcedureKit", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report"],
             swiftSettings: settings),
         .executableTarget(
             name: "pggraft-bed", dependencies: ["Bed", "PostgresConfig", "Run", "Report", .product(name: "ArgumentParser", package: "swift-argument-parser")],
