@@ -1,6 +1,7 @@
 internal import CLibSSH2
 internal import EventLoop
 import Glibc
+import Report
 
 /// libssh2 fed from byte queues: its SEND always takes everything and its RECV never waits, so a libssh2 call never
 /// leaves half a packet behind and many channels share one session.
@@ -155,9 +156,12 @@ final class SSHEngine {
 }
 
 /// What libssh2 said when a call of its failed.
-struct SSHEngineFailure: Error {
+struct SSHEngineFailure: Explained {
     let code: Int32
     let message: String
+
+    var fact: String { message }
+    var hint: String? { nil }
 }
 
 /// `libssh2_init` is not safe to call from two threads: once, as a lazy global.
