@@ -67,7 +67,7 @@ let package = Package(
         tests("RemoteHost", ["EventLoop"]),
         tests("PostgresClient", ["EventLoop"], resources: [.copy("Support/tls-records.py")]),
         tests("PostgresConfig"),
-        tests("Run"),
+        tests("Run", ["Rehearsal"]),
         tests("Playbook"),
         tests("Instance", ["Scratch", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
@@ -79,10 +79,15 @@ let package = Package(
         tests(
             "Procedures",
             [
-                "Scratch", "ProcedureKit", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server", "Spock",
+                "Scratch", "Rehearsal", "ProcedureKit", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server",
+                "Spock",
             ]),
 
-        // What tests need from outside: servers of their own in a directory; several hosts on this machine, and an oracle for lost and doubled rows.
+        .testTarget(name: "DocumentationTests", swiftSettings: settings),
+
+        // What tests need from outside: procedures killed at every moment; servers of their own in a directory; several hosts on this machine, and an
+        // oracle for lost and doubled rows.
+        .target(name: "Rehearsal", dependencies: ["Run", "Report"], path: "fixtures/Rehearsal", swiftSettings: settings),
         .target(
             name: "Scratch", dependencies: ["Instance", "RemoteHost", "PostgresClient", "EventLoop", "Report"], path: "fixtures/Scratch", swiftSettings: settings),
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
