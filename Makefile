@@ -1,6 +1,6 @@
 # pggraft: what a new machine needs is installed by these targets (apt, PyPI); they end by themselves and leave nothing behind.
 #   make demo         a three-node Spock cluster under load, a fourth node seeded into it, the proof
-#   make test         all tests
+#   make test         all tests; what took longest, what was skipped and why
 #   make lint         the form of every Swift file, by .swift-format
 #   make shell        the demo's cluster, left to you: type the commands yourself
 #   make bench        what pggraft adds to pgBackRest by hand, as a ratio; the parts of the read-only window; a pg_hba.conf of 10,000 lines explained
@@ -12,7 +12,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: build lint test demo shell bench test-faults test-fuzz packages clean
+.PHONY: build lint test tests-on-bed tests-beside demo shell bench test-faults test-fuzz packages clean
 
 packages:
 	@fixtures/install
@@ -23,9 +23,22 @@ build: packages
 lint:
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests fixtures
 
+# Two runs of tests at once: those on the bed wait a lot. What the others say comes as a whole, when they are through.
+STREAMS := .build/test-streams
+lane = $(SWIFT) test --skip-build --ignore-lock --event-stream-version 0 --event-stream-output-path $(STREAMS)/$@.jsonl
+on_bed := '^(BedTests|EndToEndTests|FaultTests)\.'
+
 test: packages
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build
+	@rm -rf $(STREAMS) && mkdir -p $(STREAMS)
+	@status=0; $(MAKE) --no-print-directory --keep-going --jobs=2 tests-on-bed tests-beside || status=$$?; \
+	.build/debug/test-report $(STREAMS)/*.jsonl || status=$$?; exit $$status
+
+tests-on-bed:
+	@$(lane) --filter $(on_bed)
+
+tests-beside:
+	@status=0; $(lane) --skip $(on_bed) >$(STREAMS)/$@.log 2>&1 || status=$$?; cat $(STREAMS)/$@.log; exit $$status
 
 demo: packages
 	$(SWIFT) build

@@ -17,6 +17,10 @@ func tests(_ name: String, _ needed: [Target.Dependency] = [], resources: [Resou
     .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name), "Report"] + needed, resources: resources, swiftSettings: settings)
 }
 
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+/// Logs into memory, for tests.
+let inMemoryLogging = Target.Dependency.product(name: "InMemoryLogging", package: "swift-log")
+
 let package = Package(
     name: "pggraft",
     products: [
@@ -25,6 +29,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
@@ -33,11 +38,11 @@ let package = Package(
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CEpoll"),
 
-        layer("Report"),
+        layer("Report", below: [logging]),
         layer("Digest", below: ["CCrypto"]),
         layer("EventLoop", below: ["Report", "CEpoll"]),
-        layer("RemoteHost", below: ["Report", "Digest", "EventLoop", "CLibSSH2", "CEpoll"]),
-        layer("PostgresClient", below: ["Report", "EventLoop", "CLibPQ"]),
+        layer("RemoteHost", below: ["Report", "Digest", "EventLoop", "CLibSSH2", "CEpoll", logging]),
+        layer("PostgresClient", below: ["Report", "EventLoop", "CLibPQ", logging]),
         layer("PostgresConfig", below: ["Report"]),
         layer("Run", below: ["Report", "Digest", "EventLoop"]),
         layer("Playbook", below: ["Report", .product(name: "Yams", package: "Yams")]),
@@ -58,21 +63,21 @@ let package = Package(
             name: "pggraft",
             dependencies: [
                 "Procedures", "ProcedureKit", "Instance", "PostgresConfig", "Run", "Playbook", "RemoteHost", "PostgresClient", "EventLoop", "Report",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             ], swiftSettings: settings),
 
-        .testTarget(name: "ReportTests", dependencies: ["Report"], swiftSettings: settings),
+        .testTarget(name: "ReportTests", dependencies: ["Report", logging, inMemoryLogging], swiftSettings: settings),
         tests("Digest"),
         tests("EventLoop"),
-        tests("RemoteHost", ["EventLoop"]),
-        tests("PostgresClient", ["EventLoop"], resources: [.copy("Support/tls-records.py")]),
+        tests("RemoteHost", ["Scratch", "EventLoop", logging, inMemoryLogging]),
+        tests("PostgresClient", ["Scratch", "EventLoop", logging, inMemoryLogging], resources: [.copy("Support/tls-records.py")]),
         tests("PostgresConfig"),
         tests("Run", ["Rehearsal"]),
         tests("Playbook"),
         tests("Instance", ["Scratch", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
         tests("Server", ["Scratch", "Instance", "PostgresConfig", "PostgresClient", "RemoteHost", "EventLoop"]),
-        tests("Spock", ["Server", "PostgresConfig", "PostgresClient", "EventLoop"]),
+        tests("Spock", ["Scratch", "Server", "PostgresConfig", "PostgresClient", "EventLoop"]),
         tests(
             "ProcedureKit",
             ["Scratch", "Instance", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server"]),
@@ -83,22 +88,27 @@ let package = Package(
                 "Spock",
             ]),
 
+        .testTarget(
+            name: "pggraftTests", dependencies: ["pggraft", "Report", "Scratch", logging, .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            exclude: ["Snapshots"], swiftSettings: settings),
         .testTarget(name: "DocumentationTests", swiftSettings: settings),
 
         // What tests need from outside: procedures killed at every moment; servers of their own in a directory; several hosts on this machine, and an
         // oracle for lost and doubled rows.
         .target(name: "Rehearsal", dependencies: ["Run", "Report"], path: "fixtures/Rehearsal", swiftSettings: settings),
         .target(
-            name: "Scratch", dependencies: ["Instance", "RemoteHost", "PostgresClient", "EventLoop", "Report"], path: "fixtures/Scratch", swiftSettings: settings),
+            name: "Scratch", dependencies: ["Instance", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop", "Report"], path: "fixtures/Scratch", swiftSettings: settings),
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
         .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
+        .executableTarget(name: "test-report", path: "fixtures/TestReport", swiftSettings: settings),
+        .testTarget(name: "TestReportTests", dependencies: ["test-report"], swiftSettings: settings),
         .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
         .testTarget(
             name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "ProcedureKit", "Playbook", "Run", "Report"], swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "ProcedureKit", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report"],
+            dependencies: ["Bed", "ledger-writer", "pggraft", "pggraft-bed", "Procedures", "ProcedureKit", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report"],
             swiftSettings: settings),
         .executableTarget(
             name: "pggraft-bed", dependencies: ["Bed", "PostgresConfig", "Run", "Report", .product(name: "ArgumentParser", package: "swift-argument-parser")],

@@ -94,24 +94,6 @@ public struct CloneConfiguration: Sendable {
         ].filter { !$0.isEmpty }
     }
 
-    /// The edit that gives the copy its preload list back, with `libraries` in their old places.
-    ///
-    /// - Parameter current: content of `postgresql.auto.conf` now.
-    /// - Throws: ``UnusableSetting``.
-    public func restoringLibraries(current: [UInt8]?) throws -> ConfigurationEdit {
-        var file = SettingsFile(current ?? [])
-        let original = try sourceLibraries()
-        let value = file.value(of: "shared_preload_libraries") ?? original.description
-        guard var list = LibraryList(value) else {
-            throw UnusableSetting(name: "shared_preload_libraries", value: value, why: "the list is not valid")
-        }
-        for library in original.names where withoutLibraries.contains(where: { LibraryList.isFile(library, of: $0) }) {
-            list = list.restoring(library, from: original)
-        }
-        file.set("shared_preload_libraries", to: list.description)
-        return ConfigurationEdit(path: target.files.autoConfFile, before: current, after: file.render())
-    }
-
     // MARK: postgresql.auto.conf
 
     /// Whether the copy's `postgresql.conf` is the source's.

@@ -1,6 +1,7 @@
 public import EventLoop
 import PostgresConfig
 public import RemoteHost
+import Report
 
 /// A change to a file as a value: planned, shown, done and taken back.
 ///
@@ -24,10 +25,7 @@ public struct ConfigurationEdit: Sendable, Hashable, CustomStringConvertible {
     public var isEmpty: Bool { before == after }
 
     /// The change as a unified diff, with passwords left out.
-    public var diff: String {
-        "\(UnifiedDiff(old: before, new: after, path: path.path))".split(separator: "\n", omittingEmptySubsequences: false)
-            .map { Redaction.redacted(String($0)) }.joined(separator: "\n")
-    }
+    public var diff: String { Redaction.redacted("\(UnifiedDiff(old: before, new: after, path: path.path))") }
 
     public var description: String { diff }
 
@@ -40,17 +38,6 @@ public struct ConfigurationEdit: Sendable, Hashable, CustomStringConvertible {
         guard now != after else { return }
         guard now == before else { throw InstanceError.changedSinceRead(host: host.name, path: path) }
         try await put(after, on: host, as: user, deadline: deadline)
-    }
-
-    /// Puts back what was there before, as long as the file is as ``apply(on:as:deadline:)`` left it.
-    ///
-    /// Taken back already, it does nothing.
-    /// - Throws: ``InstanceError/changedSinceWritten(host:path:)``; what the host throws.
-    public func revert(on host: any Host, as user: String, deadline: Deadline) async throws {
-        let now = try await host.read(path, as: user, deadline: deadline)
-        guard now != before else { return }
-        guard now == after else { throw InstanceError.changedSinceWritten(host: host.name, path: path) }
-        try await put(before, on: host, as: user, deadline: deadline)
     }
 
     private func put(_ content: [UInt8]?, on host: any Host, as user: String, deadline: Deadline) async throws {
@@ -74,53 +61,5 @@ extension Host {
             guard case .permissionDenied = error, loginUser == "root", user != "root" else { throw error }
             return try await work("root")
         }
-    }
-}
-
-/// Takes passwords out of lines of configuration files before people see them.
-public enum Redaction {
-    private static let keywords = ["password=", "passwd=", "secret=", "secrets=", "pass=", "key=", "token="]
-
-    /// `line` with the value behind every `…password=`, `…secret=`, `…key=` and the like replaced.
-    public static func redacted(_ line: String) -> String {
-        var bytes = Array(line.utf8), position = 0
-        while position < bytes.count {
-            guard let end = valueStart(in: bytes, at: position) else {
-                position += 1
-                continue
-            }
-            // In quotes that begin before the keyword it ends with them, wherever blanks are: in doubt, with the line.
-            let word = bytes[..<position].lastIndex { $0 == 0x20 || $0 == 0x09 }.map { $0 + 1 } ?? 0
-            let value = bytes[word..<position].contains(UInt8(ascii: "\"")) ? bytes.count : valueEnd(in: bytes, from: end)
-            let mark = Array("‹redacted›".utf8)
-            bytes.replaceSubrange(end..<value, with: mark)
-            position = end + mark.count
-        }
-        return String(decoding: bytes, as: UTF8.self).replacing(#/(:\/\/[^\/@:\s'"]*:)[^\/@\s'"]+@/#) { "\($0.1)‹redacted›@" }
-    }
-
-    /// Where the value starts, if one of the keywords stands at `position`; blanks around `=` count as libpq reads them.
-    private static func valueStart(in bytes: [UInt8], at position: Int) -> Int? {
-        for keyword in keywords {
-            let word = keyword.utf8.dropLast()
-            guard position + word.count < bytes.count,
-                zip(word, bytes[position...]).allSatisfy({ $0 == $1 | 0x20 })
-            else { continue }
-            var end = position + word.count
-            while end < bytes.count, bytes[end] == 0x20 { end += 1 }
-            guard end < bytes.count, bytes[end] == UInt8(ascii: "=") else { continue }
-            end += 1
-            while end < bytes.count, bytes[end] == 0x20 { end += 1 }
-            return end
-        }
-        return nil
-    }
-
-    /// A value ends at a blank; in quotes (doubled, inside the quotes of a setting) at their end. In doubt, at the line's end.
-    private static func valueEnd(in bytes: [UInt8], from start: Int) -> Int {
-        let quote = UInt8(ascii: "'"), double = UInt8(ascii: "\"")
-        guard start < bytes.count else { return start }
-        if bytes[start] == quote || bytes[start] == double || bytes[start] == UInt8(ascii: "\\") { return bytes.count }
-        return bytes[start...].firstIndex { $0 == 0x20 || $0 == 0x09 || $0 == quote || $0 == double } ?? bytes.count
     }
 }

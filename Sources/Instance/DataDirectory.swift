@@ -95,21 +95,6 @@ extension Instance {
         try await DataDirectoryState.look(at: dataDirectory, as: user, on: host, deadline: deadline)
     }
 
-    /// Makes the data directory, or gives the empty one that is there mode 0700.
-    ///
-    /// - Throws: ``InstanceError/directoryInUse(host:path:entries:)`` when anything is in it.
-    public func prepareEmptyDataDirectory(deadline: Deadline) async throws {
-        switch try await dataDirectoryState(deadline: deadline) {
-        case .absent, .empty:
-            // Root may make it where the user may not, and gives it to him.
-            let isRoot = host.loginUser == "root"
-            try await host.makeDirectory(
-                dataDirectory, mode: 0o700, owner: isRoot ? user : nil, as: isRoot ? nil : user, deadline: deadline)
-        case .foreign(let entries): throw InstanceError.directoryInUse(host: host.name, path: dataDirectory, entries: entries)
-        case .cluster: throw InstanceError.directoryInUse(host: host.name, path: dataDirectory, entries: ["PG_VERSION"])
-        }
-    }
-
     /// How much the instance holds: what a copy of it needs room for.
     public func usage(deadline: Deadline) async throws -> Usage {
         let result = try await host.require(.script(Usage.script, dataDirectory.path).as(user), deadline: deadline)

@@ -19,9 +19,7 @@ public enum InstanceError: Explained {
     case noWordInLog(node: String, host: String, log: HostPath)
     case configurationRefused(node: String, problems: [ConfigurationProblem])
     case notInForce(node: String, settings: [SettingNotInForce])
-    case directoryInUse(host: String, path: HostPath, entries: [String])
     case changedSinceRead(host: String, path: HostPath)
-    case changedSinceWritten(host: String, path: HostPath)
     case unreadable(node: String, host: String, what: String)
 
     public var fact: String {
@@ -46,9 +44,7 @@ public enum InstanceError: Explained {
         case .configurationRefused(let node, let problems):
             "\(node): the server refuses the configuration files" + problems.map { "\n  \($0)" }.joined()
         case .notInForce(let node, let settings): "\(node): settings did not come into force" + settings.map { "\n  \($0)" }.joined()
-        case .directoryInUse(let host, let path, let entries): "\(host): \(path) is not empty: \(entries.joined(separator: ", "))"
         case .changedSinceRead(let host, let path): "\(host): \(path) was changed by someone else after it was read, nothing was written"
-        case .changedSinceWritten(let host, let path): "\(host): \(path) was changed since by someone else, it was left alone"
         case .unreadable(let node, let host, let what): "\(node): cannot read \(what) on \(host)"
         }
     }
@@ -69,9 +65,7 @@ public enum InstanceError: Explained {
         case .noWordInLog: "what it runs with now is not known; look into its log, and give a role that can connect"
         case .configurationRefused: "correct these lines; until then what was in force stays so"
         case .notInForce: "remove what overrides them, or set them there"
-        case .directoryInUse: "choose another data_directory, or move these files away yourself"
         case .changedSinceRead: "run again, so that the plan is made from the new content"
-        case .changedSinceWritten: "take the lines back by hand"
         case .unreadable: "this is a form of output that is not known here; compare the versions of the programs"
         }
     }

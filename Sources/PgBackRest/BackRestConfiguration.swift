@@ -32,13 +32,10 @@ public struct BackRestConfiguration: Sendable, Hashable {
     public private(set) var file: IniFile
     /// Files of the include directory; read, never edited.
     public let included: [IniFile]
-    /// Whether there was such a file; a journal needs it, for a file we made goes again on undo.
-    public let existed: Bool
 
-    public init(_ file: IniFile, included: [IniFile] = [], existed: Bool = true) {
+    public init(_ file: IniFile, included: [IniFile] = []) {
         self.file = file
         self.included = included
-        self.existed = existed
     }
 
     /// The setting that holds for `command` of `stanza`, by pgBackRest's order of sections.
@@ -95,9 +92,6 @@ public struct BackRestConfiguration: Sendable, Hashable {
         for option in options.reversed() { result.file.remove(option.key, option.value, from: stanza.name) }
         return result
     }
-
-    /// Whether the file says nothing at all.
-    public var isEmpty: Bool { file.bytes.allSatisfy { $0 == 0x20 || (0x09...0x0D).contains($0) } }
 
     private var all: [(file: HostPath, setting: IniFile.Setting)] {
         ([file] + included).flatMap { file in file.settings.map { (file.path, $0) } }

@@ -29,7 +29,7 @@ public struct BackRestLog: Sendable, Hashable {
         for line in text.split(whereSeparator: \.isNewline) {
             let isContinuation = line.first?.isWhitespace ?? false
             if isContinuation {
-                append(BackRestLog.trimmed(line), to: open)
+                append(line.trimmed, to: open)
                 continue
             }
             let (level, message) = BackRestLog.split(line)
@@ -75,7 +75,7 @@ public struct BackRestLog: Sendable, Hashable {
 
     /// The level and the message of a line, without time and process.
     static func split(_ line: Substring) -> (level: Substring, message: Substring) {
-        guard let colon = line.range(of: ": "), let level = line[..<colon.lowerBound].split(separator: " ").last else { return ("", line) }
+        guard let colon = line.firstRange(of: ": "), let level = line[..<colon.lowerBound].split(separator: " ").last else { return ("", line) }
         return (level, line[colon.upperBound...])
     }
 
@@ -88,24 +88,7 @@ public struct BackRestLog: Sendable, Hashable {
     }
 
     private static func rest(of text: Substring, after marker: String, onlyAtStart: Bool = false) -> Substring? {
-        guard let found = text.range(of: marker), !onlyAtStart || found.lowerBound == text.startIndex else { return nil }
+        guard let found = text.firstRange(of: marker), !onlyAtStart || found.lowerBound == text.startIndex else { return nil }
         return text[found.upperBound...]
-    }
-
-    private static func trimmed(_ line: Substring) -> String {
-        let rest = line.drop(while: \.isWhitespace)
-        return String(rest.reversed().drop(while: \.isWhitespace).reversed())
-    }
-}
-
-extension Substring {
-    /// The first place where `marker` stands.
-    func range(of marker: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(marker), let end = index(start, offsetBy: marker.count, limitedBy: endIndex) { return start..<end }
-            start = index(after: start)
-        }
-        return nil
     }
 }

@@ -104,20 +104,7 @@ extension BackRestLayout {
         return seen.text == nonce ? [] : finding("\(hosts.target.name) sees another file there")
     }
 
-    /// The stanza, if there is one, is the source's.
-    ///
-    /// Needs the configuration in place on the repository's host; before that there is nothing to ask.
-    public func findStanza(on hosts: BackRestHosts, systemIdentifier: UInt64, deadline: Deadline) async throws -> [BackRestFinding] {
-        let host = hosts[repositoryRole], info = try await backRest(for: repositoryRole).info(on: host, deadline: deadline)
-        if case .other = info.status.code {
-            let message = info.repositories.map(\.status.message).joined(separator: ", ")
-            return [.repositoryUnreadable(host: host.name, stanza, message: message)]
-        }
-        guard let found = info.systemIdentifier, found != systemIdentifier else { return [] }
-        return [.stanzaOfAnotherSystem(host: host.name, stanza, found: found, expected: systemIdentifier)]
-    }
-
-    /// As ``findStanza(on:systemIdentifier:deadline:)``, before any configuration is in place.
+    /// The stanza, if there is one, is the source's. No configuration need be in place.
     public func findForeignStanza(on hosts: BackRestHosts, systemIdentifier: UInt64, deadline: Deadline) async throws -> [BackRestFinding] {
         let host = hosts[repositoryRole], backRest = backRest(for: repositoryRole)
         let result = try await host.run(backRest.infoWithoutConfiguration(repository: repository.path), deadline: deadline)

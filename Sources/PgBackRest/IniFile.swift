@@ -131,7 +131,7 @@ public struct IniFile: Sendable, Hashable {
     private struct Problem: Error { let why: String }
 
     private static func read(_ bytes: ArraySlice<UInt8>) throws(Problem) -> Content {
-        let text = trimmed(bytes)
+        let text = bytes.trimmed
         guard let first = text.first else { return .empty }
         if first == UInt8(ascii: "#") { return .comment }
         if first == UInt8(ascii: "[") {
@@ -141,15 +141,8 @@ public struct IniFile: Sendable, Hashable {
         }
         // The line itself is not shown: it may be a passphrase.
         guard let equals = text.firstIndex(of: UInt8(ascii: "=")) else { throw Problem(why: "there is no '='") }
-        let key = trimmed(text[..<equals]), value = trimmed(text[(equals + 1)...])
+        let key = text[..<equals].trimmed, value = text[(equals + 1)...].trimmed
         guard !key.isEmpty else { throw Problem(why: "there is no option before '='") }
         return .setting(key: String(decoding: key, as: UTF8.self), value: String(decoding: value, as: UTF8.self))
-    }
-
-    private static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-        let isSpace: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0D).contains($0) }
-        guard let first = bytes.firstIndex(where: { !isSpace($0) }), let last = bytes.lastIndex(where: { !isSpace($0) })
-        else { return [] }
-        return bytes[first...last]
     }
 }

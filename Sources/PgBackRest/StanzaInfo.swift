@@ -174,19 +174,6 @@ public struct StanzaInfo: Sendable, Hashable, Decodable {
     /// A stanza may have several repositories; the one that copies go through is the first.
     private static let repositoryKey = 1
 
-    /// The newest backup of the system `identifier` that is free of page errors and not older than `age`.
-    ///
-    /// The time that counts is when the backup was *finished*: a resumed backup keeps the label of its first attempt.
-    public func newestBackup(of identifier: UInt64, notOlderThan age: Duration? = nil, now: Date) -> Backup? {
-        backups.last { backup in
-            let isOfSystem = databases.contains {
-                $0.id == backup.database.id && $0.repositoryKey == StanzaInfo.repositoryKey && $0.systemIdentifier == identifier
-            }
-            return isOfSystem && backup.database.repositoryKey == StanzaInfo.repositoryKey && backup.hasErrors != true && backup.startLSN != nil
-                && age.map { now.timeIntervalSince(backup.stopped) <= $0.seconds } ?? true
-        }
-    }
-
     /// The backup that starts at `lsn`, which is what the `backup_label` of a restored directory says.
     public func backup(startingAt lsn: LSN) -> Backup? { backups.last { $0.startLSN == lsn && $0.database.repositoryKey == StanzaInfo.repositoryKey } }
 }

@@ -1,4 +1,5 @@
 internal import CLibPQ
+import Report
 
 /// One result of a statement, freed when it goes.
 struct Answer: ~Copyable {
@@ -36,7 +37,7 @@ extension PostgresError.ServerError {
         self.init(
             // V is never translated, and is missing before 9.6.
             severity: field("V") ?? field("S") ?? "", code: field("C") ?? "",
-            message: field("M") ?? trimmed(String(cString: PQresultErrorMessage(result))),
+            message: field("M") ?? String(cString: PQresultErrorMessage(result)).trimmed,
             detail: field("D"), hint: field("H"), context: field("W"), statement: statement)
     }
 }

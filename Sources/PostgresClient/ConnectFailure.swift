@@ -1,3 +1,5 @@
+import Report
+
 /// Why a connection could not be made, and what the operator can do about it. Pure: libpq's answers in, an error out.
 struct ConnectFailure {
     /// Where libpq had the password from that it sent.
@@ -32,7 +34,7 @@ struct ConnectFailure {
 
     /// libpq's message without its code and its place in the server's source.
     private var message: String {
-        trimmed(text).split(separator: "\n").filter { !$0.hasPrefix("LOCATION:") }
+        text.trimmed.split(separator: "\n").filter { !$0.hasPrefix("LOCATION:") }
             .map { $0.replacing(#/:  ([0-9A-Z]{5}): /#, with: ": ") }.joined(separator: "\n")
     }
 

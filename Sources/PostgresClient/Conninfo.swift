@@ -62,7 +62,7 @@ public struct Conninfo: Sendable, Hashable, CustomStringConvertible, CustomDebug
     /// `keyword=value` pairs as libpq reads them, with the password if there is one: for servers, never for people.
     public var connectionString: String { render { _, value in value } }
 
-    public var description: String { render { LibpqOption.isSecret($0) ? Secret.redacted : $1 } }
+    public var description: String { render { LibpqOption.isSecret($0) ? Redaction.mark : $1 } }
     public var debugDescription: String { description }
     public var customMirror: Mirror { Mirror(self, children: ["options": description]) }
 
@@ -103,7 +103,7 @@ public struct ConninfoError: Explained {
     /// libpq quotes the place it stumbled over, which may be half a password. Where the text can hold one, everything
     /// from the first quoted part that is neither a keyword nor punctuation to the last quote goes.
     init(libpq text: String, about conninfo: String) {
-        let message = trimmed(text)
+        let message = text.trimmed
         let folded = conninfo.lowercased()
         let authority = folded.firstRange(of: "://").map { folded[$0.upperBound...] }
         let mayHoldSecret = folded.contains("pass") || authority?.contains(where: { $0 == ":" || $0 == "@" }) == true
@@ -119,7 +119,7 @@ public struct ConninfoError: Explained {
             let quoted = String(scalars[start..<(pair + 1 < quotes.count ? quotes[pair + 1] : scalars.endIndex)])
             let isPunctuation = quoted.count == 1 && quoted.allSatisfy { $0.isASCII && !$0.isLetter && !$0.isNumber }
             if isPunctuation || LibpqOption.keywords.contains(quoted) { continue }
-            return String(scalars[..<start]) + Secret.redacted + String(scalars[max(start, last)...])
+            return String(scalars[..<start]) + Redaction.mark + String(scalars[max(start, last)...])
         }
         return message
     }

@@ -1,4 +1,5 @@
 internal import CLibPQ
+import Report
 
 /// A connection option as this libpq knows it.
 struct LibpqOption {
@@ -38,6 +39,6 @@ struct LibpqOption {
 
     /// Also for keywords this libpq does not know: a newer server's, or a misspelt one.
     static func isSecret(_ keyword: String) -> Bool {
-        secrets.contains(keyword) || keyword.contains("pass") && keyword != "passfile" || keyword.contains("secret")
+        secrets.contains(keyword) || Redaction.isSecret(keyword)
     }
 }

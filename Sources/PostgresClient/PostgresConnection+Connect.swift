@@ -1,6 +1,8 @@
 internal import CLibPQ
 public import EventLoop
 import Glibc
+public import Logging
+import Report
 
 extension PostgresConnection {
     /// Given unless the connection string says otherwise: a dead server is noticed within 15 seconds.
@@ -12,11 +14,14 @@ extension PostgresConnection {
 
     /// Connects to the server that `conninfo` names. Of the environment only password sources count: see ``LibpqEnvironment``.
     ///
-    /// - Throws: ``PostgresError/cannotConnect(node:message:code:)``, with a hint that names the `.pgpass` line where a password
+    /// - Parameter log: takes each statement at `.debug`: see `Sending`.
+    /// - Throws: ``PostgresError/cannotConnect(node:message:code:hint:)``, with a hint that names the `.pgpass` line where a password
     ///   is missing or wrong; `DeadlineExceeded`; `CancellationError`.
-    public static func connect(to conninfo: Conninfo, node: String, deadline: Deadline) async throws -> PostgresConnection {
+    public static func connect(
+        to conninfo: Conninfo, node: String, deadline: Deadline, log: Logger = Logger(label: "pggraft.postgres")
+    ) async throws -> PostgresConnection {
         LibpqEnvironment.clear()
-        let connection = PostgresConnection(node: node)
+        let connection = PostgresConnection(node: node, log: log)
         try await connection.open(conninfo, deadline: deadline)
         return connection
     }
@@ -31,10 +36,10 @@ extension PostgresConnection {
         let parameters = given.options
 
         var progress = "resolving the host's name"
-        func finished<Value>(_ outcome: OffLoop<Value>) throws -> Value {
+        func finished<Value>(_ outcome: Lent<Value>) throws -> Value {
             switch outcome {
             case .done(let value): return value
-            case .impossible(let why): throw PostgresError.cannotConnect(node: node, message: "no resources on this machine: \(why)")
+            case .impossible(let why): throw PostgresError.cannotConnect(node: node, message: "no resources on this machine: \(why.fact)")
             case .stopped(.cancelled): throw CancellationError()
             case .stopped:
                 throw DeadlineExceeded(
@@ -53,7 +58,7 @@ extension PostgresConnection {
             // The socket changes when libpq goes on to another address.
             let readiness: EventLoop.Readiness = polling == PGRES_POLLING_READING ? .readable : .writable
             let wake = await sleep(until: deadline, watching: (handle.socket, readiness))
-            guard wake == .signalled else { return try finished(OffLoop<Void>.stopped(wake)) }
+            guard wake == .signalled else { return try finished(Lent<Void>.stopped(wake)) }
             polling = try finished(await offLoop(until: deadline) { PQconnectPoll(handle.pointer) })
         }
         guard PQsetnonblocking(handle.pointer, 1) == 0 else {
@@ -96,7 +101,7 @@ extension Handle {
             default: "connecting"
             }
         // libpq writes "connection to … failed: " before it knows, for each attempt.
-        let failures = String(cString: PQerrorMessage(pointer)).split(separator: "\n").filter { !trimmed(String($0)).hasSuffix(":") }
+        let failures = String(cString: PQerrorMessage(pointer)).split(separator: "\n").filter { !$0.trimmed.hasSuffix(":") }
         return failures.isEmpty ? state : "\(state); before: \(excerpt(failures.joined(separator: "; "), limit: 1_000))"
     }
 

@@ -1,5 +1,6 @@
 internal import CLibPQ
 internal import EventLoop
+import Logging
 import Report
 
 /// A statement on the wire: sent, answered, or stopped.
@@ -17,8 +18,16 @@ extension PostgresConnection {
     /// Time for the server to react to a cancel request before its connection is closed.
     static let grace: Duration = .seconds(5)
 
-    /// Runs a statement on a connection that is this caller's to use.
+    /// Runs a statement on a connection that is this caller's to use, and logs it.
     func run(_ sql: SQL, asScript: Bool = false, deadline: Deadline, heedingCancellation: Bool = true) async throws -> [Rows] {
+        try await log.sending(
+            Redaction.redacted(sql.shownText.onOneLine), to: node, ending: { (answers: [Rows]) in answers.last?.commandTag ?? "" }
+        ) {
+            try await self.answers(to: sql, asScript: asScript, deadline: deadline, heedingCancellation: heedingCancellation)
+        }
+    }
+
+    private func answers(to sql: SQL, asScript: Bool, deadline: Deadline, heedingCancellation: Bool) async throws -> [Rows] {
         guard let handle else { throw lost }
         let statement = sql.shownText
         let parameters = sql.parameters
@@ -111,7 +120,8 @@ extension PostgresConnection {
         guard self.handle === handle else { return "the connection was closed" }
         switch cancelled {
         case .done(nil): break
-        case .done(let failure?), .impossible(let failure): return giveUp("the cancel request failed: \(failure)")
+        case .done(let failure?): return giveUp("the cancel request failed: \(failure)")
+        case .impossible(let failure): return giveUp("the cancel request failed: \(failure.fact)")
         case .stopped: return giveUp("the server took no cancel request")
         }
         var outcome = Outcome()
@@ -143,7 +153,7 @@ extension Handle {
         return {
             var message = [CChar](repeating: 0, count: 256)
             guard PQcancel(request.pointer, &message, Int32(message.count)) == 0 else { return nil }
-            return message.withUnsafeBufferPointer { $0.baseAddress.map { trimmed(String(cString: $0)) } ?? "" }
+            return message.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0).trimmed } ?? "" }
         }
     }
 

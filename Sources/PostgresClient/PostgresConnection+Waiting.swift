@@ -11,11 +11,11 @@ struct Sleeper {
 
 enum Wake { case signalled, deadline, cancelled }
 
-/// What a blocking call off the loop came to.
-enum OffLoop<Value> {
+/// What a call on a thread of its own came to.
+enum Lent<Value> {
     case done(Value), stopped(Wake)
     /// This process has no thread or descriptor left for it.
-    case impossible(String)
+    case impossible(SystemFailure)
 }
 
 extension PostgresConnection {
@@ -71,22 +71,23 @@ extension PostgresConnection {
     /// call goes on, and its value is dropped there.
     func offLoop<Value: Sendable>(
         until deadline: Deadline, heedingCancellation: Bool = true, _ work: @escaping @Sendable () -> Value
-    ) async -> OffLoop<Value> {
-        // The thread closes its end when it is done, which wakes the loop itself: a task that only wakes us would first
+    ) async -> Lent<Value> {
+        // Not OffLoop.run: who closes the connection wakes this caller too, as everybody who watches a descriptor. The thread closes its end when it is done, which wakes the loop itself: a task that only wakes us would first
         // have to find a place among all other tasks.
         var ends: [Int32] = [-1, -1]
-        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else { return .impossible(String(cString: strerror(errno))) }
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else { return .impossible(SystemFailure(code: errno)) }
         let (reading, writing) = (ends[0], ends[1])
         defer { closeDescriptor(reading) }
         let result = Result<Value>()
-        let failure = onNewThread {
-            let value = work()
-            result.value.withLock { $0 = value }
+        do {
+            try OffLoop.detach {
+                let value = work()
+                result.value.withLock { $0 = value }
+                closeDescriptor(writing)
+            }
+        } catch {
             closeDescriptor(writing)
-        }
-        if let failure {
-            closeDescriptor(writing)
-            return .impossible(failure)
+            return .impossible(error)
         }
         let wake = await sleep(until: deadline, heedingCancellation: heedingCancellation, watching: (reading, .readable))
         guard wake == .signalled, let value = result.value.withLock({ $0 }) else { return .stopped(wake) }
@@ -96,31 +97,6 @@ extension PostgresConnection {
     private final class Result<Value: Sendable>: Sendable {
         let value = Mutex<Value?>(nil)
     }
-}
-
-/// Runs `work` on a thread of its own. A pool would do for calls that end soon; a cancel request to a frozen server does
-/// not, and a handful of those would hold up everyone else's.
-/// - Returns: why there is no thread for it.
-private func onNewThread(_ work: @escaping @Sendable () -> Void) -> String? {
-    final class Work: Sendable {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-    let boxed = Unmanaged.passRetained(Work(work))
-    var thread = pthread_t()
-    let failure = pthread_create(
-        &thread, nil,
-        { work in
-            guard let work else { return nil }
-            Unmanaged<Work>.fromOpaque(work).takeRetainedValue().run()
-            return nil
-        }, boxed.toOpaque())
-    guard failure == 0 else {
-        boxed.release()
-        return String(cString: strerror(failure))
-    }
-    pthread_detach(thread)
-    return nil
 }
 
 /// `close(2)`, which inside the actor would be ``PostgresConnection/close()``.

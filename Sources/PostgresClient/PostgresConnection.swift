@@ -1,4 +1,5 @@
 public import EventLoop
+import Logging
 
 /// A connection to one server.
 ///
@@ -39,7 +40,12 @@ public actor PostgresConnection {
     var line: [(caller: Int, transaction: Int?)] = []
     var firstTransactionError: (any Error)?
 
-    init(node: String) { self.node = node }
+    nonisolated let log: Logger
+
+    init(node: String, log: Logger) {
+        self.node = node
+        self.log = log
+    }
 
     /// Runs one statement; its parameters go beside the text, never into it.
     ///

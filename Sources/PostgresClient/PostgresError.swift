@@ -91,13 +91,6 @@ public typealias Notice = PostgresError.ServerError
 
 /// `statement` on one line, and not longer than a reader wants it in an error.
 func excerpt(_ statement: String, limit: Int = 200) -> String {
-    let line = statement.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    let line = statement.onOneLine
     return line.count > limit ? line.prefix(limit) + " …" : line
-}
-
-/// `text` without white space at its ends.
-func trimmed(_ text: String) -> String {
-    guard let first = text.firstIndex(where: { !$0.isWhitespace }), let last = text.lastIndex(where: { !$0.isWhitespace })
-    else { return "" }
-    return String(text[first...last])
 }

@@ -1,3 +1,5 @@
+import Report
+
 /// A statement: its text and the values it takes.
 ///
 /// Interpolation binds a value as a parameter; names are quoted as identifiers. There is no third way in.
@@ -104,11 +106,11 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation, CustomS
         public mutating func appendInterpolation(literal value: String) { pieces.append(.literal(value, shown: value)) }
         /// A value that plans and errors do not show.
         public mutating func appendInterpolation(_ secret: Secret) {
-            pieces.append(.parameter(secret.reveal(), shown: Secret.redacted))
+            pieces.append(.parameter(secret.reveal(), shown: Redaction.mark))
         }
         /// A literal that plans and errors do not show (`CREATE ROLE … PASSWORD`).
         public mutating func appendInterpolation(literal secret: Secret) {
-            pieces.append(.literal(secret.reveal(), shown: Secret.redacted))
+            pieces.append(.literal(secret.reveal(), shown: Redaction.mark))
         }
         /// A connection string; plans and errors show it without its password.
         public mutating func appendInterpolation(_ conninfo: Conninfo) {

@@ -53,16 +53,22 @@ public struct Command: Sendable, Hashable {
 
     /// The line for the login shell of `loginUser`: in `/`, as ``user``, messages in English.
     public func line(loginUser: String) -> String {
-        var all: [String] = []
-        if let user, user != loginUser {
-            // root needs no sudo, and a minimal Debian has none.
-            all += loginUser == "root" ? ["runuser", "-u", user, "--"] : ["sudo", "-n", "-u", user, "--"]
-        }
-        all += ["env", "LC_ALL=C"]
-        all += environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        all += words
-        return "cd / && exec " + Shell.line(all)
+        "cd / && exec " + Shell.line(becoming(from: loginUser) + ["env", "LC_ALL=C"] + assignments + words)
     }
+
+    /// What people see of ``line(loginUser:)``: one line without secrets, and without what every command begins with.
+    func shown(loginUser: String) -> String {
+        let all = becoming(from: loginUser) + (assignments.isEmpty ? [] : ["env"] + assignments) + words
+        return Shell.line(all.map(Redaction.redactedWord)).onOneLine
+    }
+
+    private func becoming(from loginUser: String) -> [String] {
+        guard let user, user != loginUser else { return [] }
+        // root needs no sudo, and a minimal Debian has none.
+        return loginUser == "root" ? ["runuser", "-u", user, "--"] : ["sudo", "-n", "-u", user, "--"]
+    }
+
+    private var assignments: [String] { environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" } }
 }
 
 /// How a program ended. A program killed by a signal has no exit code, and a lost connection is neither: it is thrown.
@@ -93,16 +99,9 @@ public struct CommandResult: Sendable {
 
     public var succeeded: Bool { status == .code(0) }
     /// Standard output as text, without white space at its ends.
-    public var text: String { trimmed(output) }
+    public var text: String { String(decoding: output.trimmed, as: UTF8.self) }
     /// Standard error as text, without white space at its ends.
-    public var errorText: String { trimmed(errorOutput) }
-
-    private func trimmed(_ bytes: [UInt8]) -> String {
-        let isSpace: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0D).contains($0) }
-        guard let first = bytes.firstIndex(where: { !isSpace($0) }), let last = bytes.lastIndex(where: { !isSpace($0) })
-        else { return "" }
-        return String(decoding: bytes[first...last], as: UTF8.self)
-    }
+    public var errorText: String { String(decoding: errorOutput.trimmed, as: UTF8.self) }
 }
 
 /// A program that ran and did not succeed.

@@ -1,3 +1,4 @@
+internal import EventLoop
 import Glibc
 
 /// A file descriptor that is closed when nobody holds it any more.
@@ -16,15 +17,12 @@ final class Descriptor: Sendable {
     }
 }
 
-/// The text of an `errno` value.
-func systemMessage(_ code: Int32) -> String { String(cString: strerror(code)) }
-
 /// The whole of a local file; `nil` when there is none.
 func readLocalFile(_ path: String) throws -> [UInt8]? {
     let raw = open(path, O_RDONLY | O_CLOEXEC)
     guard raw >= 0 else {
         if errno == ENOENT || errno == ENOTDIR { return nil }
-        throw LocalFileUnreadable(path: path, detail: systemMessage(errno))
+        throw LocalFileUnreadable(path: path, detail: SystemFailure(code: errno).fact)
     }
     let file = Descriptor(owning: raw)
     var content: [UInt8] = []
@@ -32,7 +30,7 @@ func readLocalFile(_ path: String) throws -> [UInt8]? {
     while true {
         let count = Glibc.read(file.raw, &chunk, chunk.count)
         if count < 0, errno == EINTR { continue }
-        guard count >= 0 else { throw LocalFileUnreadable(path: path, detail: systemMessage(errno)) }
+        guard count >= 0 else { throw LocalFileUnreadable(path: path, detail: SystemFailure(code: errno).fact) }
         if count == 0 { return content }
         content += chunk[..<count]
     }

@@ -1,3 +1,5 @@
+import Report
+
 /// What came of a command line. The report holds what was read of it in any case.
 enum Execution: Sendable {
     case ended(ProgramReport)
@@ -10,7 +12,7 @@ enum Execution: Sendable {
 extension Command {
     /// The words, short enough for one line of an error.
     var summary: String {
-        let line = Shell.line(words).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        let line = Shell.line(words).onOneLine
         return line.count <= 120 ? line : line.prefix(119) + "…"
     }
 

@@ -1,7 +1,12 @@
 /// `n1, n2 and n3`.
-public func list(_ names: [String]) -> String {
+public func list(_ names: [String]) -> String { joined(names, "and") }
+
+/// `full, newest or none`.
+public func alternatives(_ words: [String]) -> String { joined(words, "or") }
+
+private func joined(_ names: [String], _ conjunction: String) -> String {
     guard let last = names.last, names.count > 1 else { return names.first ?? "" }
-    return names.dropLast().joined(separator: ", ") + " and " + last
+    return names.dropLast().joined(separator: ", ") + " \(conjunction) " + last
 }
 
 extension StringProtocol {
@@ -9,5 +14,17 @@ extension StringProtocol {
     public var trimmed: String {
         guard let first = firstIndex(where: { !$0.isWhitespace }), let last = lastIndex(where: { !$0.isWhitespace }) else { return "" }
         return String(self[first...last])
+    }
+
+    /// With a single blank for white space of any kind and length, and none at the ends.
+    public var onOneLine: String { split(whereSeparator: \.isWhitespace).joined(separator: " ") }
+}
+
+extension BidirectionalCollection<UInt8> {
+    /// Without ASCII's white space at both ends.
+    public var trimmed: SubSequence {
+        let isSpace: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0D).contains($0) }
+        guard let first = firstIndex(where: { !isSpace($0) }), let last = lastIndex(where: { !isSpace($0) }) else { return self[startIndex..<startIndex] }
+        return self[first...last]
     }
 }

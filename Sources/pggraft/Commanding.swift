@@ -55,14 +55,14 @@ extension PlaybookOptions {
 extension ConnectionOptions {
     /// How hosts and servers are reached: over SSH as `ssh` itself would, or, named by a dot, not at all, as this machine.
     func ways(_ terminal: Terminal, sessionName: String = ClusterAccess.applicationName) -> Ways {
+        if verbose { VerboseLog.start() }
         let config = sshConfig ?? ProcessInfo.processInfo.environment["PGGRAFT_SSH_CONFIG"]
+        let passphrases = Passphrases { file, attempt in
+            terminal.secret(attempt == 1 ? "Passphrase for \(file)" : "That was not it. Passphrase for \(file)")
+        }
         return Ways(applicationName: sessionName, askPassword: { terminal.secret("Password of \($0)") }) { destination, name, deadline in
             guard destination != "." else { return LocalHost(name: name) }
-            return try await SSHHost.connect(
-                SSHTarget(destination: destination, configFile: config), name: name,
-                passphrase: { file, attempt in
-                    terminal.secret(attempt == 1 ? "Passphrase for \(file)" : "That was not it. Passphrase for \(file)")
-                }, deadline: deadline)
+            return try await SSHHost.connect(SSHTarget(destination: destination, configFile: config), name: name, passphrases: passphrases, deadline: deadline)
         }
     }
 }

@@ -33,6 +33,6 @@ struct ConnectionOptions: ParsableArguments {
     @Option(name: .customLong("ssh-config"), help: "An ssh_config to use instead of ~/.ssh/config.", completion: .file())
     var sshConfig: String?
 
-    @Flag(name: .shortAndLong, help: "Say more: every command and statement.")
+    @Flag(name: .shortAndLong, help: "Say more, on standard error: every command and statement, on which node, how long it took.")
     var verbose = false
 }

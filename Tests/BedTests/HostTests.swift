@@ -5,12 +5,10 @@ import Testing
 /// Two hosts that belong to no mesh; made by the first test that needs them, healthy at the start of each.
 func withTwoHosts(_ body: (Bed, Host, Host) async throws -> Void) async throws {
     try await Bed.exclusively { bed in
-        let a: Host, b: Host
-        do {
-            (a, b) = (try bed.host("a"), try bed.host("b"))
-        } catch {
-            (a, b) = (try await bed.addHost("a", address: "10.77.0.31", diskSize: "256m"), try await bed.addHost("b", address: "10.77.0.32", diskSize: "256m"))
+        for (name, address) in [("a", "10.77.0.41"), ("b", "10.77.0.42")] where try !bed.hasHost(name) {
+            _ = try await bed.addHost(name, address: address, diskSize: "256m")
         }
+        let (a, b) = (try bed.host("a"), try bed.host("b"))
         try await bed.healNetwork()
         try await body(bed, a, b)
     }
@@ -38,7 +36,7 @@ struct HostTests {
             #expect(try await b.execute("cat /etc/mark").status != 0)
             #expect(try await b.execute("cat /tmp/mark").status != 0)
             #expect(try await a.run("pgrep -c sshd") == "1")
-            #expect(try await a.run("ip -4 -o addr show eth0").contains("10.77.0.31/24"))
+            #expect(try await a.run("ip -4 -o addr show eth0").contains("10.77.0.41/24"))
             #expect(try await a.run("ip route show default").isEmpty)
             #expect(try await a.run("ls -A /etc/postgresql /var/lib/postgresql | grep -v '^\\.ssh$' | grep -v : || true").isEmpty)
             #expect(try await a.run("locale | sed -n s/^LANG=//p") == "C.UTF-8")
@@ -109,7 +107,7 @@ struct HostTests {
             try await b.powerOff()
             #expect(try await !a.connects(to: b))
             #expect(try await a.execute("ss -Htn state established dst \(b.address) | grep .").status == 0, "nobody has told the other end")
-            await #expect(throws: BedError.self) { try await b.run("true") }
+            await expectRefusal("host b is not running") { try await b.run("true") }
             try await b.powerOn()
             #expect(try await b.run("cat /var/lib/mark") == "kept")
             #expect(try await a.seesBanner(of: b))
@@ -141,13 +139,14 @@ struct HostTests {
             let limited = try await seconds()
             #expect(limited > 1)
             try await b.limitBandwidth(to: nil)
-            #expect(try await seconds() < limited / 2)
+            // On a slow day a transfer may take long without a limit, too; not every one.
+            try await eventually("a transfer in half the time", within: .seconds(60)) { try await seconds() < limited / 2 }
         }
     }
 
     @Test func `a command that does not end is killed at its deadline`() async throws {
         try await withTwoHosts { _, a, _ in
-            await #expect(throws: BedError.self) { try await a.run("echo started; sleep 4711", within: .milliseconds(300)) }
+            await expectRefusal("timed out after 0.3 seconds waiting for a: echo started; sleep 4711") { try await a.run("echo started; sleep 4711", within: .milliseconds(300)) }
             try await eventually("the command to be gone", within: .seconds(5)) { try await Shell.execute("pgrep -f '[s]leep 4711'").status != 0 }
         }
     }

@@ -46,7 +46,7 @@ struct MeshTests {
                     .contains("|"))
             #expect(try await bed.host("repo").run(asUser: "postgres", "pgbackrest version").contains("pgBackRest"))
             #expect(try await Shell.run("psql -XAtw '\(try bed.conninfo("n2", user: "app"))' -c 'SELECT current_user'") == "app")
-            await #expect(throws: BedError.self, "only replicator, and only for replication") {
+            await expectRefusal("no pg_hba.conf entry for replication connection from host \"10.77.0.254\", user \"app\"") {
                 try await Shell.run("psql -XAtw 'host=10.77.0.11 user=app dbname=app replication=true passfile=\(bed.pgpass)' -c IDENTIFY_SYSTEM")
             }
 

@@ -1,5 +1,6 @@
 import Bed
 import Glibc
+import Testing
 
 /// A shell on the operator's side.
 enum Shell {
@@ -14,4 +15,11 @@ enum Shell {
         guard output.status == 0 else { throw BedError.commandFailed(script, status: output.status, output: output.standardError + output.standardOutput) }
         return String(output.standardOutput.dropLast())
     }
+}
+
+/// Expects that a command fails, and says these words.
+func expectRefusal(_ words: String, sourceLocation: SourceLocation = #_sourceLocation, _ body: () async throws -> some Any) async {
+    let error = await #expect(throws: BedError.self, sourceLocation: sourceLocation) { _ = try await body() }
+    let text = error?.description ?? ""
+    #expect(text.contains(words), "\(text)", sourceLocation: sourceLocation)
 }

@@ -1,5 +1,6 @@
 import Bed
 import Glibc
+import Report
 import Run
 import Testing
 

@@ -64,7 +64,7 @@ struct ConfigurationTests {
 
             let risky = try await pggraft("hba", "allow", "--user", "nobody", "--database", "app", "--from", "0.0.0.0/0", "--method", "trust", "--yes")
             #expect(risky.status == 1)
-            #expect(risky.standardError.contains("--any-address") && risky.standardError.contains("--trust-over-network"), "\(risky.standardOutput)")
+            #expect(risky.standardOutput.contains("--any-address") && risky.standardOutput.contains("--trust-over-network"), "\(risky.standardOutput)")
             let allowed = try await pggraft("hba", "allow", "--user", "nobody", "--database", "app", "--from", "192.0.2.0/24", "--method", "scram-sha-256", "--yes")
             #expect(allowed.status == 0, "\(allowed.standardOutput)")
             let run = try #require(try someone.entries().first?.value?.decoded(as: RunHeader.self).run)

@@ -150,7 +150,7 @@ struct LoginTests {
 
     /// A server on a host of its own, and two hosts for clients.
     private func server(_ bed: Bed, bin: String) async throws -> BedHost {
-        for (name, address) in [("db", "10.77.0.30"), ("c1", "10.77.0.31"), ("c2", "10.77.0.32")] where (try? bed.host(name)) == nil {
+        for (name, address) in [("db", "10.77.0.30"), ("c1", "10.77.0.31"), ("c2", "10.77.0.32")] where try !bed.hasHost(name) {
             _ = try await bed.addHost(name, address: address)
         }
         let db = try bed.host("db")

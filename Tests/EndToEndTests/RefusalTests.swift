@@ -154,7 +154,7 @@ struct RefusalTests {
         [
             Obstacle(
                 title: "the new node has programs of another major version",
-                says: ["✗ new node … the programs in /opt/other/bin on … are of version 14", "HINT: give the bin_directory of PostgreSQL 15"],
+                says: ["✗ programs … the programs in /opt/other/bin on … are of version 14", "HINT: give the bin_directory of PostgreSQL 15"],
                 playbook: [anchor: "  data_directory: /var/lib/postgresql/15/main\n  bin_directory: /opt/other/bin\n  # The connection string"]
             ) { bed, _ in
                 try await bed.host("n4").run(

@@ -14,6 +14,8 @@ struct KillPoint: Sendable, CustomTestStringConvertible {
         case begun
         /// This part of the step's usual time later.
         case inside(Double)
+        /// A moment later, as long as every step takes that does something.
+        case soon
         /// Before the next step.
         case done
     }
@@ -21,10 +23,22 @@ struct KillPoint: Sendable, CustomTestStringConvertible {
     var step: String
     var moment: Moment
 
+    private static let aMoment = Duration.milliseconds(100)
+
+    /// How long after the begin of the step that the journal shows.
+    func delay(_ durations: Durations) async -> Duration {
+        switch moment {
+        case .begun, .done: .zero
+        case .inside(let part): await durations[step] * part
+        case .soon: Self.aMoment
+        }
+    }
+
     var testDescription: String {
         switch moment {
         case .begun: "\(step), begun"
         case .inside(let part): "\(step), after \(Int(part * 100)) %"
+        case .soon: "\(step), a moment later"
         case .done: "\(step), done"
         }
     }
@@ -51,9 +65,10 @@ actor Durations {
     /// A step that only looks has no time of its own.
     subscript(step: String) -> Duration { known[step] ?? .milliseconds(300) }
 
-    /// Learns from a run that nobody disturbs, once for all cases, and puts the bed back.
-    func learn(in bed: Bed, _ run: WatchedRun) async throws {
-        guard known.isEmpty else { return }
+    /// Learns from a run that nobody disturbs, once for all cases, and puts the bed back; where one of `points` is a part of a step.
+    func learn(for points: [KillPoint], in bed: Bed, _ run: WatchedRun) async throws {
+        let needed = points.contains { if case .inside = $0.moment { true } else { false } }
+        guard needed, known.isEmpty else { return }
         try await run.succeeds(run.begin)
         var begun: [String: Date] = [:]
         for entry in try run.entries {
@@ -96,7 +111,7 @@ struct WatchedRun: Sendable {
             }
             return isThere || new.contains { $0.event == .ended }
         }
-        if isThere, case .inside(let part) = point.moment { try await Task.sleep(for: await Durations.shared[point.step] * part) }
+        if isThere { try await Task.sleep(for: await point.delay(Durations.shared)) }
         return isThere
     }
 

@@ -137,7 +137,7 @@ import Testing
             #expect(problems.count == 1)
             #expect(problems.first.map { $0.description.hasPrefix(path.path) && $0.description.contains(said) } == true, "\(problems)")
             #expect(try await value("work_mem") == "9MB")
-            try await edit.revert(on: area.host, as: "postgres", deadline: soon)
+            try await ConfigurationEdit(path: edit.path, before: edit.after, after: edit.before).apply(on: area.host, as: "postgres", deadline: soon)
         }
 
         // Useless without TLS, but no error: the lines behind it are in force.
@@ -196,7 +196,7 @@ import Testing
     func notFound() async throws {
         let area = try await ScratchArea()
         defer { area.end() }
-        let port = try ScratchArea.freePort()
+        let port = try freePort()
         let nothing = await #expect(throws: InstanceError.self) { try await area.find(InstanceAddress(node: "n9", port: port)) }
         #expect(
             nothing?.description == """

@@ -59,16 +59,8 @@ import Testing
         #expect(try decode(Recorded.infoMissingStanza.replacing(#""code":1,"lock""#, with: #""code":7,"lock""#)).status.code == .unknown(7))
     }
 
-    @Test func `a backup serves if it is young enough, whole, and of this system`() throws {
-        let info = try decode(Recorded.info), system: UInt64 = 7_710_472_219_068_492_593
-        let now = Date(timeIntervalSince1970: 1_795_234_245 + 3600)
-        #expect(info.newestBackup(of: system, now: now)?.label == "20261121-041043F")
-        #expect(info.newestBackup(of: system, notOlderThan: .seconds(3600), now: now)?.label == "20261121-041043F")
-        #expect(info.newestBackup(of: system, notOlderThan: .seconds(3599), now: now) == nil)
-        #expect(info.newestBackup(of: 1, now: now) == nil)
-        let elsewhere = try decode(Recorded.info.replacing(#""repo-key":1"#, with: #""repo-key":2"#))
-        #expect(elsewhere.newestBackup(of: system, now: now) == nil)
-        #expect(elsewhere.systemIdentifier == nil)
-        #expect(try decode(Recorded.info.replacing(#""error":false"#, with: #""error":true"#)).newestBackup(of: system, now: now) == nil)
+    @Test func `the database system is that of the first repository`() throws {
+        #expect(try decode(Recorded.info).systemIdentifier == 7_710_472_219_068_492_593)
+        #expect(try decode(Recorded.info.replacing(#""repo-key":1"#, with: #""repo-key":2"#)).systemIdentifier == nil)
     }
 }

@@ -5,11 +5,20 @@ import Report
 import Testing
 
 @Suite struct `A query` {
-    @Test(arguments: [
+    /// Named apart from what is in it: ten megabytes are no name.
+    struct Parameter: Sendable, CustomTestStringConvertible {
+        let value: String
+        var testDescription: String { value.count < 100 ? value.debugDescription : "\(value.utf8.count) bytes" }
+    }
+
+    static let parameters = [
         "", "it's", #"back\slash \' \\"#, #"double "quoted""#, "two\nlines\r\n\ttab", "$1 %s ? ; -- /* */", "öäü € 🐘 \u{301} \u{FEFF}",
         String(repeating: "10 MB… ", count: 1_200_000),
-    ])
-    func `brings a parameter to the server and back as it is`(value: String) async throws {
+    ].map(Parameter.init)
+
+    @Test(arguments: parameters)
+    func `brings a parameter to the server and back as it is`(parameter: Parameter) async throws {
+        let value = parameter.value
         let connection = try await TestServer.shared.value.connect()
         let row = try await connection.query("SELECT \(value)::text AS value, octet_length(\(value)::text) AS bytes", deadline: soon).one()
         // Bytes, since strings are equal that differ in their scalars.

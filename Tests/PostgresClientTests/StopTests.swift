@@ -110,8 +110,9 @@ import Testing
         let server = try await TestServer.shared.value
         let (connection, observer) = (try await server.connect(), try await server.connect())
         let task = Task { try await connection.query("SELECT pg_sleep(120)", deadline: .after(.seconds(100))) }
-        let queued = Task { try await connection.query("SELECT 1", deadline: .after(.seconds(100))) }
         try await waitUntilRunning(connection.backendPID, observer)
+        // The second asks the connection before what follows does.
+        let queued = Task.immediate { try await connection.query("SELECT 1", deadline: .after(.seconds(100))) }
         try await observer.query("SELECT pg_terminate_backend(\(Int(connection.backendPID)))", deadline: soon)
         for task in [task, queued] {
             let error = await #expect(throws: PostgresError.self) { try await task.value }

@@ -79,7 +79,7 @@ import Testing
         let query = Self.query(version), reader = Self.reader(version), path = "\(server.data)/pg_hba.conf"
         var generator = HBAGenerator(random: SeededGenerator(seed: Fuzz.seed), version: version)
         let samples = HBASamples.all.map { Array($0.utf8) } + HBASamples.bytes
-        let count = Fuzz.count(usual: 1000, part: 20)
+        let count = Fuzz.count(usual: 300, part: 20)
         var snapshot = FileSnapshot(), lines = 0, differences = 0, undecided = 0
         for index in 0..<(samples.count + count) {
             let bytes = index < samples.count ? samples[index] : generator.file()

@@ -27,7 +27,7 @@ import Testing
                 EXCEPTION WHEN invalid_parameter_value THEN RETURN '-'; END $$
                 """)
             var generator = SettingsGenerator(seed: Fuzz.seed &+ 4000 &+ UInt64(judge)), count = 0, taken = 0
-            let wanted = Fuzz.count(usual: 3000, part: 4)
+            let wanted = Fuzz.count(usual: 1000, part: 4)
             while count < wanted {
                 let lists = (0..<200).map { _ in generator.list(of: Self.schemas + ["X" + String(repeating: "x", count: 70)]) }
                 let asked = lists.enumerated().map { "(\($0), \(Self.quoted($1, by: "'")))" }.joined(separator: ",")
@@ -56,7 +56,7 @@ import Testing
     func standbyNames(judge: Int) throws {
         try SettingsTreeServerTests.withBench(judge, isQuiet: true) { bench in
             var generator = SettingsGenerator(seed: Fuzz.seed &+ 5000 &+ UInt64(judge)), count = 0, taken = 0
-            let wanted = Fuzz.count(usual: 2000, part: 10)
+            let wanted = Fuzz.count(usual: 500, part: 10)
             while count < wanted {
                 // What we write is asked about, too, with a name more.
                 let values = (0..<100).flatMap { _ in

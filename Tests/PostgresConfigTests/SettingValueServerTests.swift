@@ -45,7 +45,7 @@ import Testing
                 """)
             let known: [Known] = try bench.server.json("\(Known.query) FROM pg_settings")
             var generator = SettingsGenerator(seed: Fuzz.seed &+ 2000 &+ UInt64(judge))
-            let wanted = Fuzz.count(usual: 4000, part: 2)
+            let wanted = Fuzz.count(usual: 1500, part: 2)
             var count = 0, taken = 0
             while count < wanted {
                 let asked = try (0..<200).map { _ in
@@ -85,7 +85,7 @@ import Testing
         try SettingsTreeServerTests.withBench(judge) { bench in
             let known: [Known] = try bench.server.json("\(Known.query) FROM pg_settings")
             var generator = SettingsGenerator(seed: Fuzz.seed &+ 3000 &+ UInt64(judge)), compared = 0, taken = 0
-            for _ in 0..<Fuzz.count(usual: 50, part: 200) {
+            for _ in 0..<Fuzz.count(usual: 30, part: 200) {
                 let name = generator.random.one(of: Self.others), setting = try #require(known.first { $0.name == name })
                 let kind = try setting.kind(bench.version), text = generator.settingValue(choices: setting.choices, unit: setting.unit)
                 var file = SettingsFile(bench.own)

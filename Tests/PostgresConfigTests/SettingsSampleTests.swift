@@ -58,22 +58,31 @@ import Testing
 
         """
 
-    static let all: [(String, [UInt8])] = {
+    /// Named apart from what is in it: a megabyte is no name.
+    struct Sample: Sendable, CustomTestStringConvertible {
+        let name: String
+        let bytes: [UInt8]
+        var testDescription: String { name }
+    }
+
+    static let all: [Sample] = {
         let whole = debian + old + new, large = (0..<8000).map { "#line\($0) = 'x'\t# \(String(repeating: "y", count: 100))\nx.n\($0) = \($0)\n" }.joined()
-        return [
+        let samples: [(String, [UInt8])] = [
             ("Debian", Array(debian.utf8)), ("old", Array(old.utf8)), ("new", Array(new.utf8)), ("no final line end", Array(whole.utf8.dropLast())),
             ("CRLF", Array(whole.utf8.flatMap { $0 == 0x0A ? [0x0D, 0x0A] : [$0] })), ("1 MB", Array(large.utf8)),
             ("mixed ends", Array("a = 1\r\nb = 2\nc = 3\r\r\n\r".utf8)), ("mark of UTF-8", [0xEF, 0xBB, 0xBF] + Array(whole.utf8)),
             ("Latin-1", Array("# Gr".utf8) + [0xFC, 0xDF, 0x65, 0x0A] + Array("x.a = 'caf".utf8) + [0xE9] + Array("' # ".utf8) + [0xFF, 0x0A]),
             ("zero bytes", [0x23, 0, 0x0A] + Array("x.a = 'b\0c'\n".utf8)), ("every byte", Array(0...255) + Array(0...255)), ("nothing", []),
         ]
+        return samples.map(Sample.init)
     }()
 
     @Test("come out as they went in", arguments: all)
-    func roundTrip(name: String, bytes: [UInt8]) { #expect(SettingsFile(bytes).render() == bytes, "\(name)") }
+    func roundTrip(sample: Sample) { #expect(SettingsFile(sample.bytes).render() == sample.bytes) }
 
     @Test("change in one line", arguments: all)
-    func change(name: String, bytes: [UInt8]) {
+    func change(sample: Sample) {
+        let bytes = sample.bytes
         let original = SettingsFile(bytes)
         for setting in ["port", "x.a", "x.n7777"] {
             var file = original
@@ -83,17 +92,17 @@ import Testing
             // Back again, all that differs is how the value is quoted, or a line more.
             if let old { file.set(setting, to: old) } else { file.remove(setting) }
             let (before, after) = (bytes.split(separator: 0x0A), file.render().split(separator: 0x0A))
-            #expect(before.count == after.count, "\(name)")
-            #expect(zip(before, after).filter { $0 != $1 }.count <= 1, "\(name)")
+            #expect(before.count == after.count)
+            #expect(zip(before, after).filter { $0 != $1 }.count <= 1)
         }
     }
 
     @Test("have the values that are in them")
     func values() {
-        #expect(SettingsFile(Self.all[0].1).value(of: "log_line_prefix") == "%m [%p] %q%u@%d ")
+        #expect(SettingsFile(Self.all[0].bytes).value(of: "log_line_prefix") == "%m [%p] %q%u@%d ")
         #expect(SettingsFile(Self.old).value(of: "max_connections") == "100")
         #expect(SettingsFile(Self.new).value(of: "primary_conninfo") == "host=n1 password='it's' application_name=n2")
-        #expect(SettingsFile(Self.all[5].1).settings.count == 8000)
-        for (_, bytes) in Self.all[..<6] { #expect(SettingsFile(bytes).syntaxErrors.isEmpty) }
+        #expect(SettingsFile(Self.all[5].bytes).settings.count == 8000)
+        for sample in Self.all[..<6] { #expect(SettingsFile(sample.bytes).syntaxErrors.isEmpty) }
     }
 }

@@ -107,7 +107,7 @@ import Testing
             let root = bench.server.data + "/fuzz", perBatch = 300
             for index in 0..<perBatch / 10 { try Disk.makeDirectory("\(root)/d\(index)") }
             var count = 0, compared = 0
-            let wanted = Fuzz.count(usual: 3000)
+            let wanted = Fuzz.count(usual: 1000)
             while count < wanted {
                 // The last line keeps the server from applying anything, which takes it longer than to read.
                 var main = bench.own, snapshot = FileSnapshot()
@@ -145,7 +145,7 @@ import Testing
         try Self.withBench(judge) { bench in
             var generator = SettingsGenerator(seed: Fuzz.seed &+ 1000 &+ UInt64(judge))
             var count = 0, compared = 0, clean = 0, edits = 0
-            let wanted = Fuzz.count(usual: 1000, part: 10), data = bench.server.data
+            let wanted = Fuzz.count(usual: 250, part: 10), data = bench.server.data
             var written: [String: [UInt8]] = [:]
             for directory in ["sub", "conf.d", "conf.d/dir.conf", "empty"] { try Disk.makeDirectory("\(data)/\(directory)") }
             while count < wanted {

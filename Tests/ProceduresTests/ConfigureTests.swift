@@ -347,6 +347,29 @@ extension Journal {
         try await n1.end()
     }
 
+    @Test("one operator at a time changes a server, also from another machine; who it is, is said")
+    func lock() async throws {
+        let n1 = try await Configured(), request = ConfigurationRequest(.settings([.init("jit", .set, "off")]))
+        let first = ConfigureNode(try n1.node(), request, cluster: "n1"), second = ConfigureNode(try n1.node(), request, cluster: "node-n1-5432")
+        try await first.takeLock(holder: Holder())
+        try await first.takeLock(holder: Holder(run: "20261128-010101-n1"))
+        let refused = await #expect(throws: LockTaken.self) { try await second.takeLock(holder: Holder()) }
+        #expect(refused?.fact.contains("n1: another pggraft changes the configuration of this server (pggraft run 20261128-010101-n1, pid ") == true, "\(String(describing: refused))")
+        await first.close()
+        try await second.takeLock(holder: Holder())
+        await second.close()
+
+        // One that lets nobody in is changed all the same, and the plan says what that means.
+        try await n1.write("local all all reject\nhost all all 127.0.0.1/32 reject\n", to: "pg_hba.conf")
+        try await n1.instance.reloadByLog(deadline: soon)
+        let third = ConfigureNode(try n1.node(), request, cluster: "n1")
+        try await third.takeLock(holder: Holder())
+        await third.close()
+        let plan = try await n1.plan(request.change)
+        #expect(plan.remarks.contains { $0.contains("nobody on another machine is kept from changing it at the same time") }, "\(plan.remarks)")
+        try await n1.end()
+    }
+
     @Test("an undo finds a node whose server does not start any more, and reloads where an earlier undo could not")
     func undoLater() async throws {
         let n1 = try await Configured()

@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import Scratch
 import Testing
 
 @testable import RemoteHost
@@ -37,7 +38,7 @@ private final class TestListener: Sendable {
                 bind(socket.raw, $0, length) + Glibc.listen(socket.raw, 64) + getsockname(socket.raw, $0, &length)
             }
         }
-        guard result == 0 else { throw TestSSHServer.SetupFailed("no listener: \(systemMessage(errno))") }
+        guard result == 0 else { throw TestSSHServer.SetupFailed("no listener: \(SystemFailure(code: errno).fact)") }
         return (socket, UInt16(bigEndian: name.sin_port))
     }
 }
@@ -150,7 +151,7 @@ private final class TestClient: Sendable {
 
     @Test func aFarPortThatRefusesResetsTheConnectionAndSaysWhy() async throws {
         let server = try await TestSSHServer()
-        let port = try TestSSHServer.freePort()
+        let port = try freePort()
         try await withHost(server) { host in
             let forwarded = try await host.forward(toPort: port, address: "127.0.0.1")
             let failure = await #expect(throws: SystemFailure.self) {

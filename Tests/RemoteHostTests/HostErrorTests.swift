@@ -203,10 +203,4 @@ import Testing
                 == "n1: cannot write /srv/pg/postgresql.conf: No space left on device")
     }
 
-    @Test func severalHostsFailWithALineEach() {
-        let error = HostsNotConnected(failures: [
-            .init(host: "n1", error: HostError.closed(host: "n1")), .init(host: "n2", error: DeadlineExceeded(waitedFor: "the SSH greeting of n2", budget: .seconds(3))),
-        ])
-        #expect(error.description == "n1: the connection has been closed\nn2: gave up after 3 s waiting for the SSH greeting of n2")
-    }
 }

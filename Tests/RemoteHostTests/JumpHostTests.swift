@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import Scratch
 import Testing
 
 @testable import RemoteHost
@@ -59,7 +60,7 @@ import Testing
 
     @Test func aTargetThatTheJumpHostCannotReachIsUnreachable() async throws {
         let (target, jump) = (try await TestSSHServer(), try await TestSSHServer())
-        let port = try TestSSHServer.freePort()
+        let port = try freePort()
         try configure(target, through: [jump], ["Port": String(port)])
         let error = try #require(await #expect(throws: HostError.self) { _ = try await SSHHost.connect(target.target, name: "n1", deadline: .patient) })
         #expect(

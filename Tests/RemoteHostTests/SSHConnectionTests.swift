@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import Scratch
 import Testing
 
 @testable import RemoteHost
@@ -218,7 +219,7 @@ import Testing
     }
 
     @Test func aPortWhereNobodyListensIsRefused() async throws {
-        let port = try TestSSHServer.freePort()
+        let port = try freePort()
         #expect(try await unreachable(SSHTarget("127.0.0.1", port: port, configFile: "/dev/null")) == .refused)
     }
 

@@ -10,7 +10,7 @@ import Testing
     private func attempts(_ server: TestSSHServer, passphrase: PassphrasePrompt? = nil) async throws -> (attempts: [AuthenticationAttempt], offered: [String]) {
         let error = try #require(
             await #expect(throws: HostError.self) {
-                let host = try await SSHHost.connect(server.target, name: "n1", passphrase: passphrase, deadline: .patient)
+                let host = try await SSHHost.connect(server.target, name: "n1", passphrases: Passphrases(passphrase), deadline: .patient)
                 await host.close()
             })
         guard case .authenticationFailed("n1", TestSSHServer.user, let attempts, let offered) = error else { throw error }
@@ -100,7 +100,7 @@ import Testing
 
         try server.authorize("\(key).pub")
         let prompt = Prompt(["wrong", "open sesame"])
-        let host = try await SSHHost.connect(server.target, name: "n1", passphrase: { prompt.answer($0, $1) }, deadline: .patient)
+        let host = try await SSHHost.connect(server.target, name: "n1", passphrases: Passphrases { prompt.answer($0, $1) }, deadline: .patient)
         await host.close()
         #expect(prompt.asked == ["\(key) 1", "\(key) 2"])
 
@@ -119,10 +119,12 @@ import Testing
             try server.configure(["IdentityFile": key])
         }
         let prompt = Prompt(["open sesame"])
-        let pool = try await HostPool.connect(
-            ["n1": .ssh(first.target), "n2": .ssh(second.target)], passphrase: { prompt.answer($0, $1) }, deadline: .patient)
+        let passphrases = Passphrases { prompt.answer($0, $1) }
+        async let n1 = SSHHost.connect(first.target, name: "n1", passphrases: passphrases, deadline: .patient)
+        async let n2 = SSHHost.connect(second.target, name: "n2", passphrases: passphrases, deadline: .patient)
+        let hosts = try await [n1, n2]
         #expect(prompt.asked == ["\(key) 1"])
-        await pool.close()
+        for host in hosts { await host.close() }
     }
 
     @Test func anRSAKeyFileLeadsToTheAgent() async throws {

@@ -37,10 +37,16 @@ struct ExplainedTests {
 struct WordTests {
     @Test func `names are listed as a reader says them`() {
         #expect([[], ["n1"], ["n1", "n2"], ["n1", "n2", "n3"]].map(list) == ["", "n1", "n1 and n2", "n1, n2 and n3"])
+        #expect(alternatives(["full", "newest", "none"]) == "full, newest or none")
     }
 
     @Test func `white space goes from both ends and stays inside`() {
         #expect([" a b\t\n", "", " \n", "x"].map(\.trimmed) == ["a b", "", "", "x"])
+        #expect([" a b\t\n", "", " \n", "x"].map { String(decoding: Array($0.utf8).trimmed, as: UTF8.self) } == ["a b", "", "", "x"])
+    }
+
+    @Test func `a text of several lines goes on one`() {
+        #expect("  SELECT\n\t1;\r\n  SELECT 2\n".onOneLine == "SELECT 1; SELECT 2")
     }
 
     @Test func `bytes are said in powers of 1024`() {

@@ -36,14 +36,10 @@ enum Reading<Value> {
 extension Scalar {
     /// One of a few words.
     static func choice(_ choices: [(String, Value)]) -> Scalar {
-        Scalar(list(choices.map(\.0))) { text in
+        Scalar(alternatives(choices.map(\.0))) { text in
             if let choice = choices.first(where: { $0.0 == text }) { return .value(choice.1) }
             return .malformed(hint: Spelling.nearest(to: text, among: choices.map(\.0)).map { "did you mean \"\($0)\"?" })
         }
-    }
-
-    private static func list(_ words: [String]) -> String {
-        words.count < 2 ? words.joined() : words.dropLast().joined(separator: ", ") + " or " + words[words.count - 1]
     }
 }
 

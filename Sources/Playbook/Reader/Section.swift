@@ -1,3 +1,5 @@
+import Report
+
 /// A mapping of a playbook while it is read.
 ///
 /// It is asked for keys by name, and notes every mistake instead of stopping at the first. What was never asked for is
@@ -223,7 +225,7 @@ final class Section {
     }
 
     private static func quoted(_ text: String) -> String {
-        let line = Redaction.redact(String(text.prefix(60)))
+        let line = Redaction.redacted(String(text.prefix(60)))
         let printable = line.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : String($0) }
         return "\"\(printable.joined())\(text.count > 60 ? "…" : "")\""
     }

@@ -7,24 +7,35 @@ import Report
 public import Run
 import Server
 
-/// What the requirements of the place of a copy rest on: its host was reached, its source is up.
-public struct TargetGround: Sendable {
-    let copy: BackRestCopy
+/// What the requirements of the place of a copy rest on: its host was reached, its source is up, its instance was found.
+public actor TargetGround {
+    nonisolated let copy: BackRestCopy
     private let survey: Survey
     private let isUp: @Sendable () async throws -> Void
+    private var finding: Task<Instance, any Error>?
+    private var isTold = false
 
     /// - Parameter isUp: throws ``NotLooked`` where the source was not reached.
     public init(_ copy: BackRestCopy, survey: Survey, isUp: @escaping @Sendable () async throws -> Void) {
         (self.copy, self.survey, self.isUp) = (copy, survey, isUp)
     }
 
-    var node: String { copy.node.name }
+    nonisolated var node: String { copy.node.name }
 
-    /// - Throws: ``NotLooked``.
+    /// The instance. Why it cannot be found is told once, by the first requirement that asks; the others have not looked.
+    /// - Throws: ``NotLooked``, what finding it throws.
     func instance() async throws -> Instance {
         try await survey.require([node])
         try await isUp()
-        return try await copy.node.instance()
+        let finding = finding ?? Task { [copy] in try await copy.node.instance() }
+        self.finding = finding
+        do {
+            return try await finding.value
+        } catch {
+            guard !isTold else { throw NotLooked() }
+            isTold = true
+            throw error
+        }
     }
 }
 

@@ -108,9 +108,10 @@ public struct AddSpockNode: Procedure {
             RequirementGroup("servers", mesh.members.map { MemberIsSpockNode(node: $0, survey: members) }),
             RequirementGroup("mesh", [MajorVersionsAgree(survey: members), MeshIsSound(survey: members)]),
             RequirementGroup("source", [SourceCanBeCopied(copy, isUp: isUp), SourceArchives(copy, isUp: isUp)]),
-            RequirementGroup("programs", [ProgramsMatch(ground), PreloadedLibrariesAreThere(ground), SpockIsInstalled(survey: members)]),
+            RequirementGroup("programs", [ProgramsMatch(ground)]),
+            RequirementGroup("libraries", [PreloadedLibrariesAreThere(ground), SpockIsInstalled(ground, survey: members)]),
             RequirementGroup("place", [PlaceIsFree(ground), DiskHasRoom(ground), CopyDoesNotArchive(ground)]),
-            RequirementGroup("routes from the new node", mesh.members.map { NewNodeReachesMember(member: $0, survey: members) } + [StreamingIsAllowed(standby, ground)]),
+            RequirementGroup("routes from the new node", mesh.members.map { NewNodeReachesMember(member: $0, ground, survey: members) } + [StreamingIsAllowed(standby, ground)]),
             RequirementGroup("routes to the new node", mesh.members.map { MemberReachesNewNode(member: $0, survey: members) }),
             RequirementGroup("pgBackRest", [BackRestIsUsable(ground, survey: survey)]),
         ]

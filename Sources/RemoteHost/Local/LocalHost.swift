@@ -1,18 +1,23 @@
 public import EventLoop
 import Glibc
+public import Logging
 
 /// This machine, as a host.
 public struct LocalHost: Host {
     public let name: String
     public let loginUser: String
+    private let log: Logger
 
-    public init(name: String = "localhost") {
+    public init(name: String = "localhost", log: Logger = .hosts) {
         self.name = name
+        self.log = log
         loginUser = getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? String(getuid())
     }
 
     public func run(_ command: Command, deadline: Deadline, onOutput: (@Sendable (String) -> Void)?) async throws -> CommandResult {
-        try await delivering(to: onOutput) { try await perform(command, deadline: deadline, onLine: $0) }
+        try await delivering(to: onOutput) { onLine in
+            try await command.logged(to: log, on: name, loginUser: loginUser) { try await perform(command, deadline: deadline, onLine: onLine) }
+        }
     }
 
     private func perform(_ command: Command, deadline: Deadline, onLine: (@Sendable (String) -> Void)?) async throws -> CommandResult {
@@ -23,7 +28,7 @@ public struct LocalHost: Host {
             execution = try await LocalProcess().execute(
                 report.wrapped(command.line(loginUser: loginUser)), report, input: command.input, what: what, deadline: deadline, onLine: onLine)
         } catch let failure as SystemFailure {
-            throw HostError.shellRefused(host: name, user: loginUser, answer: failure.description)
+            throw HostError.shellRefused(host: name, user: loginUser, answer: failure.fact)
         }
         if case .interrupted(let report, let error) = execution {
             let ending = await Task {

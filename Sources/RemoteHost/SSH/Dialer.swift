@@ -42,7 +42,7 @@ enum Dialer {
                 switch failure.code {
                 case ECONNREFUSED: .refused
                 case ETIMEDOUT: .timedOut(after: deadline.budget)
-                default: .other(failure.description)
+                default: .other(failure.fact)
                 }
             throw HostError.unreachable(host: host, address: place, reason: reason)
         } catch is DeadlineExceeded {

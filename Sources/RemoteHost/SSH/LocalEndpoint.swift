@@ -1,4 +1,5 @@
 internal import CEpoll
+internal import EventLoop
 import Glibc
 
 /// An IPv4 address and port of this machine.
@@ -118,12 +119,6 @@ struct LocalEndpoint: Hashable, Sendable {
         guard address.count == 8, let word = UInt32(address, radix: 16) else { return nil }
         self.init(address: UInt32(bigEndian: word), port: port)
     }
-}
-
-/// An `errno` value.
-struct SystemFailure: Error, CustomStringConvertible {
-    let code: Int32
-    var description: String { systemMessage(code) }
 }
 
 extension Descriptor {

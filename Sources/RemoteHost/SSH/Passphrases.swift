@@ -1,13 +1,14 @@
 /// Asks the operator for the passphrase of a private key file; `nil` is "skip this key". `attempt` counts from 1.
 public typealias PassphrasePrompt = @Sendable (_ keyFile: String, _ attempt: Int) async -> String?
 
-/// The passphrases given so far: several hosts that connect at once with one key ask once, and one at a time.
-actor Passphrases {
+/// The passphrases given so far: hosts that share these and connect at once with one key ask once, and one at a time.
+public actor Passphrases {
     private let prompt: PassphrasePrompt?
     private var given: [String: String] = [:]
     private var lastTurn: Task<Void, Never>?
 
-    init(_ prompt: PassphrasePrompt?) { self.prompt = prompt }
+    /// Without a prompt, encrypted keys are skipped.
+    public init(_ prompt: PassphrasePrompt? = nil) { self.prompt = prompt }
 
     func passphrase(for keyFile: String, attempt: Int) async -> String? {
         guard let prompt else { return nil }

@@ -60,7 +60,7 @@ struct SSHAgent: Sendable {
 
     private static func exchange(_ request: [UInt8], path: String) throws -> [UInt8] {
         let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard raw >= 0 else { throw Failure(description: systemMessage(errno)) }
+        guard raw >= 0 else { throw Failure(description: SystemFailure(code: errno).fact) }
         let connection = Descriptor(owning: raw)
         var name = sockaddr_un()
         name.sun_family = sa_family_t(AF_UNIX)
@@ -70,11 +70,11 @@ struct SSHAgent: Sendable {
         let connected = withUnsafePointer(to: &name) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
         }
-        guard connected == 0 else { throw Failure(description: "\(path): \(systemMessage(errno))") }
+        guard connected == 0 else { throw Failure(description: "\(path): \(SystemFailure(code: errno).fact)") }
         var sent = 0
         while sent < request.count {
             let count = request.withUnsafeBytes { send(raw, $0.baseAddress.map { $0 + sent }, request.count - sent, Int32(MSG_NOSIGNAL)) }
-            guard count > 0 else { throw Failure(description: systemMessage(errno)) }
+            guard count > 0 else { throw Failure(description: SystemFailure(code: errno).fact) }
             sent += count
         }
         func receive(_ wanted: Int) throws -> [UInt8] {
@@ -82,7 +82,7 @@ struct SSHAgent: Sendable {
             var got = 0
             while got < wanted {
                 let count = bytes.withUnsafeMutableBytes { recv(connection.raw, $0.baseAddress.map { $0 + got }, wanted - got, 0) }
-                guard count > 0 else { throw Failure(description: count == 0 ? "it closed the connection" : systemMessage(errno)) }
+                guard count > 0 else { throw Failure(description: count == 0 ? "it closed the connection" : SystemFailure(code: errno).fact) }
                 got += count
             }
             return bytes

@@ -1,5 +1,7 @@
 internal import CLibSSH2
+internal import EventLoop
 import Glibc
+import Report
 
 /// libssh2 fed from byte queues: its SEND always takes everything and its RECV never waits, so a libssh2 call never
 /// leaves half a packet behind and many channels share one session.
@@ -106,7 +108,7 @@ final class SSHEngine {
             } else if count == 0 {
                 endOfInput = "the server closed the connection"
             } else if errno != EAGAIN, errno != EINTR {
-                endOfInput = systemMessage(errno)
+                endOfInput = SystemFailure(code: errno).fact
             }
         }
     }
@@ -119,7 +121,7 @@ final class SSHEngine {
             }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
-                if errno != EAGAIN { endOfInput = endOfInput ?? systemMessage(errno) }
+                if errno != EAGAIN { endOfInput = endOfInput ?? SystemFailure(code: errno).fact }
                 break
             }
             unsentPosition += count
@@ -154,9 +156,12 @@ final class SSHEngine {
 }
 
 /// What libssh2 said when a call of its failed.
-struct SSHEngineFailure: Error {
+struct SSHEngineFailure: Explained {
     let code: Int32
     let message: String
+
+    var fact: String { message }
+    var hint: String? { nil }
 }
 
 /// `libssh2_init` is not safe to call from two threads: once, as a lazy global.

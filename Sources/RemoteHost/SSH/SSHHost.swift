@@ -1,13 +1,17 @@
 public import EventLoop
+public import Logging
+import Report
 
 /// A host reached over SSH: one connection, on which commands, files and forwarded ports run side by side.
 public final class SSHHost: Host {
     public let name: String
     public let loginUser: String
     private let connection: SSHConnector.Connection
+    private let log: Logger
 
-    private init(name: String, connection: SSHConnector.Connection) {
+    private init(name: String, connection: SSHConnector.Connection, log: Logger) {
         self.name = name
+        self.log = log
         self.connection = connection
         loginUser = connection.user
     }
@@ -18,22 +22,22 @@ public final class SSHHost: Host {
     /// first, then the identity files.
     /// - Parameters:
     ///   - name: the host's name in errors; the target's alias unless given.
-    ///   - passphrase: asked for encrypted key files that the server would accept.
+    ///   - passphrases: asked for encrypted key files that the server would accept; the same for all hosts of a run.
     /// - Throws: ``HostError``, `DeadlineExceeded`, `CancellationError`.
     public static func connect(
-        _ target: SSHTarget, name: String? = nil, passphrase: PassphrasePrompt? = nil, deadline: Deadline
+        _ target: SSHTarget, name: String? = nil, passphrases: Passphrases = Passphrases(), deadline: Deadline, log: Logger = .hosts
     ) async throws -> SSHHost {
-        try await connect(target, name: name, passphrases: Passphrases(passphrase), deadline: deadline)
-    }
-
-    static func connect(_ target: SSHTarget, name: String?, passphrases: Passphrases, deadline: Deadline) async throws -> SSHHost {
         let name = name ?? target.alias
         let connector = SSHConnector(host: name, passphrases: passphrases, deadline: deadline)
-        return SSHHost(name: name, connection: try await connector.connect(to: target))
+        return SSHHost(name: name, connection: try await connector.connect(to: target), log: log)
     }
 
     public func run(_ command: Command, deadline: Deadline, onOutput: (@Sendable (String) -> Void)?) async throws -> CommandResult {
-        try await delivering(to: onOutput) { try await perform(command, urgent: false, deadline: deadline, onLine: $0) }
+        try await delivering(to: onOutput) { onLine in
+            try await command.logged(to: log, on: name, loginUser: loginUser) {
+                try await perform(command, urgent: false, deadline: deadline, onLine: onLine)
+            }
+        }
     }
 
     private func perform(
@@ -63,7 +67,7 @@ public final class SSHHost: Host {
         do {
             (socket, local) = try LocalEndpoint.listen(onPort: port)
         } catch {
-            throw HostError.forwardNotOpened(host: name, detail: error.description)
+            throw HostError.forwardNotOpened(host: name, detail: error.fact)
         }
         let session = connection.session
         let number = try await session.forward(from: socket, at: local, to: address, port: port)

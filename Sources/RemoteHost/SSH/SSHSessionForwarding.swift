@@ -13,7 +13,7 @@ extension SSHSession {
             var ends: [Int32] = [-1, -1]
             guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
                 closeLater(channel, isSession: false)
-                throw HostError.forwardNotOpened(host: host, detail: systemMessage(errno))
+                throw HostError.forwardNotOpened(host: host, detail: SystemFailure(code: errno).fact)
             }
             let (near, far) = (Descriptor(owning: ends[0]), Descriptor(owning: ends[1]))
             users += 1

@@ -3,6 +3,7 @@ import EventLoop
 import Instance
 import PostgresConfig
 import Procedures
+import Report
 import Run
 
 struct Conf: AsyncParsableCommand {

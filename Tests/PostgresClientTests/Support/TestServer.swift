@@ -1,11 +1,11 @@
 import EventLoop
 import Foundation
 import PostgresClient
+import Scratch
 
 /// A PostgreSQL of this test run: own directory, own port, gone when the tests are, however they end.
 ///
-/// A shell guards it: it holds the reading end of a pipe whose other end only this process has, and stops the server and
-/// removes its files when that end closes.
+/// A ``Guardian`` runs the server, and stops it and removes its files.
 final class TestServer: Sendable {
     /// The server most tests share.
     static let shared = Task { try await TestServer() }
@@ -18,30 +18,17 @@ final class TestServer: Sendable {
     let port: UInt16
     private let guardian: Guardian
 
-    private final class Guardian: @unchecked Sendable {
-        let process = Process()
-        let lifeline = Pipe()
-    }
-
     init() async throws {
         guard let name = mkdtemp(strdup("/tmp/pggraft-pg-XXXXXX")) else { throw POSIXError(.EIO) }
         directory = String(cString: name)
-        port = try TestServer.freePort()
-        guardian = Guardian()
-        _ = fcntl(guardian.lifeline.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
+        port = try freePort()
         let binaries = ProcessInfo.processInfo.environment["PGGRAFT_BINDIR"] ?? "/usr/lib/postgresql/15/bin"
-        guardian.process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        guardian.process.arguments = ["-c", TestServer.guardScript, "sh", directory, binaries, "\(port)"]
-        guardian.process.standardInput = guardian.lifeline
-        guardian.process.standardOutput = FileHandle.nullDevice
-        guardian.process.standardError = FileHandle.nullDevice
-        try guardian.process.run()
+        guardian = try Guardian(TestServer.guardScript, [directory, binaries, "\(port)"])
         try await prepare()
     }
 
     private static let guardScript = #"""
         set -eu
-        trap '' INT HUP TERM
         dir=$1 bin=$2 port=$3
         as() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
         finish() {
@@ -80,7 +67,7 @@ final class TestServer: Sendable {
 
     private func prepare() async throws {
         let first: PostgresConnection = try await wait(for: "the test server in \(directory)", until: .after(.seconds(60)), every: .milliseconds(100)) {
-            guard guardian.process.isRunning else { throw UnexpectedAnswer(text: "the test server did not start, see \(directory)/log") }
+            guard guardian.isRunning else { throw UnexpectedAnswer(text: "the test server did not start, see \(directory)/log") }
             do { return .found(try await connect(onSocket, deadline: .after(.seconds(30)))) } catch let error as PostgresError {
                 return .notYet("\(error)")
             }
@@ -124,11 +111,6 @@ final class TestServer: Sendable {
         try await PostgresConnection.connect(to: conninfo ?? onSocket, node: "n1", deadline: deadline)
     }
 
-    private static func freePort() throws -> UInt16 {
-        let probe = try LoopbackListener()
-        defer { probe.close() }
-        return probe.port
-    }
 }
 
 /// A deadline that no healthy machine meets.

@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import Scratch
 
 @testable import RemoteHost
 
@@ -27,7 +28,7 @@ final class TestSSHServer: Sendable {
         try FileManager.default.copyItem(atPath: "\(directory)/user.pub", toPath: "\(directory)/authorized_keys")
         // Somebody else may be faster at a port that was free a moment ago.
         for _ in 1...5 {
-            let port = try Self.freePort()
+            let port = try freePort()
             if let process = try await Self.start(in: directory, port: port, hostKeys: hostKeys, settings: settings) {
                 (self.port, self.process) = (port, process)
                 for type in Set(hostKeys) { try know(type) }
@@ -137,12 +138,6 @@ final class TestSSHServer: Sendable {
     @discardableResult
     static func run(_ words: String...) async throws -> String {
         try await LocalHost().require(Command(words: words), deadline: .patient).text
-    }
-
-    static func freePort() throws -> UInt16 {
-        let (socket, endpoint) = try LocalEndpoint.listen(onPort: 0)
-        _ = socket
-        return endpoint.port
     }
 
     static func isListening(_ port: UInt16) -> Bool {

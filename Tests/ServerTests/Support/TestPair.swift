@@ -22,7 +22,7 @@ final class TestPair: Sendable {
         try await server.createPhysicalSlot("n2", deadline: soon)
         await server.connection.close()
 
-        let data = area.directory / "n2", port = try ScratchArea.freePort()
+        let data = area.directory / "n2", port = try freePort()
         try await area.copy(of: primary, to: data)
         try await area.append(
             "port = \(port)\nprimary_slot_name = 'n2'\nprimary_conninfo = 'host=127.0.0.1 port=\(primary.port) user=postgres application_name=n2'\n",

@@ -1,13 +1,13 @@
 import EventLoop
 import Foundation
 import PostgresClient
+import Scratch
 import Server
 import Spock
 
 /// A mesh of servers of this test run, on loopback: own directory, own ports, gone when the tests are, however they end.
 ///
-/// A shell guards it: it holds the reading end of a pipe whose other end only this process has, and stops the servers and
-/// removes their files when that end closes.
+/// A ``Guardian`` runs the servers, and stops them and removes their files.
 final class TestMesh: Sendable {
     /// The `bin` directory of a PostgreSQL that has Spock, or the stand-in; the tests that need one are left out without it.
     static let binaries = ProcessInfo.processInfo.environment["PGGRAFT_SPOCK_BINDIR"]
@@ -16,28 +16,16 @@ final class TestMesh: Sendable {
     let ports: [UInt16]
     private let guardian: Guardian
 
-    private final class Guardian: @unchecked Sendable {
-        let process = Process()
-        let lifeline = Pipe()
-    }
-
     /// Servers with the database `app` and the extension in it, and no node yet.
     init(servers count: Int) async throws {
         guard let binaries = TestMesh.binaries else { throw UnexpectedAnswer(text: "PGGRAFT_SPOCK_BINDIR is not set") }
         guard let name = mkdtemp(strdup("/tmp/pggraft-spock-XXXXXX")) else { throw POSIXError(.EIO) }
         directory = String(cString: name)
         ports = try freePorts(count)
-        guardian = Guardian()
-        _ = fcntl(guardian.lifeline.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
-        guardian.process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        guardian.process.arguments = ["-c", TestMesh.guardScript, "sh", directory, binaries] + ports.map { "\($0)" }
-        guardian.process.standardInput = guardian.lifeline
-        guardian.process.standardOutput = FileHandle.nullDevice
-        guardian.process.standardError = FileHandle.nullDevice
-        try guardian.process.run()
+        guardian = try Guardian(TestMesh.guardScript, [directory, binaries] + ports.map { "\($0)" })
         for index in ports.indices {
             let first: PostgresConnection = try await wait(for: "server \(index + 1) in \(directory)", until: .after(.seconds(120)), every: .milliseconds(50)) {
-                guard guardian.process.isRunning else { throw UnexpectedAnswer(text: "the servers did not start, see \(directory)/log") }
+                guard guardian.isRunning else { throw UnexpectedAnswer(text: "the servers did not start, see \(directory)/log") }
                 do { return .found(try await connect(index, database: "postgres")) } catch let error as PostgresError { return .notYet("\(error)") }
             }
             try await first.query("CREATE DATABASE app", deadline: soon)
@@ -50,7 +38,6 @@ final class TestMesh: Sendable {
 
     private static let guardScript = #"""
         set -eu
-        trap '' INT HUP TERM
         dir=$1 bin=$2
         shift 2
         as() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
@@ -112,8 +99,8 @@ final class TestMesh: Sendable {
 
     /// A physical copy of a server, started as a primary, which runs without Spock.
     func clone(_ index: Int) async throws -> SpockSession {
-        let port = try freePorts(1)[0]
-        try guardian.lifeline.fileHandleForWriting.write(contentsOf: Data("clone \(port) \(ports[index])\n".utf8))
+        let port = try freePort()
+        try guardian.tell("clone \(port) \(ports[index])")
         var dsn = dsn(index)
         dsn["port"] = "\(port)"
         let connection: PostgresConnection = try await wait(for: "a clone in \(directory)", until: soon, every: .milliseconds(50)) {
@@ -185,23 +172,3 @@ extension SpockSession {
 
 /// A deadline that no healthy machine meets.
 var soon: Deadline { .after(.seconds(90)) }
-
-private func freePorts(_ count: Int) throws -> [UInt16] {
-    var descriptors: [Int32] = [], ports: [UInt16] = []
-    defer { for descriptor in descriptors { close(descriptor) } }
-    for _ in 0..<count {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        descriptors.append(descriptor)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let bound = withUnsafeMutableBytes(of: &address) { bytes in
-            guard let address = bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self) else { return false }
-            return bind(descriptor, address, length) == 0 && getsockname(descriptor, address, &length) == 0
-        }
-        guard bound else { throw POSIXError(.EADDRINUSE) }
-        ports.append(UInt16(bigEndian: address.sin_port))
-    }
-    return ports
-}

@@ -11,15 +11,17 @@ import Spock
 /// Spock is installed for the new node, in the version of the mesh.
 struct SpockIsInstalled: Requirement {
     let name = "Spock"
-    let survey: MeshSurvey
+    private let ground: TargetGround
+    private let survey: MeshSurvey
+
+    init(_ ground: TargetGround, survey: MeshSurvey) { (self.ground, self.survey) = (ground, survey) }
     var place: String? { survey.mesh.newNode }
 
     func look(_ memory: Memory) async throws -> [Finding] {
         let mesh = survey.mesh, deadline = Deadline.after(.seconds(60))
-        try await survey.requireHost(mesh.newNode)
-        try await survey.requireSource()
+        let instance = try await ground.instance()
         guard let share = try await mesh.access.server(mesh.source).build(["SHAREDIR"], deadline: deadline)["SHAREDIR"] else { return [] }
-        let original = try await mesh.access.instance(mesh.source), instance = try await mesh.access.instance(mesh.newNode)
+        let original = try await mesh.access.instance(mesh.source)
         let wanted = try await mesh.spock(mesh.source).extensionVersion(deadline: deadline), there = original.relocated(share, to: instance)
         let words = wanted.map(\.description)
         guard let installed = try await instance.installedVersion(of: "spock", in: there, deadline: deadline) else {
@@ -41,15 +43,16 @@ struct SpockIsInstalled: Requirement {
 /// The new node's host reaches a member with the DSN that it will subscribe by.
 struct NewNodeReachesMember: Requirement {
     let name = "route"
-    let member: String
-    let survey: MeshSurvey
+    private let member: String
+    private let ground: TargetGround
+    private let survey: MeshSurvey
+
+    init(member: String, _ ground: TargetGround, survey: MeshSurvey) { (self.member, self.ground, self.survey) = (member, ground, survey) }
     var place: String? { survey.mesh.newNode }
 
     func look(_ memory: Memory) async throws -> [Finding] {
         let mesh = survey.mesh, entry = try mesh.access.roster.entry(mesh.newNode)
-        try await survey.requireHost(mesh.newNode)
-        try await survey.requireSource()
-        let answer = try await mesh.access.instance(mesh.newNode).psql(try await mesh.dsn(of: member), "SELECT 1", deadline: .after(.seconds(30)))
+        let answer = try await ground.instance().psql(try await mesh.dsn(of: member), "SELECT 1", deadline: .after(.seconds(30)))
         return [
             answer.succeeded
                 ? Finding(name, on: mesh.newNode, "reaches \(member) with the mesh's DSN")

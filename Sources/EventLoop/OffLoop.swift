@@ -1,14 +1,17 @@
-internal import EventLoop
+internal import CEpoll
 import Glibc
+import Report
 import Synchronization
 
-/// Blocking calls (name look-up, connect, files, the agent's socket), away from the event loops.
+/// Blocking calls (name look-up, connect, files, the agent's socket, libpq's cancel request), away from the event loops.
 ///
 /// Each has a thread of its own: in a pool, a few that wait long would hold up all others.
-enum OffLoop {
+public enum OffLoop {
     /// The first of three to come: the result of `work`, the deadline, the task's cancellation. A `work` that comes
     /// later runs to its end and its result is dropped.
-    static func run<Value: Sendable>(
+    /// - Parameter what: what is waited for, as it reads after "waiting for".
+    /// - Throws: what `work` throws, ``DeadlineExceeded``, `CancellationError`; `Problem` when there is no thread for it.
+    public static func run<Value: Sendable>(
         _ what: String, until deadline: Deadline, _ work: @escaping @Sendable () throws -> Value
     ) async throws -> Value {
         let outcome = Outcome<Value>()
@@ -23,7 +26,7 @@ enum OffLoop {
                 do {
                     try detach { outcome.settle(Result { try work() }) }
                 } catch {
-                    outcome.settle(.failure(error))
+                    outcome.settle(.failure(Problem("no thread to wait for \(what)", because: error)))
                 }
             }
         } onCancel: {
@@ -32,7 +35,8 @@ enum OffLoop {
     }
 
     /// Runs `work` on a new thread.
-    static func detach(_ work: @escaping @Sendable () -> Void) throws(SystemFailure) {
+    /// - Throws: ``SystemFailure`` when there is none; `work` is not run then.
+    public static func detach(_ work: @escaping @Sendable () -> Void) throws(SystemFailure) {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
