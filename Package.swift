@@ -72,7 +72,7 @@ let package = Package(
         tests("RemoteHost", ["Scratch", "EventLoop", logging, inMemoryLogging]),
         tests("PostgresClient", ["Scratch", "EventLoop", logging, inMemoryLogging], resources: [.copy("Support/tls-records.py")]),
         tests("PostgresConfig"),
-        tests("Run"),
+        tests("Run", ["Rehearsal"]),
         tests("Playbook"),
         tests("Instance", ["Scratch", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
@@ -84,14 +84,18 @@ let package = Package(
         tests(
             "Procedures",
             [
-                "Scratch", "ProcedureKit", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server", "Spock",
+                "Scratch", "Rehearsal", "ProcedureKit", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server",
+                "Spock",
             ]),
 
         .testTarget(
             name: "pggraftTests", dependencies: ["pggraft", "Report", "Scratch", logging, .product(name: "ArgumentParser", package: "swift-argument-parser")],
             exclude: ["Snapshots"], swiftSettings: settings),
+        .testTarget(name: "DocumentationTests", swiftSettings: settings),
 
-        // What tests need from outside: servers of their own in a directory; several hosts on this machine, and an oracle for lost and doubled rows.
+        // What tests need from outside: procedures killed at every moment; servers of their own in a directory; several hosts on this machine, and an
+        // oracle for lost and doubled rows.
+        .target(name: "Rehearsal", dependencies: ["Run", "Report"], path: "fixtures/Rehearsal", swiftSettings: settings),
         .target(
             name: "Scratch", dependencies: ["Instance", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop", "Report"], path: "fixtures/Scratch", swiftSettings: settings),
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),

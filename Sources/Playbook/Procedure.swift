@@ -18,11 +18,14 @@ extension Playbook.Procedure {
 
 extension Playbook {
     static func read(_ source: SourceText) throws(PlaybookErrors) -> Playbook {
+        Playbook(name: source.name, text: source.text, procedure: try read(source, as: Procedure.init))
+    }
+
+    /// What `form` makes of the whole of a file.
+    static func read<Form>(_ source: SourceText, as form: (Section) -> Form?) throws(PlaybookErrors) -> Form {
         let findings = Findings(source)
-        let procedure = findings.compose().flatMap { Section.read(root: $0, findings, Procedure.init) }
-        guard let procedure, findings.errors.isEmpty else {
-            throw PlaybookErrors(file: source.name, errors: findings.errors)
-        }
-        return Playbook(name: source.name, text: source.text, procedure: procedure)
+        let read = findings.compose().flatMap { Section.read(root: $0, findings, form) }
+        guard let read, findings.errors.isEmpty else { throw PlaybookErrors(file: source.name, errors: findings.errors) }
+        return read
     }
 }

@@ -4,19 +4,28 @@ public struct StepRun: Sendable {
     public let step: String
     private let id: StepID
     private let journal: Journal
+    private var write: @Sendable (JournalEntry) throws -> Void
     private let watch: @Sendable (RunEvent) -> Void
 
     init(step: StepID, journal: Journal, watch: @escaping @Sendable (RunEvent) -> Void) {
         (self.step, id) = (step.name, step)
         self.journal = journal
         self.watch = watch
+        write = { try journal.append($0) }
+    }
+
+    /// The same step, whose lines go through `filter` on their way to the journal: for a test that ends a run between two of them.
+    package func writing(_ filter: @escaping @Sendable (JournalEntry, _ toJournal: (JournalEntry) throws -> Void) throws -> Void) -> StepRun {
+        var other = self
+        other.write = { [write] in try filter($0, write) }
+        return other
     }
 
     public var memory: Memory { Memory(journal) }
 
     /// Keeps `value`; on disk when this returns. Never a secret.
     public func remember<Value>(_ fact: Fact<Value>, _ value: Value) throws {
-        try journal.append(JournalEntry(.fact, step: step, key: fact.key, value: try JSON(of: value)))
+        try write(JournalEntry(.fact, step: step, key: fact.key, value: try JSON(of: value)))
     }
 
     /// The value of `fact`, which an earlier step has kept.
@@ -28,7 +37,7 @@ public struct StepRun: Sendable {
 
     /// Says that `thing`, seen not to be there, is about to be created. Undo takes it away again.
     public func creating(_ thing: Created) throws {
-        try journal.append(JournalEntry(.creating, step: step, value: try JSON(of: thing)))
+        try write(JournalEntry(.creating, step: step, value: try JSON(of: thing)))
     }
 
     /// What this step created or was about to create, oldest first.

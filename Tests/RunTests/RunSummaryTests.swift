@@ -1,4 +1,5 @@
 import Foundation
+import Rehearsal
 import Report
 import Testing
 

@@ -10,6 +10,7 @@ final class World: Sendable {
     func has(_ thing: String) -> Bool { state.withLock { $0.things.contains(thing) } }
     func add(_ thing: String) { state.withLock { _ = $0.things.insert(thing) } }
     func remove(_ thing: String) { state.withLock { _ = $0.things.remove(thing) } }
+    var all: String { state.withLock { $0.things.sorted().joined(separator: ", ") } }
     func call(_ text: String) { state.withLock { $0.calls.append(text) } }
     var calls: [String] { state.withLock { $0.calls } }
 }
@@ -64,10 +65,4 @@ extension Runner {
     init(_ steps: [any Step], brackets: [Bracket] = []) {
         self.init(steps: steps.map { ListedStep("", $0) }, brackets: brackets)
     }
-}
-
-func withStore(_ body: (RunStore) async throws -> Void) async throws {
-    let directory = NSTemporaryDirectory() + "pggraft-store-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: directory) }
-    try await body(RunStore(environment: ["PGGRAFT_STATE_DIR": directory]))
 }

@@ -1,0 +1,38 @@
+import Foundation
+import Testing
+
+@Suite("The documents")
+struct DocumentTests {
+    @Test func `every link leads to a file that is there`() throws {
+        var links = 0
+        for document in try Checkout.documents() {
+            let folder = ("\(Checkout.root)/\(document)" as NSString).deletingLastPathComponent
+            for link in try Checkout.read(document).matches(of: #/\]\(([^)#]+)(?:#[^)]*)?\)/#) where !link.1.contains("://") {
+                links += 1
+                #expect(FileManager.default.fileExists(atPath: "\(folder)/\(link.1)"), "\(document): \(link.1)")
+            }
+        }
+        #expect(links > 10)
+    }
+
+    @Test func `what they tell the reader to make, the Makefile knows`() throws {
+        let targets = Set(try Checkout.read("Makefile").matches(of: #/(?m)^([a-z-]+):/#).map { String($0.1) })
+        for document in try Checkout.documents() {
+            for command in try Checkout.read(document).matches(of: #/(?m)(?:^|`)make ([a-z-]+)/#) {
+                #expect(targets.contains(String(command.1)), "\(document): make \(command.1)")
+            }
+        }
+    }
+
+    @Test func `the lines of the worked example are counted right`() throws {
+        let rows = try Checkout.rows(of: "CONTRIBUTING.md").filter { $0.count == 3 && $0[1].contains("Example/") }
+        #expect(rows.count == 7)
+        var sum = 0
+        for row in rows {
+            let path = try #require(row[1].quoted.first), count = try #require(Int(row[2]))
+            #expect(try Checkout.read(path).split(separator: "\n", omittingEmptySubsequences: false).count - 1 == count, "\(path)")
+            sum += count
+        }
+        #expect(try Checkout.read("CONTRIBUTING.md").contains("\(sum) lines"), "\(sum) lines in all")
+    }
+}
