@@ -4,20 +4,26 @@ import Report
 public import Run
 import Server
 
-/// What of the source a copy would bring along and must not, and the role that it streams as.
-public struct SourceCanBeCopied: Requirement {
-    public let name = "source"
-    private let copy: BackRestCopy
-    private let isUp: @Sendable () async throws -> Void
+/// What the requirements of a copy's source rest on: it is up.
+public struct SourceGround: Sendable {
+    let copy: BackRestCopy
+    let isUp: @Sendable () async throws -> Void
 
     /// - Parameter isUp: throws ``NotLooked`` where the source was not reached.
     public init(_ copy: BackRestCopy, isUp: @escaping @Sendable () async throws -> Void) { (self.copy, self.isUp) = (copy, isUp) }
+}
 
-    public var place: String? { copy.source }
+/// What of the source a copy would bring along and must not, and the role that it streams as.
+public struct SourceCanBeCopied: Requirement {
+    public let name = "source"
+    private let ground: SourceGround
+
+    public init(_ ground: SourceGround) { self.ground = ground }
+    public var place: String? { ground.copy.source }
 
     public func look(_ memory: Memory) async throws -> [Finding] {
-        try await isUp()
-        let source = copy.source, role = copy.order.replicationUser
+        try await ground.isUp()
+        let copy = ground.copy, source = copy.source, role = copy.order.replicationUser
         let found = try await copy.access.server(source).copySource(replicatingAs: role, deadline: .after(.seconds(20)))
         var findings: [Finding] = []
         if !found.subscriptions.isEmpty {
@@ -48,17 +54,14 @@ public struct SourceCanBeCopied: Requirement {
 /// The source archives its WAL into the stanza, or nobody has decided otherwise.
 public struct SourceArchives: Requirement {
     public let name = "archiving"
-    private let copy: BackRestCopy
-    private let isUp: @Sendable () async throws -> Void
+    private let ground: SourceGround
 
-    /// - Parameter isUp: throws ``NotLooked`` where the source was not reached.
-    public init(_ copy: BackRestCopy, isUp: @escaping @Sendable () async throws -> Void) { (self.copy, self.isUp) = (copy, isUp) }
-
-    public var place: String? { copy.source }
+    public init(_ ground: SourceGround) { self.ground = ground }
+    public var place: String? { ground.copy.source }
 
     public func look(_ memory: Memory) async throws -> [Finding] {
-        try await isUp()
-        let archiving = try await copy.archiving()
+        try await ground.isUp()
+        let copy = ground.copy, archiving = try await copy.archiving()
         if let problem = archiving.problem { return [Finding(notMet: name, on: copy.source, problem)] }
         if archiving.state == .ready { return [Finding(name, on: copy.source, archiving.command)] }
         return [Finding(name, on: copy.source, "archive_mode is on; archive_command '\(archiving.command)' will be the stanza's")]

@@ -9,24 +9,21 @@ import Server
 
 /// What the requirements of the place of a copy rest on: its host was reached, its source is up, its instance was found.
 public actor TargetGround {
-    nonisolated let copy: BackRestCopy
+    private let source: SourceGround
     private let survey: Survey
-    private let isUp: @Sendable () async throws -> Void
     private var finding: Task<Instance, any Error>?
     private var isTold = false
 
-    /// - Parameter isUp: throws ``NotLooked`` where the source was not reached.
-    public init(_ copy: BackRestCopy, survey: Survey, isUp: @escaping @Sendable () async throws -> Void) {
-        (self.copy, self.survey, self.isUp) = (copy, survey, isUp)
-    }
+    public init(_ source: SourceGround, survey: Survey) { (self.source, self.survey) = (source, survey) }
 
+    nonisolated var copy: BackRestCopy { source.copy }
     nonisolated var node: String { copy.node.name }
 
     /// The instance. Why it cannot be found is told once, by the first requirement that asks; the others have not looked.
     /// - Throws: ``NotLooked``, what finding it throws.
     public func instance() async throws -> Instance {
         try await survey.require([node])
-        try await isUp()
+        try await source.isUp()
         let finding = finding ?? Task { [copy] in try await copy.node.instance() }
         self.finding = finding
         do {

@@ -98,8 +98,7 @@ public struct AddSpockNode: Procedure {
 
     public var requirements: [RequirementGroup] {
         let survey = Survey(), members = MeshSurvey(mesh, survey)
-        let isUp: @Sendable () async throws -> Void = { try await members.requireSource() }
-        let ground = TargetGround(copy, survey: survey, isUp: isUp)
+        let source = SourceGround(copy) { try await members.requireSource() }, ground = TargetGround(source, survey: survey)
         let hosts = mesh.nodes + [copy.repositoryHost].compactMap { $0 }
         return [
             RequirementGroup("hosts", hosts.map { HostIsReached($0, of: access, survey: survey) }),
@@ -107,7 +106,7 @@ public struct AddSpockNode: Procedure {
             RequirementGroup("lease", mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) }),
             RequirementGroup("servers", mesh.members.map { MemberIsSpockNode(node: $0, survey: members) }),
             RequirementGroup("mesh", [MajorVersionsAgree(survey: members), MeshIsSound(survey: members)]),
-            RequirementGroup("source", [SourceCanBeCopied(copy, isUp: isUp), SourceArchives(copy, isUp: isUp)]),
+            RequirementGroup("source", [SourceCanBeCopied(source), SourceArchives(source)]),
             RequirementGroup("programs", [ProgramsMatch(ground)]),
             RequirementGroup("libraries", [PreloadedLibrariesAreThere(ground), SpockIsInstalled(ground, survey: members)]),
             RequirementGroup("place", [PlaceIsFree(ground), DiskHasRoom(ground), CopyDoesNotArchive(ground)]),
