@@ -109,9 +109,9 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "Bed", "ledger-writer", "pggraft", "pggraft-bed", "Procedures", "ProcedureKit", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report",
+                "Bed", "Scratch", "ledger-writer", "pggraft", "pggraft-bed", "Procedures", "ProcedureKit", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report",
             ],
-            swiftSettings: settings),
+            exclude: ["Snapshots"], swiftSettings: settings),
         .executableTarget(
             name: "pggraft-bed", dependencies: ["Bed", "PostgresConfig", "Run", "Report", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "fixtures/BedCommand", swiftSettings: settings),

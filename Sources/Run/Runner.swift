@@ -162,7 +162,7 @@ public struct Runner: Sendable {
             do {
                 try journal.append(JournalEntry(.opened, text: bracket.name))
             } catch {
-                notOpened.append(Problem("\(bracket.name) is open again, but that could not be written down: \(error)"))
+                notOpened.append(Problem("\(bracket.name) is open again, but that could not be written down", because: error))
             }
         }
         return notOpened

@@ -1,6 +1,6 @@
 import EventLoop
+import Instance
 import PgBackRest
-import PostgresConfig
 import RemoteHost
 import Report
 public import Run
@@ -100,7 +100,8 @@ struct BackRestEdit: Sendable {
     /// The options that are added, as `key=value`.
     let added: [String]
 
-    var diff: String { UnifiedDiff(old: old, new: new, path: path.path).description }
+    /// Without the secrets that may stand beside what is added.
+    var diff: String { ConfigurationEdit(path: path, before: old, after: new).diff }
 
     func write(on host: any Host) async throws {
         guard let new else { return }

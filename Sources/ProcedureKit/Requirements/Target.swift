@@ -1,5 +1,5 @@
 import EventLoop
-import Instance
+public import Instance
 import PgBackRest
 import PostgresConfig
 import RemoteHost
@@ -24,7 +24,7 @@ public actor TargetGround {
 
     /// The instance. Why it cannot be found is told once, by the first requirement that asks; the others have not looked.
     /// - Throws: ``NotLooked``, what finding it throws.
-    func instance() async throws -> Instance {
+    public func instance() async throws -> Instance {
         try await survey.require([node])
         try await isUp()
         let finding = finding ?? Task { [copy] in try await copy.node.instance() }

@@ -44,7 +44,7 @@ extension WriteConfiguration {
         }
         if let why = await node.whyUnasked, try await instance.status(deadline: deadline).isRunning {
             plan.remarks.append(
-                "nobody can ask the server (\(why.split(separator: "\n")[0])): its log is the judge, and nobody on another machine is kept from changing it at the same time")
+                "nobody can ask the server (\(why)): its log is the judge, and nobody on another machine is kept from changing it at the same time")
         }
         let reports = configuration.namesSet.map(configuration.report)
         func others(_ isWaiting: (SettingReport.State) -> Bool) -> [String] {
@@ -79,7 +79,7 @@ extension WriteConfiguration {
         let name = node.target.name
         var plan = ConfigurationPlan(names: assignments.map(\.name))
         for error in configuration.tree.errors {
-            plan.problems.append(Problem("\(name): \(error): with an error in the files the server takes nothing of them", hint: "correct that line first"))
+            plan.problems.append(Problem("\(name): \(error.fact): with an error in the files the server takes nothing of them", hint: "correct that line first"))
         }
         var changes: [(name: String, value: String?)] = []
         for assignment in assignments {

@@ -64,7 +64,7 @@ public actor ConfiguredNode {
     private let access: ClusterAccess
     private let lock: ClusterLock
     private var session: PostgresConnection?
-    /// Why nobody can ask the server.
+    /// Why nobody can ask the server, on one line.
     public private(set) var whyUnasked: String?
 
     /// - Throws: `Problem` for a path that is none.
@@ -111,7 +111,7 @@ public actor ConfiguredNode {
             session = connection
             whyUnasked = nil
         } catch let error as PostgresError {
-            whyUnasked = error.description
+            whyUnasked = Problem(explaining: error).fact.split(separator: "\n").first.map(String.init)
         }
         return session
     }

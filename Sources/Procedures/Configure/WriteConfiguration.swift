@@ -79,7 +79,7 @@ struct WriteConfiguration: Step {
         await node.forgetConnection()
         try await instance.restart(deadline: .after(.seconds(600)))
         guard try await readBack(plan, instance) else {
-            return "restarted; nobody could ask it afterwards: \(await node.whyUnasked?.split(separator: "\n").first.map(String.init) ?? "")"
+            return "restarted; nobody could ask it afterwards: \(await node.whyUnasked ?? "")"
         }
         return "restarted and \(judge)"
     }
@@ -132,7 +132,7 @@ struct WriteConfiguration: Step {
             }
         } catch let second {
             return Problem(
-                "\(name): it did not work (\(error)), and putting the files back did not either", because: second,
+                "\(name): it did not work (\(Problem(explaining: error).fact)), and putting the files back did not either", because: second,
                 hint: "the previous version of each file is beside it")
         }
         var waiting: [String] = []
@@ -145,7 +145,7 @@ struct WriteConfiguration: Step {
             }
         } catch let second {
             return Problem(
-                "\(name): it did not work (\(error)); the files are as they were, but the server was not brought to read them", because: second,
+                "\(name): it did not work (\(Problem(explaining: error).fact)); the files are as they were, but the server was not brought to read them", because: second,
                 hint: "what it runs with may be a part of what was refused: look at `pggraft conf show`, and reload or start it")
         }
         if error is CancellationError { return error }

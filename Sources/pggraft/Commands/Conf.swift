@@ -27,9 +27,9 @@ struct ConfShow: AsyncParsableCommand {
             let connection = try await node.connection(deadline: deadline)
             let configuration = try await instance.configuration(through: connection, deadline: deadline)
             if let why = await node.whyUnasked {
-                terminal.print(terminal.styled("Nobody asked the server (\(why.split(separator: "\n")[0])): this is what its files say.", .warn))
+                terminal.print(terminal.styled("Nobody asked the server (\(why)): this is what its files say.", .warn))
             }
-            for error in configuration.tree.errors { terminal.print(terminal.styled("✗ \(error): the server takes nothing of the files", .bad)) }
+            for error in configuration.tree.errors { terminal.print(terminal.styled("✗ \(error.fact): the server takes nothing of the files", .bad)) }
             guard names.isEmpty else {
                 for name in names {
                     var report = configuration.report(name)

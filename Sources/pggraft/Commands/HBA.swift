@@ -64,7 +64,7 @@ struct HBAExplain: AsyncParsableCommand {
             let access = try await instance.accessRules(configuration, through: connection, deadline: deadline)
             let explanation = try await instance.explain(wanted, by: access, through: connection, deadline: deadline)
             if let why = await node.whyUnasked {
-                terminal.print(terminal.styled("Nobody asked the server (\(why.split(separator: "\n")[0])): this is what its files say.", .warn))
+                terminal.print(terminal.styled("Nobody asked the server (\(why)): this is what its files say.", .warn))
             } else if access.isNewerThanServer {
                 terminal.print(terminal.styled("The file was changed after the server has read it: until a reload it may decide otherwise.", .warn))
             }
