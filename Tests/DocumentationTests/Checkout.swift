@@ -23,5 +23,5 @@ enum Checkout {
 
 extension StringProtocol {
     /// What stands between backticks.
-    var quoted: [String] { matches(of: #/`([^`]+)`/#).map { String($0.1) } }
+    var quoted: [String] { String(self).matches(of: #/`([^`]+)`/#).map { String($0.1) } }
 }
