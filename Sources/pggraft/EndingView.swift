@@ -45,7 +45,7 @@ struct EndingView: Sendable {
         bad((failure.interrupted ? "Interrupted." : "It failed.") + (words.isEmpty ? "" : " \(words)"))
         for problem in failure.notOpened { bad("NOT OPEN: \(problem)") }
         say("resume", run, "goes on from here")
-        say("undo", run, "takes it back")
+        say("undo", run, "  takes it back")
     }
 
     private func good(_ text: String) { terminal.print(terminal.styled(text, .good)) }
@@ -53,7 +53,6 @@ struct EndingView: Sendable {
 
     /// What the operator can type next.
     private func say(_ command: String, _ run: String, _ effect: String) {
-        let head = "  pggraft \(command) "
-        terminal.printError(head + run + String(repeating: " ", count: "resume".count - command.count + 3) + effect)
+        terminal.printError("  pggraft \(command) \(run)   \(effect)")
     }
 }

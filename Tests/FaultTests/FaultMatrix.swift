@@ -248,7 +248,7 @@ struct FaultMatrix {
             undoing.signal(SIGINT)
             let undone = try await undoing.wait(within: .seconds(60))
             #expect(undone.status == 130, "\(undone.standardOutput)\(undone.standardError)")
-            #expect(undone.standardOutput.contains("pggraft undo \(try run.name)   goes on"), "\(undone.standardOutput)")
+            #expect(undone.standardError.contains("pggraft undo \(try run.name)   goes on"), "\(undone.standardError)")
             try await expectUndone(by: run, in: bed, to: before)
             try await expectClean(writers, bed)
             return "every node open at once, each time; undone in the end"

@@ -91,7 +91,7 @@ struct UndoTests {
 
             let undo = ["undo", "--purge-data", try run.name]
             for attempt in 1...2 {
-                let output = try await run.someone.start(undo).wait(within: .seconds(400)), text = output.standardOutput
+                let output = try await run.someone.start(undo).wait(within: .seconds(400)), text = output.standardError
                 #expect(output.status == 1, "\(text)\(output.standardError)")
                 #expect(text.contains("Undone, but for what is named above."), "\(text)")
                 for (change, was) in zip(changes, found) {
@@ -100,7 +100,7 @@ struct UndoTests {
                 }
                 #expect(text.contains("n1: /var/lib/postgresql/.pgbackrest/app.conf stays as long as archive_command"), "\(text)")
                 #expect(text.components(separatedBy: "HINT: ").count - 1 == changes.count + 2, "the stanza and the file of n1 too: \(text)")
-                #expect(try !text.contains("hunter2") && !run.someone.journalText().contains("hunter2"))
+                #expect(try !(output.standardOutput + text).contains("hunter2") && !run.someone.journalText().contains("hunter2"))
             }
             for node in Bed.meshNodes {
                 let slots = try await bed.psql(node, "SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE '%n4'")
@@ -199,6 +199,6 @@ struct UndoTests {
     private func fails(_ run: WatchedRun, saying said: [String], sourceLocation: SourceLocation = #_sourceLocation) async throws {
         let output = try await run.someone.start(["undo", "--purge-data", try run.name]).wait(within: .seconds(400))
         #expect(output.status == 1, "\(output.standardError)", sourceLocation: sourceLocation)
-        for words in said { #expect(output.standardOutput.contains(words), "\(words)\n\(output.standardOutput)", sourceLocation: sourceLocation) }
+        for words in said { #expect(output.standardError.contains(words), "\(words)\n\(output.standardError)", sourceLocation: sourceLocation) }
     }
 }
