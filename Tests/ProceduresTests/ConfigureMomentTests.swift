@@ -1,3 +1,4 @@
+import Instance
 import Procedures
 import Rehearsal
 import Run
