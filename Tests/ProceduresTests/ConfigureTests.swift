@@ -354,7 +354,8 @@ extension Journal {
         try await first.takeLock(holder: Holder())
         try await first.takeLock(holder: Holder(run: "20261128-010101-n1"))
         let refused = await #expect(throws: LockTaken.self) { try await second.takeLock(holder: Holder()) }
-        #expect(refused?.fact.contains("n1: another pggraft changes the configuration of this server (pggraft run 20261128-010101-n1, pid ") == true, "\(String(describing: refused))")
+        #expect(
+            refused?.fact.contains("n1: another pggraft changes the configuration of this server (pggraft run 20261128-010101-n1, pid ") == true, "\(String(describing: refused))")
         await first.close()
         try await second.takeLock(holder: Holder())
         await second.close()
