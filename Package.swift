@@ -109,7 +109,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "Bed", "Scratch", "ledger-writer", "pggraft", "pggraft-bed", "Procedures", "ProcedureKit", "Instance", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report",
+                "Bed", "Scratch", "Rehearsal", "ledger-writer", "pggraft", "pggraft-bed", "Procedures", "ProcedureKit", "Instance", "PgBackRest", "PostgresConfig", "RemoteHost",
+                "EventLoop", "Run", "Report",
             ],
             exclude: ["Snapshots"], swiftSettings: settings),
         .executableTarget(

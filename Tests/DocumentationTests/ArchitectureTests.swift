@@ -48,6 +48,12 @@ struct ArchitectureTests {
         }
     }
 
+    @Test func `what procedures share knows nothing of Spock, and Run nothing of PostgreSQL`() throws {
+        let package = try Self.targets()
+        #expect(!Self.reached(from: "ProcedureKit", by: package).contains("Spock"))
+        #expect(Self.reached(from: "Run", by: package).isDisjoint(with: ["PostgresClient", "PostgresConfig", "Server", "RemoteHost"]))
+    }
+
     @Test func `no file knows more than its target may`() throws {
         for (target, below) in try Self.targets() {
             let folder = "\(Checkout.root)/Sources/\(target)", ours = Set(try Self.targets().keys)
