@@ -28,15 +28,15 @@ struct HotStandby: Procedure {
 
     var requirements: [RequirementGroup] {
         let survey = Survey(), source = standby.source
-        let source = SourceGround(copy) {
+        let primary = SourceGround(copy) {
             try await survey.require([source])
             _ = try await access.server(source)
         }
-        let ground = TargetGround(source, survey: survey)
+        let ground = TargetGround(primary, survey: survey)
         let hosts = [source, standby.name] + [copy.repositoryHost].compactMap { $0 }
         return [
             RequirementGroup("hosts", hosts.map { HostIsReached($0, of: access, survey: survey) }),
-            RequirementGroup("source", [SourceCanBeCopied(source), SourceArchives(source)]),
+            RequirementGroup("source", [SourceCanBeCopied(primary), SourceArchives(primary)]),
             RequirementGroup("programs", [ProgramsMatch(ground), PreloadedLibrariesAreThere(ground)]),
             RequirementGroup("place", [PlaceIsFree(ground), DiskHasRoom(ground), CopyDoesNotArchive(ground)]),
             RequirementGroup("routes", [StreamingIsAllowed(standby, ground)]),
