@@ -29,6 +29,9 @@ public struct Deadline: Sendable, Hashable {
         let other = Deadline.after(duration)
         return other.instant < instant ? other : self
     }
+
+    /// For one look of a wait: the look after the last moment still gets its answer, so that the wait can say what it saw.
+    public var forLook: Deadline { .after(max(remaining, .seconds(2))) }
 }
 
 /// A wait that came to its deadline. It says what was waited for, and what was seen last.

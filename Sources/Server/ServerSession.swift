@@ -75,12 +75,7 @@ public struct SessionSetting: Sendable, Hashable {
         let values = SQL.joined(settings.map { "(\(literal: $0.name), \(literal: $0.value))" }, separator: ", ")
         return """
             SELECT pg_catalog.set_config(known.name, wanted.value, false) FROM (VALUES \(values)) AS wanted(name, value) \
-            JOIN pg_catalog.pg_settings known ON pg_catalog.lower(known.name) = wanted.name
+            JOIN pg_catalog.pg_settings known ON pg_catalog.lower(known.name) OPERATOR(pg_catalog.=) wanted.name
             """
     }
-}
-
-extension Deadline {
-    /// For one look of a wait: the look after the last moment still gets its answer, so that the wait can say what it saw.
-    public var forLook: Deadline { .after(max(remaining, .seconds(2))) }
 }

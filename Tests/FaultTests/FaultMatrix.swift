@@ -110,7 +110,7 @@ struct FaultMatrix {
             try await fault.strike(bed)
             let output = try await run.someone.start(["undo", "--purge-data", try run.name]).wait(within: .seconds(600))
             #expect(output.status == 1, "\(output.standardOutput)\(output.standardError)")
-            #expect(output.standardError.contains(fault.host ?? ""), "\(output.standardOutput)")
+            #expect(output.standardError.contains(fault.host ?? ""), "\(output.standardError)")
             for node in Bed.meshNodes where node != fault.host {
                 let slots = try await bed.psql(node, "SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE '%n4'")
                 #expect(slots == "0", "slots for n4 on \(node)\n\(output.standardOutput)")
@@ -134,7 +134,7 @@ struct FaultMatrix {
             for (options, left) in [([], "1"), (["--give-up-writes"], "0")] {
                 let output = try await run.someone.start(["undo", "--purge-data"] + options + [try run.name]).wait(within: .seconds(600))
                 #expect(output.status == 1, "\(output.standardOutput)\(output.standardError)")
-                #expect(output.standardError.contains("pggraft undo --give-up-writes") == options.isEmpty, "\(output.standardOutput)")
+                #expect(output.standardError.contains("pggraft undo --give-up-writes") == options.isEmpty, "\(output.standardError)")
                 for node in Bed.meshNodes {
                     let rest = try await bed.psql(
                         node,
@@ -229,7 +229,7 @@ struct FaultMatrix {
                 #expect(output.standardError.contains("Ending safely; once more to end at once."), "\(output.standardError)")
                 #expect(
                     output.standardError.contains(begin ? "Interrupted. No node is read-only because of it." : "Interrupted. Every node that was closed is open again."),
-                    "\(output.standardOutput)")
+                    "\(output.standardError)")
                 #expect(output.standardError.contains("pggraft resume \(try run.name)"))
                 for node in Bed.meshNodes {
                     let mode = try await bed.psql(node, "SHOW spock.readonly")

@@ -71,11 +71,14 @@ public actor ClosedWindow {
     /// Keeps what the setting of `nodes` is, where the run does not know it yet.
     public func remember(_ nodes: [String], _ run: StepRun) async throws {
         let known = try run.memory.recall(Self.before) ?? [:]
-        let new = try await onEach(nodes.filter { known[$0] == nil }) { node in
-            try await self.access.server(node).alteredSetting(self.setting.name, deadline: .after(.seconds(10)))
-        }
+        let new = try await settings(nodes.filter { known[$0] == nil })
         guard !new.isEmpty else { return }
         try run.remember(Self.before, known.merging(new) { old, _ in old })
+    }
+
+    /// What the setting of each of `nodes` is now.
+    private func settings(_ nodes: [String]) async throws -> [String: AlteredSetting] {
+        try await onEach(nodes) { try await self.access.server($0).alteredSetting(self.setting.name, deadline: .after(.seconds(10))) }
     }
 
     /// Opens the window: leases first, then all `nodes` are closed at once.
@@ -123,12 +126,8 @@ public actor ClosedWindow {
 
     /// The nodes that are not as they were before the run closed them.
     public func stillClosed(_ memory: Memory) async throws -> [String] {
-        var closed: [String] = []
-        for (node, state) in try memory.recall(Self.before) ?? [:] {
-            let now = try await access.server(node).alteredSetting(setting.name, deadline: .after(.seconds(10)))
-            if now.inForce != state.inForce { closed.append(node) }
-        }
-        return closed.sorted()
+        let before = try memory.recall(Self.before) ?? [:], now = try await settings(before.keys.sorted())
+        return before.keys.filter { now[$0]?.inForce != before[$0]?.inForce }.sorted()
     }
 
     // MARK: Opening
@@ -225,9 +224,7 @@ public actor ClosedWindow {
             try await lease.instance.host.require(lease.start(time: time, restoring: state), deadline: .after(.seconds(20)))
             return lease
         }
-        var hosts: [String: any Host] = [:]
-        for node in watching { hosts[node] = try await access.host(node) }
-        let watched = hosts
+        let watched = try await onEach(watching) { try await self.access.host($0) }
         keeper = Task { [weak self] in
             var beat = 0
             while !Task.isCancelled {

@@ -14,12 +14,11 @@ struct Lease: Sendable {
 
     private var file: HostPath { instance.dataDirectory / "pggraft.lease" }
 
-    /// Starts the watchdog. It is there when the command has ended. The lease's file holds the last sign of life and the
-    /// watchdog's pid.
+    /// Starts the watchdog. It is there when the command has ended, and one that opens the node for an earlier lease has ended by
+    /// then. The lease's file holds the last sign of life and the watchdog's pid.
     func start(time: Duration, restoring before: AlteredSetting) -> Command {
         Command.script(
-            #"printf '0\n' >"$2" && { trap '' HUP; setsid sh -c "$1" sh "$2" "$3" "$4" "$5" "$6" </dev/null >/dev/null 2>&1 & printf '0 %s\n' "$!" >"$2"; }"#,
-            Self.opening + Self.watching, file.path, "\(max(1, Int(time.seconds.rounded(.up))))", instance.dataDirectory.path, setting.line(before), ours
+            Self.starting, Self.opening + Self.watching, file.path, "\(max(1, Int(time.seconds.rounded(.up))))", instance.dataDirectory.path, setting.line(before), ours
         ).as(instance.user)
     }
 
@@ -42,6 +41,17 @@ struct Lease: Sendable {
         return "^[[:space:]]*\(name)[[:space:]]*=[[:space:]]*'(\(setting.closingValues.joined(separator: "|")))'"
     }
 
+    // $1 the watchdog, $2… what it is given. One that is opening the node sees the new lease and leaves; until then it would open the
+    // node that this lease is about to close. Its mark may be older than the machine's start: the pid is then another one's.
+    private static let starting = #"""
+        printf '0\n' >"$2" || exit 1
+        while pid=$(cat "$2.opening" 2>/dev/null) && grep -qsF -- "$2" "/proc/$pid/cmdline"; do sleep 0.1; done
+        rm -f "$2.opening"
+        trap '' HUP
+        setsid sh -c "$1" sh "$2" "$3" "$4" "$5" "$6" </dev/null >/dev/null 2>&1 &
+        printf '0 %s\n' "$!" >"$2"
+        """#
+
     // $1 the lease's file, $2 its seconds, $3 the data directory, $4 the line to put back, $5 the lines to take out. A line that
     // somebody else has written is left: pggraft writes the closing values only.
     private static let opening = #"""
@@ -53,16 +63,21 @@ struct Lease: Sendable {
             }; do sleep 1; done
         }
         open() {
+            echo $$ >"$lease.opening"
             lift
-            rm -f "$lease"
+            # One that another watchdog has by now stays.
+            { [ "$limit" != 0 ] && read -r beat holder <"$lease" && [ "$holder" != $$ ]; } || rm -f "$lease"
             # More than once: a postmaster that is just starting may have read the file before it says who it is, and a
             # statement that waited on a frozen host may write the line again.
             for again in 1 2 3 4 5 6 7 8 9 10; do
+                # Another lease was begun: what is closed from here on is closed by it.
+                [ ! -e "$lease" ] || break
                 [ "$again" = 1 ] || [ -n "$line" ] || lift
                 pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) && kill -HUP "$pid" 2>/dev/null
-                [ "$limit" = 0 ] && [ -n "$pid" ] && return 0
+                [ "$limit" = 0 ] && [ -n "$pid" ] && break
                 sleep 1
             done
+            rm -f "$lease.opening"
         }
         """#
 

@@ -1,6 +1,7 @@
 import EventLoop
 import PostgresClient
 import ProcedureKit
+import Run
 import Server
 import Spock
 
@@ -14,13 +15,18 @@ actor DrainedPoint {
     var isHeld: Bool { !snapshots.isEmpty }
 
     /// Takes a snapshot on every node, and keeps them until ``drop()``.
-    func hold(deadline: Deadline) async throws {
+    /// - Parameter closed: the nodes that were drained.
+    /// - Returns: whether they are held. Where one of `closed` takes writes again, its lease having run out, they are of different moments.
+    func hold(closed: [String], in window: ClosedWindow, _ memory: Memory, deadline: Deadline) async throws -> Bool {
         await drop()
         snapshots = try await onEach(mesh.nodes) { [mesh] node in
             let server = try await mesh.access.separateServer(node, deadline: deadline)
             try await server.holdSnapshot(deadline: deadline)
             return SpockSession(server)
         }
+        if try await Set(window.stillClosed(memory)).isSuperset(of: closed) { return true }
+        await drop()
+        return false
     }
 
     func drop() async {

@@ -18,13 +18,9 @@ struct HoldDrainedPoint: LeavesNothing {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        try await point.hold(deadline: try await window.deadline())
+        let isHeld = try await point.hold(closed: mesh.members, in: window, run.memory, deadline: try await window.deadline())
         await window.book("snapshots")
-        // A lease that ran out meanwhile lets writers in: then these snapshots are of different moments.
-        guard try await window.stillClosed(run.memory).count == mesh.members.count else {
-            await point.drop()
-            return "a lease ran out and nodes took writes again: the proof makes a drained point of its own"
-        }
+        guard isHeld else { return "a lease ran out and nodes took writes again: the proof makes a drained point of its own" }
         return "what is compared later is what every node holds now"
     }
 }

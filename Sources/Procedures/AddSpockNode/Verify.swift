@@ -18,10 +18,6 @@ struct Verify: Step {
     private var mesh: SpockMesh { proof.mesh }
     var title: String { "List all nodes from \(list(mesh.nodes)), and prove that nothing was lost" }
 
-    init(proof: Proof, window: ClosedWindow, point: DrainedPoint, grace: Duration) {
-        (self.proof, self.window, self.point, self.grace) = (proof, window, point, grace)
-    }
-
     func inspect(_ memory: Memory) async throws -> Inspection {
         if let said = try memory.recall(Self.said) { return .done(said) }
         return .needed([
@@ -32,12 +28,12 @@ struct Verify: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let deadline = Deadline.after(.seconds(60))
         // Killed while it made a drained point of its own, an earlier attempt has left them closed.
         if await !window.isOpen, try await !window.stillClosed(run.memory).isEmpty {
             let problems = await window.openDetached(run.memory)
             guard problems.isEmpty else { throw NotOpened(problems) }
         }
+        let deadline = Deadline.after(.seconds(60))
         let table = try await proof.nodeTable(deadline: deadline)
         try await proof.checkExceptions(run.memory)
         for node in mesh.nodes { try run.creating(Created("table", on: node, "pggraft.canary")) }
@@ -60,10 +56,13 @@ struct Verify: Step {
     /// - Returns: for how long they were.
     private func makeDrainedPoint(_ run: StepRun) async throws -> Duration {
         try await window.remember(mesh.nodes, run)
-        return try await window.closed(mesh.nodes, run.memory) { [mesh, point, grace] moments, deadline in
+        let memory = run.memory
+        return try await window.closed(mesh.nodes, memory) { [mesh, point, window, grace] moments, deadline in
             _ = try await mesh.endClientTransactions(on: mesh.nodes, begunBefore: moments, grace: grace, deadline: deadline)
             _ = try await mesh.drain(mesh.nodes, deadline: deadline)
-            try await point.hold(deadline: deadline)
+            guard try await point.hold(closed: mesh.nodes, in: window, memory, deadline: deadline) else {
+                throw Problem("nodes that were closed for the proof took writes again before it had seen them all", hint: "resume the run: it makes another drained point")
+            }
         }
     }
 
