@@ -1,12 +1,12 @@
-/// Does the same on several nodes at once.
+/// Does the same on several nodes, or with several things, at once.
 ///
 /// - Returns: the results by node.
 /// - Throws: the first error, after the others were told to stop.
-public func onEach<Value: Sendable>(
-    _ names: [String], _ work: @escaping @Sendable (String) async throws -> Value
-) async throws -> [String: Value] {
-    try await withThrowingTaskGroup(of: (String, Value).self) { group in
-        for name in names { group.addTask { (name, try await work(name)) } }
+public func onEach<Key: Hashable & Sendable, Value: Sendable>(
+    _ keys: [Key], _ work: @escaping @Sendable (Key) async throws -> Value
+) async throws -> [Key: Value] {
+    try await withThrowingTaskGroup(of: (Key, Value).self) { group in
+        for key in keys { group.addTask { (key, try await work(key)) } }
         return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
     }
 }

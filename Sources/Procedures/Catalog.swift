@@ -1,4 +1,3 @@
-import Foundation
 public import Playbook
 public import ProcedureKit
 public import Run

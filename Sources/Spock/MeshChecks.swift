@@ -80,7 +80,7 @@ public enum MeshChecks {
         mesh.names.flatMap { name -> [MeshFinding] in
             guard let state = mesh.states[name] else { return [] }
             var findings: [MeshFinding] = []
-            if let value = state.settings["spock.readonly"], value != ReadOnlyMode.off.rawValue {
+            if let value = state.settings[ReadOnlyMode.setting], value != ReadOnlyMode.off.rawValue {
                 findings.append(.readOnlyAlready(name, value: value))
             }
             if mode == .readOnly, !state.readOnlyOverrides.isEmpty {

@@ -1,9 +1,8 @@
 public import EventLoop
-public import PostgresClient
 public import Server
 
 /// A value of `spock.readonly`.
-public enum ReadOnlyMode: String, Sendable, Hashable, Codable, PostgresDecodable {
+public enum ReadOnlyMode: String, Sendable, Hashable {
     case off
     /// Below 6.0: client sessions are refused, superusers included; subscriptions are applied. From 6.0 on another word for `local`.
     case user
@@ -12,7 +11,7 @@ public enum ReadOnlyMode: String, Sendable, Hashable, Codable, PostgresDecodable
     /// Subscriptions are refused as well, which below 6.0 discards the transaction being applied for good.
     case all
 
-    public init?(postgresText: String) { self.init(rawValue: postgresText) }
+    public static let setting = "spock.readonly"
 
     /// The mode that refuses clients and lets subscriptions through.
     public static func closingClients(on version: SpockVersion) -> ReadOnlyMode { version < six ? .user : .local }
@@ -30,36 +29,7 @@ public enum ReadOnlyMode: String, Sendable, Hashable, Codable, PostgresDecodable
     }
 }
 
-/// What `spock.readonly` is on a server, and what a file says it shall be: enough to put it back.
-public struct ReadOnlyState: Sendable, Hashable, Codable {
-    /// The value in force.
-    public var inForce: ReadOnlyMode
-    /// The value in `postgresql.auto.conf`; `nil` where it says nothing.
-    public var altered: ReadOnlyMode?
-
-    public init(inForce: ReadOnlyMode, altered: ReadOnlyMode?) {
-        self.inForce = inForce
-        self.altered = altered
-    }
-
-    static let setting = "spock.readonly"
-
-    /// - Throws: `UnexpectedAnswer` for a mode that this version of pggraft does not know.
-    init(_ state: AlteredSetting, node: String) throws {
-        func mode(_ text: String) throws -> ReadOnlyMode {
-            guard let mode = ReadOnlyMode(rawValue: text) else { throw UnexpectedAnswer(node: node, text: "\(Self.setting) = \(text)") }
-            return mode
-        }
-        self.init(inForce: try mode(state.inForce), altered: try state.altered.map(mode))
-    }
-}
-
 extension SpockSession {
-    /// The state of `spock.readonly`, to be kept before it is changed.
-    public func readOnlyState(deadline: Deadline) async throws -> ReadOnlyState {
-        try ReadOnlyState(try await server.alteredSetting(ReadOnlyState.setting, deadline: deadline), node: name)
-    }
-
     /// Makes the whole server read-only for clients and waits until the mode is seen in force. It may be so already.
     ///
     /// What was begun before is not stopped by this: see `ServerSession.endClientTransactions`.
@@ -69,15 +39,7 @@ extension SpockSession {
     @discardableResult
     public func close(_ mode: ReadOnlyMode, version: SpockVersion, deadline: Deadline) async throws -> ServerMoment {
         try mode.check(on: version, node: name)
-        return try await set(altered: mode, expecting: mode.inForce(on: version), deadline)
-    }
-
-    /// Puts `spock.readonly` back to what it was before ``close(_:version:deadline:)`` and waits until that is in force.
-    public func open(restoring before: ReadOnlyState, deadline: Deadline) async throws {
-        _ = try await set(altered: before.altered, expecting: before.inForce, deadline)
-    }
-
-    private func set(altered: ReadOnlyMode?, expecting mode: ReadOnlyMode, _ deadline: Deadline) async throws -> ServerMoment {
-        try await server.alterSystem(ReadOnlyState.setting, to: altered?.rawValue, expecting: mode.rawValue, deadline: deadline)
+        return try await server.alterSystem(
+            ReadOnlyMode.setting, to: mode.rawValue, expecting: mode.inForce(on: version).rawValue, deadline: deadline)
     }
 }

@@ -121,7 +121,7 @@ extension SpockSession {
     ) async throws -> SpockNodeState {
         let overview = try await query(SpockNodeState.overview(), deadline).one()
         let isLoaded: Bool = try overview.get("loaded"), hasCatalog: Bool = try overview.get("has_catalog")
-        let nodes = hasCatalog ? try await query(SpockNode.all(), deadline).map(SpockNode.init(row:)) : []
+        let nodes = hasCatalog ? try await nodes(deadline: deadline) : []
         let localID: NodeID? = hasCatalog ? try await query(SpockNode.local(), deadline).first?.get("node_id") : nil
         let canAsk = isLoaded && localID != nil
         return SpockNodeState(

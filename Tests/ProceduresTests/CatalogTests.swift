@@ -58,7 +58,7 @@ struct CatalogTests {
                   ssh: ann@db1
                   data_directory: /srv/n1
                   bin_directory: /opt/pg/bin
-            \(said.isEmpty ? "" : said)    n2: {address: 10.77.0.12}
+            \(said)    n2: {address: 10.77.0.12}
             source: n1
             new_node: {name: n4, address: 10.77.0.14, data_directory: /srv/n4}
             copy:

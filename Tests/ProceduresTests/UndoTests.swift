@@ -1,4 +1,5 @@
 import PostgresClient
+import ProcedureKit
 import RemoteHost
 import Report
 import Run
@@ -12,6 +13,14 @@ import Testing
 /// What undo does about each state it may find.
 @Suite("Taking back")
 struct UndoTests {
+    @Test(arguments: ["5.0.11", "6.0.0"])
+    func `every mode that closes a node is known as the run's own`(version: String) throws {
+        let mode = ReadOnlyMode.closingClients(on: try #require(SpockVersion(version)))
+        #expect(ClosingSetting.spockReadOnly.name == "spock.readonly")
+        #expect(ClosingSetting.spockReadOnly.closingValues.contains(mode.rawValue))
+        #expect(ClosingSetting.spockReadOnly.closingValues == ["user", "local"])
+    }
+
     private static func slot(plugin: String? = "spock_output", database: String? = "app", at position: String? = "0/100") -> ReplicationSlot {
         ReplicationSlot(
             name: "spk_app_n2_sub_n2_n4", plugin: plugin, database: database, activePID: nil, restartLSN: nil,

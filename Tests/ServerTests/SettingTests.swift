@@ -1,4 +1,5 @@
 import EventLoop
+import Foundation
 import Instance
 import PostgresClient
 import PostgresConfig
@@ -9,6 +10,15 @@ import Testing
 @testable import Server
 
 @Suite("Settings", .serialized) struct SettingTests {
+    @Test(arguments: [AlteredSetting(inForce: "off", altered: nil), AlteredSetting(inForce: "local", altered: "user")])
+    func `are kept in words, which stand in journals`(setting: AlteredSetting) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let text = String(decoding: try encoder.encode(setting), as: UTF8.self)
+        #expect(text == "{" + (setting.altered.map { "\"altered\":\"\($0)\"," } ?? "") + "\"inForce\":\"\(setting.inForce)\"}")
+        #expect(try JSONDecoder().decode(AlteredSetting.self, from: Data(text.utf8)) == setting)
+    }
+
     @Test(arguments: ScratchArea.versions)
     func `are altered, seen in force, and put back`(binaries: String) async throws {
         let pair = try await TestPair.of(binaries)
@@ -29,7 +39,7 @@ import Testing
             try await session.alteredSetting("Log_Min_Duration_Statement", deadline: soon) == AlteredSetting(inForce: "2min", altered: "120000"))
         #expect(try await session.settings(["log_min_duration_statement", "no_such_setting"], deadline: soon) == ["log_min_duration_statement": "120000"])
         let late = await #expect(throws: DeadlineExceeded.self) {
-            try await session.reload(until: "log_min_duration_statement", is: "3min", deadline: .after(.milliseconds(100)))
+            try await session.reload(until: "log_min_duration_statement", is: "3min", deadline: .after(.seconds(2)))
         }
         #expect(late?.waitedFor == "log_min_duration_statement = 3min to be in force on n1")
         #expect(late?.lastSeen == "log_min_duration_statement = 2min")
@@ -54,7 +64,7 @@ import Testing
         // Of a file that is no configuration nothing is taken.
         try await area.append("this is no setting\n", to: n1.dataDirectory / "postgresql.conf")
         let late = await #expect(throws: DeadlineExceeded.self) {
-            try await session.alterSystem("archive_command", to: nil, deadline: .after(.milliseconds(300)))
+            try await session.alterSystem("archive_command", to: nil, deadline: .after(.seconds(2)))
         }
         #expect(late?.waitedFor == "n1 to read its configuration files")
         try await n1.stop(mode: .immediate, deadline: soon)

@@ -1,7 +1,4 @@
-import Foundation
-import PostgresClient
 import Report
-import Server
 import Testing
 
 @testable import Spock
@@ -30,24 +27,6 @@ import Testing
 
     @Test func `user is shown as local from 6 on`() throws {
         #expect(ReadOnlyMode.user.inForce(on: try #require(SpockVersion("6.0.0-beta.1"))) == .local)
-    }
-
-    @Test(arguments: [
-        (AlteredSetting(inForce: "off", altered: nil), ReadOnlyState(inForce: .off, altered: nil)),
-        (AlteredSetting(inForce: "local", altered: "user"), ReadOnlyState(inForce: .local, altered: .user)),
-    ])
-    func `the state is read from the setting, and kept in words`(setting: AlteredSetting, state: ReadOnlyState) throws {
-        #expect(try ReadOnlyState(setting, node: "n1") == state)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        let text = String(decoding: try encoder.encode(state), as: UTF8.self)
-        #expect(text == "{" + (setting.altered.map { "\"altered\":\"\($0)\"," } ?? "") + "\"inForce\":\"\(setting.inForce)\"}")
-        #expect(try JSONDecoder().decode(ReadOnlyState.self, from: Data(text.utf8)) == state)
-    }
-
-    @Test func `a mode that nobody knows is no answer`() {
-        let error = #expect(throws: UnexpectedAnswer.self) { try ReadOnlyState(AlteredSetting(inForce: "off", altered: "sometimes"), node: "n1") }
-        #expect(error?.description == "n1: unexpected answer: spock.readonly = sometimes")
     }
 
     @Test func `the refusal says why, and what instead`() throws {

@@ -16,8 +16,8 @@ struct ReadOnlyTests {
         for session in sessions { try await session.run("SELECT spock.repset_add_table('default', 'public.t')") }
         let version = try #require(try await n1.state(deadline: soon).version)
         let mode = ReadOnlyMode.closingClients(on: version)
-        let before = try await n1.readOnlyState(deadline: soon)
-        #expect(before == ReadOnlyState(inForce: .off, altered: nil))
+        let before = try await n1.server.alteredSetting(ReadOnlyMode.setting, deadline: soon)
+        #expect(before == AlteredSetting(inForce: "off", altered: nil))
 
         let polite = try await mesh.client(0), stubborn = try await mesh.client(0), reader = try await mesh.client(0)
         for (id, client) in [polite, stubborn].enumerated() {
@@ -29,7 +29,7 @@ struct ReadOnlyTests {
 
         let flip = try await n1.close(mode, version: version, deadline: soon)
         try await n1.close(mode, version: version, deadline: soon)
-        #expect(try await n1.readOnlyState(deadline: soon) == ReadOnlyState(inForce: mode, altered: mode))
+        #expect(try await n1.server.alteredSetting(ReadOnlyMode.setting, deadline: soon) == AlteredSetting(inForce: mode.rawValue, altered: mode.rawValue))
         let refused = await #expect(throws: PostgresError.self) { try await reader.query("INSERT INTO public.t VALUES (99)", deadline: soon) }
         #expect("\(try #require(refused))".contains("read-only"))
 
@@ -47,16 +47,16 @@ struct ReadOnlyTests {
         await #expect(throws: PostgresError.self) { try await stubborn.query("COMMIT", deadline: soon) }
 
         // The polite one's row arrives although both ends are closed.
-        let before2 = try await n2.readOnlyState(deadline: soon)
+        let before2 = try await n2.server.alteredSetting(ReadOnlyMode.setting, deadline: soon)
         try await n2.close(mode, version: version, deadline: soon)
         let subscription = try #require(try await n2.subscriptions(deadline: soon).first)
         _ = try await drain([Direction(provider: n1, subscriber: n2, origin: subscription.origin)], deadline: soon)
         #expect(try await n2.run("SELECT array_agg(id)::text[] AS ids FROM public.t").one().get("ids") == ["0"])
 
-        try await n2.open(restoring: before2, deadline: soon)
-        try await n1.open(restoring: before, deadline: soon)
-        try await n1.open(restoring: before, deadline: soon)
-        #expect(try await n1.readOnlyState(deadline: soon) == before)
+        try await n2.server.alterSystem(ReadOnlyMode.setting, to: before2.altered, expecting: before2.inForce, deadline: soon)
+        try await n1.server.alterSystem(ReadOnlyMode.setting, to: before.altered, expecting: before.inForce, deadline: soon)
+        try await n1.server.alterSystem(ReadOnlyMode.setting, to: before.altered, expecting: before.inForce, deadline: soon)
+        #expect(try await n1.server.alteredSetting(ReadOnlyMode.setting, deadline: soon) == before)
         try await n1.run("INSERT INTO public.t VALUES (7)")
         for session in sessions { #expect(try await session.exceptionCount(deadline: soon) == 0) }
     }
@@ -70,13 +70,13 @@ struct ReadOnlyTests {
         try await client.query("PREPARE TRANSACTION 'left behind'", deadline: soon)
 
         let version = try #require(try await n1.state(deadline: soon).version)
-        let before = try await n1.readOnlyState(deadline: soon)
+        let before = try await n1.server.alteredSetting(ReadOnlyMode.setting, deadline: soon)
         let flip = try await n1.close(.closingClients(on: version), version: version, deadline: soon)
         let late = await #expect(throws: DeadlineExceeded.self) {
             try await n1.server.endClientTransactions(begunBefore: flip, grace: .zero, deadline: .after(.milliseconds(200)))
         }
         #expect(late?.lastSeen?.contains("prepared 'left behind' (postgres, database app)") == true)
-        try await n1.open(restoring: before, deadline: soon)
+        try await n1.server.alterSystem(ReadOnlyMode.setting, to: before.altered, expecting: before.inForce, deadline: soon)
         #expect(MeshChecks.prepared(MeshView([try await n1.state(deadline: soon)])).count == 1)
 
         // A slot cannot be created beside it, says who is in the way, and is not left half made.

@@ -1,7 +1,8 @@
 public import EventLoop
 public import Instance
 import PgBackRest
-import RemoteHost
+public import PostgresConfig
+public import RemoteHost
 public import Report
 public import Run
 
@@ -84,6 +85,15 @@ public struct CopiedNode: Sendable {
         }
     }
 
+    /// Changes its `postgresql.auto.conf`, which it may have yet to get.
+    public func changeAutoConf(_ run: StepRun, deadline: Deadline, _ change: (_ file: inout SettingsFile, _ path: HostPath) throws -> Void) async throws {
+        let instance = try await instance(), path = instance.dataDirectory / "postgresql.auto.conf"
+        let current = try await instance.host.read(path, as: instance.user, deadline: deadline)
+        var file = SettingsFile(current ?? [])
+        try change(&file, path)
+        try await apply([ConfigurationEdit(path: path, before: current, after: file.render())], run, deadline: deadline)
+    }
+
     /// Puts the files outside of the data directory back, where they still are as this run left them.
     public func restoreFiles(_ run: StepRun) async throws -> UndoOutcome {
         let files = try KeptFiles.changed(on: name, in: run.memory)
@@ -133,7 +143,7 @@ public struct CopiedNode: Sendable {
             undone = ["\(name): \(directory) is empty"]
         }
         if created.contains(Created("directory", on: name, directory.path)) {
-            try await instance.host.removeIfEmpty(directory, as: instance.user, deadline: deadline)
+            try await instance.host.removeIfEmpty(directory, as: instance.user, deadline: .after(.seconds(60)))
         }
         return .undone(undone)
     }

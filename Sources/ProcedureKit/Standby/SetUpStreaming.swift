@@ -25,9 +25,11 @@ public struct SetUpStreaming: Step {
     public func inspect(_ memory: Memory) async throws -> Inspection {
         let state = try await standby.node.state()
         if state > .restored { return .done("\(standby.name) is \(state)") }
-        let rules = try await rules()
-        if state == .restored, try await standby.configuration(without: libraries).edits(hba: rules).isEmpty { return .done("the files say so") }
-        return .needed(try await standby.configuration().edits(hba: rules).map { Change("\(standby.name): \($0.path)", diff: $0.diff) })
+        let rules = try await rules(), now = try await standby.configuration()
+        var later = now
+        later.withoutLibraries = libraries
+        if state == .restored, try later.edits(hba: rules).isEmpty { return .done("the files say so") }
+        return .needed(try now.edits(hba: rules).map { Change("\(standby.name): \($0.path)", diff: $0.diff) })
     }
 
     public func perform(_ run: StepRun) async throws -> String {

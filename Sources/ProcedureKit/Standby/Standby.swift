@@ -101,16 +101,12 @@ public struct Standby: Sendable {
         let settings = try await original.settings(through: try await access.server(source).connection, deadline: deadline)
         let isCopied = try await node.state() > .partlyRestored
         let files = try await copy.configurationFiles(deadline: deadline)
-        var content: [HostPath: [UInt8]] = [:]
-        for path in CloneConfiguration.paths(of: files) {
-            let prefix = copy.dataDirectory.path + "/"
-            if !isCopied, path.path.hasPrefix(prefix) {
-                let twin = original.dataDirectory / String(path.path.dropFirst(prefix.count))
-                content[path] = try await original.host.read(twin, as: original.user, deadline: deadline)
-            } else {
-                content[path] = try await copy.host.read(path, as: copy.user, deadline: deadline)
-            }
-        }
+        let prefix = copy.dataDirectory.path + "/"
+        let content = try await onEach(CloneConfiguration.paths(of: files)) { path in
+            guard !isCopied, path.path.hasPrefix(prefix) else { return try await copy.host.read(path, as: copy.user, deadline: deadline) }
+            let twin = original.dataDirectory / String(path.path.dropFirst(prefix.count))
+            return try await original.host.read(twin, as: original.user, deadline: deadline)
+        }.compactMapValues { $0 }
         let own = [content[files.autoConfFile], content[files.configFile]]
         return CloneConfiguration(
             source: settings, features: copy.features,
@@ -146,11 +142,9 @@ public struct Standby: Sendable {
         let copy = try await node.instance(), deadline = Deadline.after(.seconds(60))
         // Where the server reads it only at its start, it stays.
         guard let command = try await restoreCommand(), isThere || copy.features.isReloadable("restore_command") == true else { return }
-        let path = copy.dataDirectory / "postgresql.auto.conf"
-        let current = try await copy.host.read(path, as: copy.user, deadline: deadline)
-        var file = SettingsFile(current ?? [])
-        if isThere { file.set("restore_command", to: command) } else { file.remove("restore_command") }
-        try await node.apply([ConfigurationEdit(path: path, before: current, after: file.render())].filter { !$0.isEmpty }, run, deadline: deadline)
+        try await node.changeAutoConf(run, deadline: deadline) { file, _ in
+            if isThere { file.set("restore_command", to: command) } else { file.remove("restore_command") }
+        }
         guard try await copy.status(deadline: deadline).isRunning else { return }
         _ = try await copy.reload(through: try await access.server(name).connection, deadline: deadline)
     }

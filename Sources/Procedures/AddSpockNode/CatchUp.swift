@@ -13,8 +13,7 @@ struct CatchUp: LeavesNothing {
     var leavesNothing: String { "it only waited" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        let state = try await node.state(memory)
-        if state > .standby { return .done("\(node.name) is \(state)") }
+        if let state = try await node.stateBeyondStandby(memory) { return .done("\(node.name) is \(state)") }
         return .needed([
             Change("\(node.name): less than \(UInt64(limit).inBytes) behind \(node.mesh.source); a sync event crosses the mesh in less than a second")
         ])

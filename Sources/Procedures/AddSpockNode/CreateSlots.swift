@@ -46,25 +46,22 @@ struct CreateSlots: Step {
         let directions = try await mesh.inwardDirections()
         try run.remember(Self.directions, directions)
         let ours = Set(try run.created)
-        var kept: [String: LSN] = [:]
-        for direction in directions {
-            let thing = Created("replication slot", on: direction.provider, direction.slot.rawValue), server = try await mesh.access.server(direction.provider)
-            if let found = try await server.finishedSlot(direction.slot, deadline: deadline) {
-                guard ours.contains(thing) else {
-                    throw Problem("\(thing) is there already, and this run did not make it", hint: "find out whose it is; drop it if nobody needs it")
-                }
-                if found.walStatus != "lost", let position = found.confirmedFlushLSN {
-                    kept[direction.provider] = position
-                    continue
-                }
-                try await server.dropSlot(direction.slot, deadline: deadline)
+        // All are looked at before the first is made: one that is somebody else's ends the step with nothing done.
+        let there = try await onEach(directions.map(\.provider)) { [directions] node in
+            guard let slot = directions.first(where: { $0.provider == node })?.slot else { throw UnknownNode(name: node) }
+            let thing = Created("replication slot", on: node, slot.rawValue), found = try await mesh.access.server(node).finishedSlot(slot, deadline: deadline)
+            guard found == nil || ours.contains(thing) else {
+                throw Problem("\(thing) is there already, and this run did not make it", hint: "find out whose it is; drop it if nobody needs it")
+            }
+            return (thing: thing, slot: slot, found: found)
+        }
+        let positions = try await onEach(directions.map(\.provider)) { node in
+            guard let (thing, slot, found) = there[node] else { throw UnknownNode(name: node) }
+            if let found {
+                if found.walStatus != "lost", let position = found.confirmedFlushLSN { return position }
+                try await mesh.access.server(node).dropSlot(slot, deadline: deadline)
             }
             if !ours.contains(thing) { try run.creating(thing) }
-        }
-        let slots = Dictionary(uniqueKeysWithValues: directions.map { ($0.provider, $0.slot) }), earlier = kept
-        let positions = try await onEach(mesh.members) { node in
-            if let position = earlier[node] { return position }
-            guard let slot = slots[node] else { throw UnknownNode(name: node) }
             return try await mesh.access.withSeparateServer(node, deadline: deadline) { watcher in
                 try await mesh.spock(node).createSlot(slot, watcher: watcher, deadline: deadline)
             }
@@ -97,7 +94,7 @@ struct CreateSlots: Step {
             do {
                 return try await server.dropSlot(slot, deadline: .after(.seconds(100))) ? .gone("\(thing) is dropped") : .absent
             } catch is DeadlineExceeded {
-                if let reader = try await server.slot(slot, deadline: deadline)?.activePID { try await server.terminate(reader, deadline: .after(.seconds(20))) }
+                if let reader = try await server.slot(slot, deadline: .after(.seconds(20)))?.activePID { try await server.terminate(reader, deadline: .after(.seconds(20))) }
                 return try await server.dropSlot(slot, deadline: .after(.seconds(20))) ? .gone("\(thing) is dropped") : .absent
             }
         }

@@ -76,10 +76,9 @@ actor JoiningNode {
         case .restored: return .restored
         case .started: break
         }
-        let deadline = Deadline.after(.seconds(30))
-        guard let session = try await session() else { return try await stoppedState(deadline: deadline) }
+        guard let session = try await session() else { return try await stoppedState(deadline: .after(.seconds(30))) }
         if memory.began(PromoteNewNode.self) { try await standby.awaitPromotion() }
-        let state = try await session.state(deadline: deadline)
+        let deadline = Deadline.after(.seconds(30)), state = try await session.state(deadline: deadline)
         if state.isInRecovery { return .standby }
         guard let local = state.local, state.extensionVersion != nil else {
             let inherited = try memory.recall(RemoveIdentity.origins) ?? []
@@ -146,7 +145,7 @@ actor JoiningNode {
 
     /// The rules under which it runs until it has joined: the source's, for the mesh's own role only.
     nonisolated func closedRules() async throws -> HBAFile {
-        var closed = try await sourceRules().admittingOnly(
+        var closed = try await rules(try await standby.sourceRules().hba).admittingOnly(
             [try access.roster.entry(name).osUser, access.roster.role],
             comment: "Closed by pggraft until this node has joined: only the nodes of the cluster may connect.")
         for rule in meshRules(after: closed) { closed.ensure(rule) }
@@ -154,8 +153,8 @@ actor JoiningNode {
     }
 
     /// The source's `pg_hba.conf`, as its server reads it.
-    nonisolated func sourceRules() async throws -> HBAFile {
-        HBAFile(try await standby.sourceRules().hba, for: HBAServer(try await access.instance(mesh.source).version))
+    nonisolated func rules(_ hba: [UInt8]) async throws -> HBAFile {
+        HBAFile(hba, for: HBAServer(try await access.instance(mesh.source).version))
     }
 
     /// A rule for the mesh's role from each node's address, by the method that the source uses for it.

@@ -45,7 +45,7 @@ struct MakeReadOnly: Step {
 
 extension ClosingSetting {
     /// Spock's read-only mode that refuses clients and lets subscriptions through: `user`, from 6.0 on `local`.
-    static let spockReadOnly = ClosingSetting("spock.readonly", closingValues: [ReadOnlyMode.user.rawValue, ReadOnlyMode.local.rawValue]) { server, deadline in
+    static let spockReadOnly = ClosingSetting(ReadOnlyMode.setting, closingValues: [ReadOnlyMode.user.rawValue, ReadOnlyMode.local.rawValue]) { server, deadline in
         let session = SpockSession(server)
         guard let version = try await session.extensionVersion(deadline: deadline) else {
             throw Problem("\(server.name): the extension spock is gone", hint: "nothing was made read-only there")

@@ -38,7 +38,7 @@ struct OpenNewNode: Step {
     private func opening() async throws -> [ConfigurationEdit] {
         let configuration = try await node.standby.configuration(without: ["spock"]), (hba, ident) = try await node.standby.sourceRules()
         return configuration.opening(
-            sourceHBA: hba, sourceIdent: ident, ensuring: node.meshRules(after: try await node.sourceRules()), current: configuration.target.content)
+            sourceHBA: hba, sourceIdent: ident, ensuring: node.meshRules(after: try await node.rules(hba)), current: configuration.target.content)
     }
 
     // What clients have written there must reach the others before anything of it goes.
@@ -106,7 +106,7 @@ struct OpenNewNode: Step {
             guard let reading else {
                 throw Problem(
                     "\(node.name) has been open to clients, and \(member) does not read it any more: what they wrote there may never have come to \(member)",
-                    hint: "compare \(member) with \(node.name) first; if nothing of it is needed: pggraft undo --give-up-writes")
+                    hint: "compare \(member) with \(node.name) first; \(giveUpHint)")
             }
             directions.append(Spock.Direction(provider: clone, subscriber: subscriber, origin: reading.origin))
         }

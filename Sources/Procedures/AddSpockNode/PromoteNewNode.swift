@@ -11,8 +11,10 @@ struct PromoteNewNode: Step {
     var title: String { "Promote \(node.name)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        let state = try await node.state(memory), isRunning = try await node.copy.isRunning()
-        if state >= .promoted, isRunning || state >= .cleaned { return .done("\(node.name) is \(state)") }
+        let state = try await node.state(memory)
+        var isDone = state >= .cleaned
+        if state == .promoted { isDone = try await node.copy.isRunning() }
+        if isDone { return .done("\(node.name) is \(state)") }
         return .needed([Change("\(node.name): pg_ctl promote, then see pg_is_in_recovery() = f and the new timeline's history file")])
     }
 

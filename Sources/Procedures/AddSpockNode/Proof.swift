@@ -84,20 +84,20 @@ struct Proof: Sendable {
         var lines: [String] = [], differences: [String] = []
         for (index, table) in tables.enumerated() {
             progress("comparing \(table.relation)", Double(index) / Double(tables.count))
-            let whole = try await onEach([source, newNode]) { node in
-                guard let session = snapshots[node] else { throw UnknownNode(name: node) }
-                return try await session.fingerprint(of: table.relation, columns: compares ? table.columns : [], deadline: deadline)
-            }
             let membership = table.memberships.first { $0.columns == nil && $0.rowFilter == nil } ?? table.memberships.first
             let columns = membership?.columns?.sorted() ?? table.columns, filter = membership?.rowFilter
             let isPart = membership?.columns != nil || filter != nil
-            let parts = try await onEach(isPart ? mesh.members : peers) { node in
-                guard let session = snapshots[node] else { throw UnknownNode(name: node) }
-                return try await session.fingerprint(of: table.relation, columns: compares ? columns : [], rowFilter: filter, deadline: deadline)
+            @Sendable func look(_ nodes: [String], _ columns: [String], where filter: String? = nil) async throws -> [String: TableFingerprint] {
+                try await onEach(nodes) { node in
+                    guard let session = snapshots[node] else { throw UnknownNode(name: node) }
+                    return try await session.fingerprint(of: table.relation, columns: compares ? columns : [], rowFilter: filter, deadline: deadline)
+                }
             }
+            let whole = try await look(isPart ? [source, newNode] : mesh.nodes, table.columns)
+            let parts = isPart ? try await look(mesh.members, columns, where: filter) : whole
             guard let original = whole[source], let copy = whole[newNode] else { throw UnknownNode(name: source) }
             if copy != original { differences.append("\(table.relation): \(newNode) has \(copy), \(source) has \(original)") }
-            let expected = isPart ? parts[source] ?? original : original
+            let expected = parts[source] ?? original
             for peer in peers {
                 guard let found = parts[peer], found != expected else { continue }
                 differences.append("\(table.relation): \(peer) has \(found), \(source) has \(expected)")

@@ -37,12 +37,12 @@ struct RemoveIdentity: LeavesNothing {
 
     func perform(_ run: StepRun) async throws -> String {
         let deadline = await window.deadline(otherwise: .seconds(60)), clone = try await mesh.spock(node.name)
-        guard try await clone.state(deadline: deadline).libraryVersion == nil else {
-            throw Problem(
-                "\(node.name) has Spock loaded while it still is \(mesh.source)",
-                hint: "stop it at once, and look whether the slots of \(mesh.source) on its peers are read by the right server; then undo this run")
-        }
         if try await clone.extensionVersion(deadline: deadline) != nil {
+            guard try await !clone.isLoaded(deadline: deadline) else {
+                throw Problem(
+                    "\(node.name) has Spock loaded while it still is \(mesh.source)",
+                    hint: "stop it at once, and look whether the slots of \(mesh.source) on its peers are read by the right server; then undo this run")
+            }
             try run.remember(Self.sets, try await clone.captureReplicationSets(deadline: deadline))
             try run.remember(Self.origins, try await clone.subscriptions(deadline: deadline).map(\.origin))
             let positions = try await resumePositions(run, deadline: deadline)
@@ -65,26 +65,25 @@ struct RemoveIdentity: LeavesNothing {
         let slots = try run.recall(CreateSlots.positions), source = mesh.source
         let origins = try await mesh.access.server(node.name).origins(deadline: deadline)
         let switchpoint = try await node.standby.promotion(deadline: deadline).switchpoint
-        let sourceState = try await mesh.spock(source).state(deadline: deadline)
+        let original = try await mesh.spock(source)
+        let subscriptions = try await original.subscriptions(deadline: deadline), nodes = try await original.nodes(deadline: deadline)
+        let written = try await onEach(mesh.members) { try await mesh.access.server($0).insertLSN(deadline: deadline) }
         var positions: [ResumePosition] = []
         for member in mesh.members {
-            guard let slotLSN = slots[member] else { throw UnknownNode(name: member) }
-            let server = try await mesh.access.server(member)
+            guard let slotLSN = slots[member], let peerLSN = written[member] else { throw UnknownNode(name: member) }
             if member == source {
                 positions.append(
                     ResumePosition(
-                        peer: try mesh.name(member), slotLSN: slotLSN, lsn: max(switchpoint, slotLSN), sourceOrigin: nil,
-                        peerLSN: max(switchpoint, try await server.insertLSN(deadline: deadline))))
+                        peer: try mesh.name(member), slotLSN: slotLSN, lsn: max(switchpoint, slotLSN), sourceOrigin: nil, peerLSN: max(switchpoint, peerLSN)))
                 continue
             }
-            guard let subscription = sourceState.subscriptions.first(where: { $0.provider.rawValue == member && $0.subscriber.rawValue == source }),
-                let peer = sourceState.nodes.first(where: { $0.name.rawValue == member })
+            guard let subscription = subscriptions.first(where: { $0.provider.rawValue == member && $0.subscriber.rawValue == source }),
+                let peer = nodes.first(where: { $0.name.rawValue == member })
             else { throw Problem("\(source) does not subscribe to \(member) any more", hint: "repair the mesh first; then resume") }
             let resume = origins.resumePosition(peer: peer.id, origin: subscription.origin, slotLSN: slotLSN)
-            let sourceOrigin = try await mesh.access.server(source).originProgress(subscription.origin, deadline: deadline)
+            let sourceOrigin = try await original.server.originProgress(subscription.origin, deadline: deadline)
             positions.append(
-                ResumePosition(
-                    peer: try mesh.name(member), slotLSN: slotLSN, lsn: resume, sourceOrigin: sourceOrigin, peerLSN: try await server.insertLSN(deadline: deadline)))
+                ResumePosition(peer: try mesh.name(member), slotLSN: slotLSN, lsn: resume, sourceOrigin: sourceOrigin, peerLSN: peerLSN))
         }
         for position in positions { try position.check() }
         return positions

@@ -19,14 +19,15 @@ struct RemovePreload: LeavesNothing {
     func inspect(_ memory: Memory) async throws -> Inspection {
         let state = try await node.state(memory)
         if state > .restored { return .done("\(node.name) is \(state)") }
-        let edits = try await edits()
+        let edits = try await edits(try await node.standby.configuration(without: ["spock"]))
         if state == .restored, edits.isEmpty { return .done("Spock is not in it") }
         return .needed(edits.map { Change("\(node.name): \($0.path)", diff: $0.diff) })
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        try run.remember(Self.original, try await node.standby.configuration(without: ["spock"]).sourceLibraries().description)
-        try await node.copy.apply(try await edits(), run, deadline: .after(.seconds(60)))
+        let configuration = try await node.standby.configuration(without: ["spock"])
+        try run.remember(Self.original, try configuration.sourceLibraries().description)
+        try await node.copy.apply(try await edits(configuration), run, deadline: .after(.seconds(60)))
         let list = try await node.preload(deadline: .after(.seconds(30)))
         guard !list.contains("spock") else {
             throw Problem("\(node.name) would still load Spock: '\(list)'", hint: "it was not started; see its configuration files")
@@ -35,12 +36,13 @@ struct RemovePreload: LeavesNothing {
     }
 
     /// What takes Spock out of the list, on top of what the streaming configuration wrote.
-    private func edits() async throws -> [ConfigurationEdit] {
-        let rules = try await node.closedRules()
-        let without = try await node.standby.configuration(without: ["spock"]).edits(hba: rules)
+    private func edits(_ configuration: CloneConfiguration) async throws -> [ConfigurationEdit] {
+        let rules = try await node.closedRules(), without = try configuration.edits(hba: rules)
         guard try await node.copy.state() <= .partlyRestored else { return without }
         // For a plan: on top of what the step before will have written.
-        let before = Dictionary(uniqueKeysWithValues: try await node.standby.configuration().edits(hba: rules).map { ($0.path, $0) })
+        var streaming = configuration
+        streaming.withoutLibraries = []
+        let before = Dictionary(uniqueKeysWithValues: try streaming.edits(hba: rules).map { ($0.path, $0) })
         return without.compactMap { edit in
             let earlier = before[edit.path]?.after ?? edit.before
             return earlier == edit.after ? nil : ConfigurationEdit(path: edit.path, before: earlier, after: edit.after)

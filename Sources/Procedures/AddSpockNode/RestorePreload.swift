@@ -22,16 +22,15 @@ struct RestorePreload: LeavesNothing {
 
     func perform(_ run: StepRun) async throws -> String {
         let value = try run.recall(RemovePreload.original), deadline = await window.deadline(otherwise: .seconds(60))
-        let instance = try await node.copy.instance(), path = instance.dataDirectory / "postgresql.auto.conf"
-        let current = try await instance.host.read(path, as: instance.user, deadline: deadline)
-        var file = SettingsFile(current ?? [])
-        guard let original = LibraryList(value), let now = LibraryList(file.value(of: "shared_preload_libraries") ?? value) else {
-            throw Problem("\(node.name): shared_preload_libraries in \(path) is not valid", hint: "it was '\(value)' on \(node.mesh.source)")
+        var list = LibraryList.empty
+        try await node.copy.changeAutoConf(run, deadline: deadline) { file, path in
+            guard let original = LibraryList(value), let now = LibraryList(file.value(of: "shared_preload_libraries") ?? value) else {
+                throw Problem("\(node.name): shared_preload_libraries in \(path) is not valid", hint: "it was '\(value)' on \(node.mesh.source)")
+            }
+            list = now.restoring("spock", from: original)
+            file.set("shared_preload_libraries", to: list.description)
+            for name in ["primary_conninfo", "restore_command", "recovery_target_timeline"] { file.remove(name) }
         }
-        let list = now.restoring("spock", from: original)
-        file.set("shared_preload_libraries", to: list.description)
-        for name in ["primary_conninfo", "restore_command", "recovery_target_timeline"] { file.remove(name) }
-        try await node.copy.apply([ConfigurationEdit(path: path, before: current, after: file.render())], run, deadline: deadline)
         await window.book("preload")
         return "the list is '\(list)'"
     }

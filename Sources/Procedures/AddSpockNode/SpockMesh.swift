@@ -17,9 +17,8 @@ actor SpockMesh {
     nonisolated let database: String
     private let names: Playbook.AddSpockNode.SubscriptionNames?
     private let dsn: String?
-    private var known: [Pair: SubscriptionName] = [:]
-
-    private struct Pair: Hashable { var provider: String, subscriber: String }
+    /// How the mesh names its subscriptions, once that was looked at.
+    private var pattern: SubscriptionPattern?
 
     init(_ playbook: Playbook.AddSpockNode, _ access: ClusterAccess) {
         self.access = access
@@ -61,25 +60,27 @@ actor SpockMesh {
 
     /// The name of the subscription from `provider` to `subscriber`: the playbook's, or as the mesh names its own.
     func subscriptionName(provider: String, subscriber: String) async throws -> SubscriptionName {
-        let pair = Pair(provider: provider, subscriber: subscriber)
-        if let name = known[pair] { return name }
-        let text: String?
-        if let names {
-            text = names.name(provider: provider, subscriber: subscriber)
-        } else {
-            var all: [Subscription] = []
-            for member in members {
-                all += try await spock(member).subscriptions(deadline: .after(.seconds(20)))
-                    .filter { $0.subscriber.rawValue == member && $0.provider.rawValue != newNode }
+        let text =
+            if let names {
+                names.name(provider: provider, subscriber: subscriber)
+            } else {
+                try await namePattern().name(provider: try name(provider), subscriber: try name(subscriber))?.rawValue
             }
-            let pattern = SubscriptionPattern(of: all) ?? .usual
-            text = pattern.name(provider: try name(provider), subscriber: try name(subscriber))?.rawValue
-        }
         guard let name = text.flatMap(SubscriptionName.init(rawValue:)) else {
             throw Problem("the subscription from \(provider) to \(subscriber) has no name that Spock allows", hint: "give subscriptions.name in the playbook")
         }
-        known[pair] = name
         return name
+    }
+
+    private func namePattern() async throws -> SubscriptionPattern {
+        if let pattern { return pattern }
+        let found = try await onEach(members) { [self] member in
+            try await spock(member).subscriptions(deadline: .after(.seconds(20)))
+                .filter { $0.subscriber.rawValue == member && $0.provider.rawValue != newNode }
+        }
+        let pattern = SubscriptionPattern(of: members.flatMap { found[$0] ?? [] }) ?? .usual
+        self.pattern = pattern
+        return pattern
     }
 
     /// The subscription of `subscriber` to `provider`, with the slot the provider names for it.
@@ -92,21 +93,20 @@ actor SpockMesh {
 
     /// The new node's subscriptions to the existing nodes.
     nonisolated func inwardDirections() async throws -> [Direction] {
-        var directions: [Direction] = []
-        for provider in members { directions.append(try await direction(from: provider, to: newNode, deadline: .after(.seconds(10)))) }
-        return directions
+        let directions = try await onEach(members) { try await self.direction(from: $0, to: self.newNode, deadline: .after(.seconds(10))) }
+        return members.compactMap { directions[$0] }
     }
 
-    /// Where a node is reached by the others, as the mesh itself says; the new one as the playbook says.
-    nonisolated func dsn(of node: String) async throws -> Conninfo {
-        if node == newNode { return try newNodeDSN }
-        let state = try await spock(source).state(deadline: .after(.seconds(20)))
-        guard let dsn = state.nodes.first(where: { $0.name.rawValue == node })?.dsn else {
-            throw Problem("\(source) knows no DSN of node \(node)", hint: "see spock.node_interface on \(source)")
+    /// Where a member is reached by the others, as the mesh itself says.
+    /// - Parameter nodes: those that the source knows.
+    nonisolated func dsn(of member: String, among nodes: [SpockNode]) throws -> Conninfo {
+        guard let dsn = nodes.first(where: { $0.name.rawValue == member })?.dsn else {
+            throw Problem("\(source) knows no DSN of node \(member)", hint: "see spock.node_interface on \(source)")
         }
         return dsn
     }
 
+    /// Where the new node is reached by the others, as the playbook says.
     nonisolated var newNodeDSN: Conninfo {
         get throws {
             if let dsn { return try Conninfo(parsing: dsn) }
@@ -130,16 +130,17 @@ actor SpockMesh {
 
     /// Waits until every one of `nodes` has applied what every other one has written so far.
     nonisolated func drain(_ nodes: [String], deadline: Deadline) async throws -> [Drained] {
-        var directions: [Spock.Direction] = []
-        for subscriber in nodes {
-            let session = try await spock(subscriber)
+        let directions = try await onEach(nodes) { subscriber in
+            let session = try await self.spock(subscriber)
+            var directions: [Spock.Direction] = []
             for subscription in try await session.subscriptions(deadline: deadline)
             where subscription.subscriber.rawValue == subscriber && nodes.contains(subscription.provider.rawValue) {
                 directions.append(
-                    Spock.Direction(provider: try await spock(subscription.provider.rawValue), subscriber: session, origin: subscription.origin))
+                    Spock.Direction(provider: try await self.spock(subscription.provider.rawValue), subscriber: session, origin: subscription.origin))
             }
+            return directions
         }
-        return try await Spock.drain(directions, deadline: deadline)
+        return try await Spock.drain(nodes.flatMap { directions[$0] ?? [] }, deadline: deadline)
     }
 
     /// Waits until each subscription is `replicating` and its slot is read on the provider: the status alone says only
@@ -147,24 +148,21 @@ actor SpockMesh {
     nonisolated func waitReplicating(_ directions: [Direction], deadline: Deadline) async throws {
         let subscribers = Dictionary(grouping: directions, by: \.subscriber)
         let providers = Dictionary(grouping: directions, by: \.provider)
-        try await wait(for: "\(directions.count) subscriptions to be replicating with their slots read", until: deadline, every: .milliseconds(30)) {
-            var waiting: [String] = []
-            for (subscriber, directions) in subscribers {
-                let session = try await spock(subscriber)
-                let statuses = try await session.subscriptionStatuses(deadline: deadline)
-                let others = directions.filter { statuses[$0.subscription] != .replicating }
-                guard !others.isEmpty else { continue }
-                waiting += others.map { "\($0.subscription) on \(subscriber) is \(statuses[$0.subscription].map(\.description) ?? "missing")" }
+        try await wait(for: "\(directions.count) subscriptions to be replicating with their slots read", until: deadline, every: .milliseconds(30)) { () -> Look<Void> in
+            let down = try await onEach(subscribers.keys.sorted()) { subscriber -> [String] in
+                let session = try await self.spock(subscriber), statuses = try await session.subscriptionStatuses(deadline: deadline.forLook)
+                let others = (subscribers[subscriber] ?? []).filter { statuses[$0.subscription] != .replicating }
                 // Spock starts one worker a second, unless it is woken.
-                try await session.wakeWorkers(deadline: deadline)
+                if !others.isEmpty { try await session.wakeWorkers(deadline: deadline.forLook) }
+                return others.map { "\($0.subscription) on \(subscriber) is \(statuses[$0.subscription].map(\.description) ?? "missing")" }
             }
-            for (provider, directions) in providers where waiting.isEmpty {
-                let active = Set(try await access.server(provider).slots(deadline: deadline).filter(\.isActive).map(\.name))
-                let unread = directions.filter { !active.contains($0.slot) }
-                waiting += unread.map { "slot \($0.slot) on \(provider) is not read" }
-                for direction in unread { try await spock(direction.subscriber).wakeWorkers(deadline: deadline) }
-            }
-            return waiting.isEmpty ? .found(()) : .notYet(waiting.joined(separator: ", "))
+            guard down.values.allSatisfy(\.isEmpty) else { return .notYet(down.sorted { $0.key < $1.key }.flatMap(\.value).joined(separator: ", ")) }
+            let unread = try await onEach(providers.keys.sorted()) { provider -> [Direction] in
+                let active = Set(try await self.access.server(provider).slots(deadline: deadline.forLook).filter(\.isActive).map(\.name))
+                return (providers[provider] ?? []).filter { !active.contains($0.slot) }
+            }.values.flatMap { $0 }
+            _ = try await onEach(Set(unread.map(\.subscriber)).sorted()) { try await self.spock($0).wakeWorkers(deadline: deadline.forLook) }
+            return unread.isEmpty ? .found(()) : .notYet(unread.map { "slot \($0.slot) on \($0.provider) is not read" }.sorted().joined(separator: ", "))
         }
     }
 

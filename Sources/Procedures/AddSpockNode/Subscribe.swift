@@ -47,19 +47,21 @@ struct Subscribe: Step {
         let settings = try await mesh.model().settings, clone = try await mesh.spock(node.name)
         let there = Set(try await clone.subscriptions(deadline: deadline).map(\.name)), positions = try run.recall(RemoveIdentity.positions)
 
-        let inward = try await mesh.inwardDirections()
-        var arriving: [NewSubscription] = []
-        for direction in inward where !there.contains(direction.subscription) {
+        let inward = try run.recall(CreateSlots.directions), missing = inward.filter { !there.contains($0.subscription) }
+        let slots = try await onEach(missing.map(\.provider)) { provider in
+            try await mesh.access.server(provider).slots(deadline: deadline)
+        }
+        let nodes = try await mesh.spock(mesh.source).nodes(deadline: deadline)
+        let arriving = try missing.map { direction in
             guard let position = positions.first(where: { $0.peer.rawValue == direction.provider }) else { throw UnknownNode(name: direction.provider) }
-            guard let slot = try await mesh.access.server(direction.provider).slot(direction.slot, deadline: deadline), slot.walStatus != "lost" else {
+            guard let slot = slots[direction.provider]?.first(where: { $0.name == direction.slot }), slot.walStatus != "lost" else {
                 throw Problem(
                     "\(direction.provider) has not kept what \(node.name) still has to read: the slot \(direction.slot) is gone or has lost its WAL",
                     hint: "the copy is of no use any more: undo this run with --purge-data, and begin anew")
             }
-            arriving.append(
-                NewSubscription(
-                    name: direction.subscription, providerDSN: try await mesh.dsn(of: direction.provider), settings: settings,
-                    slot: direction.slot, resumeLSN: position.lsn))
+            return NewSubscription(
+                name: direction.subscription, providerDSN: try mesh.dsn(of: direction.provider, among: nodes), settings: settings,
+                slot: direction.slot, resumeLSN: position.lsn)
         }
         // The slots on the new node come first: from then on nothing it writes can be missed.
         let outward = try await createOutwardSlots(deadline: deadline)
@@ -121,7 +123,7 @@ struct Subscribe: Step {
             }
             // It has gone with the subscription, unless that was cut off; another one may have taken it over.
             let isShared = there.contains { $0.name != mine.name && $0.slot == mine.slot }
-            let origins = isShared ? [] : try await session.server.dropOrigins([OriginName(mine.slot)], deadline: deadline)
+            let origins = isShared ? [] : try await session.server.dropOrigins([OriginName(mine.slot)], deadline: .after(.seconds(20)))
             return found == nil && origins.isEmpty ? .absent : .gone("\(thing) is dropped")
         }
     }

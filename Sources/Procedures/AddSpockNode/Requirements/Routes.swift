@@ -52,7 +52,8 @@ struct NewNodeReachesMember: Requirement {
 
     func look(_ memory: Memory) async throws -> [Finding] {
         let mesh = survey.mesh, entry = try mesh.access.roster.entry(mesh.newNode)
-        let answer = try await ground.instance().psql(try await mesh.dsn(of: member), "SELECT 1", deadline: .after(.seconds(30)))
+        let instance = try await ground.instance(), dsn = try mesh.dsn(of: member, among: await survey.states[mesh.source]?.nodes ?? [])
+        let answer = try await instance.psql(dsn, "SELECT 1", deadline: .after(.seconds(30)))
         return [
             answer.succeeded
                 ? Finding(name, on: mesh.newNode, "reaches \(member) with the mesh's DSN")
