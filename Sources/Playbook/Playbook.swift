@@ -11,7 +11,7 @@
 public struct Playbook: Sendable {
     /// The file's name as it was given.
     public let name: String
-    /// The file's text, with plain line feeds.
+    /// The file's text, as it stands there.
     public let text: String
     public let procedure: Procedure
 

@@ -1,3 +1,5 @@
+import Report
+
 /// What is wrong at a place of a playbook.
 public enum PlaybookProblem: Sendable, Hashable {
     /// The file cannot be read; the text is the operating system's.
@@ -76,8 +78,7 @@ public enum PlaybookProblem: Sendable, Hashable {
     }
 
     private static func code(of scalar: Unicode.Scalar) -> String {
-        let digits = String(scalar.value, radix: 16, uppercase: true)
-        return "U+" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+        "U+" + String(scalar.value, radix: 16, uppercase: true).zeroPadded(to: 4)
     }
 }
 

@@ -11,9 +11,13 @@ public enum Redaction {
     /// What stands in the place of a secret.
     public static let mark = "‹redacted›"
 
-    public static func redacted(_ text: String) -> String {
+    public static func redacted(_ text: String) -> String { redacted(text, byAnyMention: false) }
+
+    /// - Parameter byAnyMention: whether a name that only mentions a word such as `pass` or `secret` (`passwort`, `secret_id`) is that of a
+    ///   secret as well: for texts that have few other names.
+    public static func redacted(_ text: String, byAnyMention: Bool) -> String {
         text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            var line = Line(bytes: Array(line.utf8)), position = 0
+            var line = Line(bytes: Array(line.utf8), byAnyMention: byAnyMention), position = 0
             while let secret = line.secret(from: position) {
                 line.bytes.replaceSubrange(secret, with: mark.utf8)
                 position = secret.lowerBound + mark.utf8.count
@@ -31,19 +35,25 @@ public enum Redaction {
     /// Whether the value of `name` is a secret: a keyword of a connection string, a setting, an option, a variable of the environment.
     public static func isSecret(_ name: some StringProtocol) -> Bool { holdsSecret(Array(name.utf8)[...]) }
 
-    fileprivate static func holdsSecret(_ name: ArraySlice<UInt8>, besides: [String] = ["key", "token"]) -> Bool {
+    fileprivate static func holdsSecret(_ name: ArraySlice<UInt8>, besides: [String] = besides, byAnyMention: Bool = false) -> Bool {
         var name = name.map { isLetter($0) ? $0 | 0x20 : $0 }
+        if byAnyMention {
+            let rest = String(decoding: name, as: UTF8.self).replacing("passfile", with: "")
+            if ["pass", "pwd", "secret"].contains(where: rest.contains) { return true }
+        }
         while let last = name.last, isDigit(last) { name.removeLast() }
         // A file's name.
         guard name != Array("sslkey".utf8) else { return false }
         return (words + besides).contains { name.suffix($0.utf8.count).elementsEqual($0.utf8) }
     }
 
+    fileprivate static let besides = ["key", "token"]
     private static let words = ["password", "passwd", "passphrase", "pass", "pwd", "secret", "secrets"]
 }
 
 private struct Line {
     var bytes: [UInt8]
+    let byAnyMention: Bool
 
     /// The first secret that begins at `position` or behind it.
     func secret(from position: Int) -> Range<Int>? {
@@ -63,7 +73,7 @@ private struct Line {
     /// `password=…`, `password = …`, `"password" => …`.
     private func value(behindEquals equals: Int) -> Range<Int>? {
         let (name, _) = name(before: equals)
-        guard Redaction.holdsSecret(bytes[name]) else { return nil }
+        guard Redaction.holdsSecret(bytes[name], byAnyMention: byAnyMention) else { return nil }
         let start = skipping(blanks, from: skipping([UInt8(ascii: "="), UInt8(ascii: ">")], from: equals + 1))
         return start..<end(ofValueAt: start, named: name)
     }
@@ -72,7 +82,7 @@ private struct Line {
     private func value(behindColon colon: Int) -> Range<Int>? {
         let isCast = byte(colon + 1) == UInt8(ascii: ":") || byte(colon - 1) == UInt8(ascii: ":")
         let (name, isQuoted) = name(before: colon)
-        guard !isCast, isQuoted ? Redaction.holdsSecret(bytes[name]) : Redaction.holdsSecret(bytes[name], besides: []) else { return nil }
+        guard !isCast, Redaction.holdsSecret(bytes[name], besides: isQuoted ? Redaction.besides : [], byAnyMention: byAnyMention) else { return nil }
         let start = skipping(blanks, from: colon + 1)
         return start < bytes.count ? start..<bytes.count : nil
     }

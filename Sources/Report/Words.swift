@@ -16,6 +16,9 @@ extension StringProtocol {
         return String(self[first...last])
     }
 
+    /// With zeros in front, up to `width` characters.
+    public func zeroPadded(to width: Int) -> String { String(repeating: "0", count: Swift.max(0, width - count)) + self }
+
     /// With a single blank for white space of any kind and length, and none at the ends.
     public var onOneLine: String { split(whereSeparator: \.isWhitespace).joined(separator: " ") }
 }

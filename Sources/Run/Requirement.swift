@@ -44,24 +44,20 @@ public struct NotLooked: Error {
 /// The requirements of a procedure: each is looked at once, whoever asks and however often.
 public actor Requirements {
     private let groups: [RequirementGroup]
-    private var looking: Task<[Finding], any Error>?
+    private var found: [Finding]?
 
     public init(_ groups: [RequirementGroup]) { self.groups = groups }
 
-    /// How many groups there are to look at.
+    /// Whether there is nothing to look at.
     public nonisolated var isEmpty: Bool { groups.isEmpty }
 
     /// What was found, in the order of the list. Every look is made, whatever the others find, so that all is told at once.
     /// - Throws: `CancellationError`.
     public func findings(_ memory: Memory = Memory()) async throws -> [Finding] {
-        let groups = groups
-        let task = looking ?? Task { try await Self.look(groups, memory) }
-        looking = task
-        return try await withTaskCancellationHandler {
-            try await task.value
-        } onCancel: {
-            task.cancel()
-        }
+        if let found { return found }
+        let findings = try await Self.look(groups, memory)
+        found = findings
+        return findings
     }
 
     private static func look(_ groups: [RequirementGroup], _ memory: Memory) async throws -> [Finding] {

@@ -153,7 +153,10 @@ public struct RunSession: Sendable {
         } catch let failure as RunFailure {
             switch procedure.afterFailure(failure) {
             case .stays(let words): return .failed(run: run, failure, words: words)
-            case .isTakenBack: return .takenBack(run: run, failure, left: try await runner.undo(journal))
+            case .isTakenBack:
+                let ending = try await undo(journal, run)
+                guard case .undone(_, let left) = ending else { return ending }
+                return .takenBack(run: run, failure, left: left)
             }
         }
     }

@@ -1,4 +1,3 @@
-import EventLoop
 import Report
 
 /// Plans, performs, resumes and undoes the steps of one procedure.

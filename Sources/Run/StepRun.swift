@@ -1,14 +1,14 @@
 /// A step while it is being performed or undone: its way to the journal and to whoever watches.
 public struct StepRun: Sendable {
-    /// The step's name.
-    public let step: String
     private let id: StepID
+    /// The step's name.
+    public var step: String { id.name }
     private let journal: Journal
     private var write: @Sendable (JournalEntry) throws -> Void
     private let watch: @Sendable (RunEvent) -> Void
 
     init(step: StepID, journal: Journal, watch: @escaping @Sendable (RunEvent) -> Void) {
-        (self.step, id) = (step.name, step)
+        id = step
         self.journal = journal
         self.watch = watch
         write = { try journal.append($0) }

@@ -1,4 +1,3 @@
-import EventLoop
 public import Foundation
 import Report
 

@@ -11,7 +11,7 @@ import Run
 /// How a command runs: its terminal, its errors on standard error, its exit status.
 enum Commanding {
     /// Does `work` on a procedure, says how it ended, and ends with its exit status.
-    static func session(_ terminal: Terminal = Terminal(), _ work: () async throws -> Ending) async throws {
+    static func session(_ terminal: Terminal, _ work: () async throws -> Ending) async throws {
         try await failing(terminal) {
             let ending = try await work()
             EndingView(terminal: terminal).show(ending)

@@ -1,4 +1,3 @@
-import Report
 import Run
 
 /// The last words of a command that worked on a procedure.

@@ -1,9 +1,7 @@
 import ArgumentParser
 import Foundation
-import Instance
 import Playbook
 import Procedures
-import RemoteHost
 import Run
 
 /// The node that `conf` and `hba` work on, and how its server is reached.

@@ -1,5 +1,3 @@
-import EventLoop
-import Foundation
 import Report
 import Run
 

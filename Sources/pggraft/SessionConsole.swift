@@ -13,7 +13,7 @@ struct SessionConsole: Console {
         case .plan(let plan): RunView(terminal: terminal).show(plan)
         case .began(let header, let journal): terminal.print("\nrun \(header.run), journal \(journal)\n")
         case .run(let event): RunView(terminal: terminal).show(event)
-        case .note(let text): terminal.print(terminal.styled(text, .warn))
+        case .note(let text): terminal.printError(terminal.styled(text, .warn))
         }
     }
 

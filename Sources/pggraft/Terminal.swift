@@ -1,6 +1,5 @@
 import Foundation
 import Glibc
-import Run
 import Synchronization
 
 /// The operator's terminal: lines, colours where there are any, one line that is rewritten for progress.
@@ -30,8 +29,7 @@ final class Terminal: Sendable {
     /// Prints `text` as lines of their own on standard error.
     func printError(_ text: String) {
         state.withLock { state in
-            let cleared = clearing(&state)
-            if !cleared.isEmpty { write(cleared) }
+            write(clearing(&state))
             write(text + "\n", to: STDERR_FILENO)
         }
     }

@@ -34,14 +34,9 @@ struct VerboseLog: LogHandler {
         var calendar = Calendar(identifier: .gregorian)
         calendar.timeZone = zone
         let parts = calendar.dateComponents([.hour, .minute, .second, .nanosecond], from: moment)
-        let clock = [parts.hour, parts.minute, parts.second].map { padded($0 ?? 0, 2) }.joined(separator: ":")
-        let head = "\(clock).\(padded((parts.nanosecond ?? 0) / 1_000_000, 3))" + (details[Sending.node].map { " \($0)" } ?? "")
+        let clock = [parts.hour, parts.minute, parts.second].map { "\($0 ?? 0)".zeroPadded(to: 2) }.joined(separator: ":")
+        let head = "\(clock).\("\((parts.nanosecond ?? 0) / 1_000_000)".zeroPadded(to: 3))" + (details[Sending.node].map { " \($0)" } ?? "")
         return [head, details[Sending.took].map { "\($0)" }, text, details[Sending.ending].map { "→ \($0)" }]
             .compactMap(\.self).map(\.onOneLine).joined(separator: "  ")
-    }
-
-    private static func padded(_ number: Int, _ width: Int) -> String {
-        let digits = "\(number)"
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 }

@@ -52,19 +52,19 @@ struct CommandTests {
             try await someone.reaches("stanza")
             let second = try await someone.pggraft("run", "--yes", someone.playbook)
             #expect(second.status == 1)
-            #expect(second.standardError.contains("another pggraft works on cluster app: "), "\(second.standardOutput)")
-            #expect(second.standardError.contains("pid \(first.pid)"), "\(second.standardOutput)")
+            #expect(second.standardError.contains("another pggraft works on cluster app: "), "\(second.standardError)")
+            #expect(second.standardError.contains("pid \(first.pid)"), "\(second.standardError)")
             #expect(second.standardError.contains("HINT: Wait until it has ended"))
             let run = try #require(try someone.entries().first?.value?.decoded(as: RunHeader.self).run)
-            #expect(second.standardError.contains("run \(run)\n"), "\(second.standardOutput)")
-            #expect(second.standardError.contains(#/since \d{4}-\d\d-\d\dT/#), "\(second.standardOutput)")
+            #expect(second.standardError.contains("run \(run)\n"), "\(second.standardError)")
+            #expect(second.standardError.contains(#/since \d{4}-\d\d-\d\dT/#), "\(second.standardError)")
 
             // From another machine, too: the source knows.
             let other = try Operator(of: bed)
             let elsewhere = try await other.pggraft("run", "--yes", other.playbook)
             #expect(elsewhere.status == 1)
-            #expect(elsewhere.standardError.contains("n1: another pggraft works on cluster app (pggraft run \(run), pid \(first.pid), "), "\(elsewhere.standardOutput)")
-            #expect(elsewhere.standardError.contains(#/, since \d{4}-\d\d-\d\d /#), "\(elsewhere.standardOutput)")
+            #expect(elsewhere.standardError.contains("n1: another pggraft works on cluster app (pggraft run \(run), pid \(first.pid), "), "\(elsewhere.standardError)")
+            #expect(elsewhere.standardError.contains(#/, since \d{4}-\d\d-\d\d /#), "\(elsewhere.standardError)")
             #expect(try other.journals() == [])
 
             first.signal(SIGINT)
@@ -75,7 +75,7 @@ struct CommandTests {
 
             let third = try await someone.pggraft("run", "--yes", someone.playbook)
             #expect(third.status == 1)
-            #expect(third.standardError.contains("run \(run) of cluster app is not finished: interrupted in step "), "\(third.standardOutput)")
+            #expect(third.standardError.contains("run \(run) of cluster app is not finished: interrupted in step "), "\(third.standardError)")
             #expect(third.standardError.contains("HINT: `pggraft resume \(run)` goes on with it, `pggraft undo \(run)` takes it back."))
             #expect(try someone.journals().count == 1)
 
@@ -98,7 +98,7 @@ struct CommandTests {
             }
             #expect(undone.status == 0, "\(undone.standardOutput)\(undone.standardError)")
             let free = try await someone.pggraft("run", someone.playbook)
-            #expect(free.standardError.contains("nobody is there to say yes"), "\(free.standardOutput)")
+            #expect(free.standardError.contains("nobody is there to say yes"), "\(free.standardError)")
             for output in [unasked, second, interrupted, third, undone, free] { #expect(!(output.standardOutput + output.standardError).contains("secret-of-")) }
             #expect(try !someone.journalText().contains("secret-of-"))
         }

@@ -35,8 +35,8 @@ struct ConfigurationTests {
 
             let refused = try await someone.pggraft("conf", "set", "n1", "work_mem=lots", "--playbook", someone.playbook, "--yes")
             #expect(refused.status == 1)
-            #expect(refused.standardError.contains("invalid value for parameter \"work_mem\": \"lots\""), "\(refused.standardOutput)")
-            #expect(refused.standardError.contains("It failed. Nothing is changed."), "\(refused.standardOutput)")
+            #expect(refused.standardError.contains("invalid value for parameter \"work_mem\": \"lots\""), "\(refused.standardError)")
+            #expect(refused.standardError.contains("It failed. Nothing is changed."), "\(refused.standardError)")
             #expect(try await bed.psql("n1", "SHOW work_mem") == "32MB")
 
             let undone = try await someone.pggraft("undo", run)

@@ -258,7 +258,7 @@ import Testing
     @Test(arguments: [
         "password: hunter2", "superuser_password: hunter2", "\"Password\" : hunter2", "PGPASSWORD: \"hunter2\"", "client-secret: hunter2",
         "pwd: hunter2", "url: postgresql://admin:hunter2@db/app", "url: 'x://a@b:hunter2@c'", "x: {a: 1, password: hunter2}",
-        "x: host=db passfile=/f password=hunter2",
+        "x: host=db passfile=/f password=hunter2", "passwort: hunter2", "password_n1: hunter2", "secret_id: hunter2", "passwrd: hunter2",
     ])
     func `never shows what may be a password`(line: String) {
         let report = Examples.report(Examples.shortest + line + "\n")

@@ -221,7 +221,7 @@ struct RunSessionTests {
             let world = World(), console = TestConsole()
             let session = RunSession(toy(world, waits: true), in: store, console: console)
             async let running = session.run()
-            try await until { world.calls.contains("perform b") }
+            try await world.comes(to: "perform b")
             console.interrupt()
             let ending = try await running
             #expect(ending.exitStatus == 130)
@@ -231,7 +231,7 @@ struct RunSessionTests {
             var slow = toy(world)
             slow.steps = [ListedStep("1", Put(world: world, thing: "a", undoWaits: true)), ListedStep("2", Put(world: world, thing: "b"))]
             async let undoing = RunSession.undo(summary.header.run, in: store, console: console) { [slow] _ in slow }
-            try await until { world.calls.contains("undo a") }
+            try await world.comes(to: "undo a")
             console.interrupt()
             guard case .undoInterrupted = try await undoing else { throw Problem("the undo was not interrupted") }
             #expect(try run(in: store).state == .undoInterrupted)
@@ -253,11 +253,32 @@ struct RunSessionTests {
         }
     }
 
-    private func until(_ condition: () -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while !condition() {
-            guard ContinuousClock.now < deadline else { throw Problem("it did not come to that") }
-            try await Task.sleep(for: .milliseconds(2))
+    @Test func `an interruption while a small change is taken back ends that safely too`() async throws {
+        try await withStore { store in
+            let world = World(), console = TestConsole()
+            var toy = toy(world)
+            toy.steps = [ListedStep("1", Put(world: world, thing: "a", undoWaits: true)), ListedStep("2", Put(world: world, thing: "b", fails: true))]
+            toy.isTakenBackOnFailure = true
+            let session = RunSession(toy, in: store, console: console)
+            async let running = session.run()
+            try await world.comes(to: "undo a")
+            console.interrupt()
+            guard case .undoInterrupted(let name) = try await running else { throw Problem("taking back was not interrupted") }
+            let summary = try run(in: store)
+            #expect(summary.header.run == name && summary.state == .undoInterrupted)
+        }
+    }
+
+    @Test func `a playbook is the same as long as its bytes are`() async throws {
+        try await withStore { store in
+            let playbook = NSTemporaryDirectory() + "pggraft-playbook-\(UUID().uuidString).yaml", text = "\u{FEFF}as it was\r\nin two lines\r\n"
+            defer { try? FileManager.default.removeItem(atPath: playbook) }
+            try text.write(toFile: playbook, atomically: true, encoding: .utf8)
+            var toy = toy(fails: true)
+            (toy.path, toy.content) = (playbook, text)
+            _ = try await RunSession(toy, in: store, console: TestConsole()).run()
+            let header = try run(in: store).header
+            #expect(header.playbookChange == nil)
         }
     }
 }

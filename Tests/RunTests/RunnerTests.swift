@@ -87,8 +87,7 @@ struct RunnerTests {
         try await withJournal { journal, _ in
             let task = Task { try await Runner(steps, brackets: [bracket]).perform(journal) }
             if how == "is cancelled" {
-                let deadline = ContinuousClock.now + .seconds(60)
-                while !world.calls.contains("perform inside"), ContinuousClock.now < deadline { await Task.yield() }
+                try await world.comes(to: "perform inside")
                 task.cancel()
             }
             let result = await task.result
@@ -109,7 +108,7 @@ struct RunnerTests {
         let bracket = Bracket(
             "window", opens: steps[0].name, closes: steps[2].name,
             watch: {
-                while !world.calls.contains("perform inside") { try await Task.sleep(for: .milliseconds(1)) }
+                try await world.comes(to: "perform inside")
                 throw Problem("n2 does not answer")
             },
             release: {

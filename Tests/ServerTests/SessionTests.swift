@@ -28,7 +28,7 @@ import Testing
         #expect(session.features.version == pair.primary.version)
         for (name, expected) in [
             ("search_path", "pg_catalog"), ("datestyle", "ISO, YMD"), ("timezone", "UTC"), ("statement_timeout", "0"), ("synchronous_commit", "local"),
-            ("default_transaction_read_only", "off"), ("work_mem", "7MB"),
+            ("default_transaction_read_only", "off"), ("intervalstyle", "postgres"), ("extra_float_digits", "3"), ("bytea_output", "hex"), ("work_mem", "7MB"),
         ] { #expect(try await value(name) == expected, "\(name)") }
         // Of those that not every version has, each that this one has.
         let known = try await admin.settings(SessionSetting.own.map(\.name), deadline: soon)

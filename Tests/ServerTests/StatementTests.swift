@@ -12,7 +12,7 @@ import Testing
         #expect(
             SessionSetting.apply([SessionSetting("timezone", "UTC"), SessionSetting("spock.x", "it's")]).description == """
                 SELECT pg_catalog.set_config(known.name, wanted.value, false) FROM (VALUES ('timezone', 'UTC'), ('spock.x', 'it''s')) AS wanted(name, value) \
-                JOIN pg_catalog.pg_settings known ON pg_catalog.lower(known.name) = wanted.name
+                JOIN pg_catalog.pg_settings known ON pg_catalog.lower(known.name) OPERATOR(pg_catalog.=) wanted.name
                 """)
         #expect(SessionSetting.own.contains(SessionSetting("synchronous_commit", "local")))
         #expect(SessionSetting.own.allSatisfy { $0.name == $0.name.lowercased() })

@@ -22,7 +22,7 @@ extension SourceText {
     private static func withoutSecret(_ line: [Unicode.Scalar]) -> [Unicode.Scalar] {
         var text = String.UnicodeScalarView()
         text.append(contentsOf: line)
-        let shown = Redaction.redacted(String(text))
+        let shown = Redaction.redacted(String(text), byAnyMention: true)
         guard let mark = shown.firstRange(of: Redaction.mark) else { return line }
         return Array(shown[..<mark.upperBound].unicodeScalars)
     }

@@ -225,7 +225,7 @@ final class Section {
     }
 
     private static func quoted(_ text: String) -> String {
-        let line = Redaction.redacted(String(text.prefix(60)))
+        let line = Redaction.redacted(String(text.prefix(60)), byAnyMention: true)
         let printable = line.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : String($0) }
         return "\"\(printable.joined())\(text.count > 60 ? "…" : "")\""
     }

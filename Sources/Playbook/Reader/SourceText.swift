@@ -3,13 +3,15 @@ import Glibc
 /// The text of a playbook, in lines as YAML counts them.
 struct SourceText {
     let name: String
+    /// As it stands there.
+    let text: String
     let lines: [[Unicode.Scalar]]
 
     /// A playbook is a few kilobytes; more than this is some other file.
     static let limit = ByteCount(bytes: 128 << 10)
 
     init(_ text: String, name: String) {
-        self.name = name
+        (self.name, self.text) = (name, text)
         lines = SourceText.lines(of: text.unicodeScalars)
     }
 
@@ -42,9 +44,7 @@ struct SourceText {
         self.init(text, name: path)
     }
 
-    /// The text again, with plain line feeds.
-    var text: String { SourceText.text(of: lines) }
-
+    /// `lines` with plain line feeds.
     static func text(of lines: [[Unicode.Scalar]]) -> String {
         var scalars = String.UnicodeScalarView()
         for (index, line) in lines.enumerated() {

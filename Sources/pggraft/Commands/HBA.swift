@@ -4,7 +4,6 @@ import Instance
 import PostgresConfig
 import Procedures
 import Report
-import Run
 
 struct HBA: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

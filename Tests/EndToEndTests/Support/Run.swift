@@ -1,6 +1,5 @@
 import Bed
 import Glibc
-import Report
 import Run
 import Testing
 
@@ -30,8 +29,4 @@ extension Operator {
 func report(_ text: String) {
     let line = "  \(text)\n"
     _ = line.withCString { write(STDERR_FILENO, $0, strlen($0)) }
-}
-
-extension Duration {
-    var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

@@ -1,3 +1,4 @@
+import EventLoop
 import Foundation
 import Report
 import Synchronization
@@ -13,6 +14,13 @@ final class World: Sendable {
     var all: String { state.withLock { $0.things.sorted().joined(separator: ", ") } }
     func call(_ text: String) { state.withLock { $0.calls.append(text) } }
     var calls: [String] { state.withLock { $0.calls } }
+
+    /// Waits until `call` was made.
+    func comes(to call: String) async throws {
+        try await wait(for: "\(call)", until: .after(.seconds(60)), every: .milliseconds(2)) {
+            calls.contains(call) ? .found(()) : .notYet(calls.joined(separator: ", "))
+        }
+    }
 }
 
 struct Broken: Error {}
