@@ -44,7 +44,7 @@ let package = Package(
         layer("RemoteHost", below: ["Report", "Digest", "EventLoop", "CLibSSH2", "CEpoll", logging]),
         layer("PostgresClient", below: ["Report", "EventLoop", "CLibPQ", logging]),
         layer("PostgresConfig", below: ["Report"]),
-        layer("Run", below: ["Report", "Digest", "EventLoop"]),
+        layer("Run", below: ["Report", "Digest"]),
         layer("Playbook", below: ["Report", .product(name: "Yams", package: "Yams")]),
         layer("Instance", below: ["Report", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         layer("PgBackRest", below: ["Report", "RemoteHost", "PostgresClient", "EventLoop"]),
@@ -52,7 +52,7 @@ let package = Package(
         layer("Spock", below: ["Report", "Server", "PostgresClient", "EventLoop"]),
         layer(
             "ProcedureKit",
-            below: ["Server", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Digest", "Report"]),
+            below: ["Server", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Report"]),
         layer(
             "Procedures",
             below: [
@@ -72,15 +72,15 @@ let package = Package(
         tests("RemoteHost", ["Scratch", "EventLoop", logging, inMemoryLogging]),
         tests("PostgresClient", ["Scratch", "EventLoop", logging, inMemoryLogging], resources: [.copy("Support/tls-records.py")]),
         tests("PostgresConfig"),
-        tests("Run", ["Rehearsal"]),
+        tests("Run", ["Rehearsal", "EventLoop"]),
         tests("Playbook"),
         tests("Instance", ["Scratch", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
         tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
         tests("Server", ["Scratch", "Instance", "PostgresConfig", "PostgresClient", "RemoteHost", "EventLoop"]),
-        tests("Spock", ["Scratch", "Server", "PostgresConfig", "PostgresClient", "EventLoop"]),
+        tests("Spock", ["Scratch", "Server", "PostgresClient", "EventLoop"]),
         tests(
             "ProcedureKit",
-            ["Scratch", "Instance", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server"]),
+            ["Scratch", "Instance", "PgBackRest", "RemoteHost", "EventLoop", "Run", "Server"]),
         tests(
             "Procedures",
             [
@@ -97,7 +97,7 @@ let package = Package(
         // oracle for lost and doubled rows.
         .target(name: "Rehearsal", dependencies: ["Run", "Report"], path: "fixtures/Rehearsal", swiftSettings: settings),
         .target(
-            name: "Scratch", dependencies: ["Instance", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop", "Report"], path: "fixtures/Scratch", swiftSettings: settings),
+            name: "Scratch", dependencies: ["Instance", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"], path: "fixtures/Scratch", swiftSettings: settings),
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
         .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),

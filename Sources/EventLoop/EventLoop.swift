@@ -50,16 +50,13 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private init() {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         wakeup = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
-        precondition(epoll >= 0 && wakeup >= 0, "no event loop: \(String(cString: strerror(errno)))")
+        precondition(epoll >= 0 && wakeup >= 0, "no event loop: \(SystemFailure(code: errno).fact)")
         control(EPOLL_CTL_ADD, wakeup, .readable)
-        let started = pthread_create(
-            &thread, nil,
-            { loop in
-                guard let loop else { return nil }
-                Unmanaged<EventLoop>.fromOpaque(loop).takeRetainedValue().run()
-                return nil
-            }, Unmanaged.passRetained(self).toOpaque())
-        precondition(started == 0, "no thread for an event loop: \(String(cString: strerror(started)))")
+        do {
+            try OffLoop.detach { [self] in run() }
+        } catch {
+            preconditionFailure("no thread for an event loop: \(error.fact)")
+        }
     }
 
     // MARK: The executor
@@ -122,12 +119,11 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         event.events = interest.rawValue
         event.data.fd = descriptor
         let result = epoll_ctl(epoll, operation, descriptor, &event)
-        precondition(result == 0, "epoll_ctl on descriptor \(descriptor): \(String(cString: strerror(errno)))")
+        precondition(result == 0, "epoll_ctl on descriptor \(descriptor): \(SystemFailure(code: errno).fact)")
     }
 
     private func run() {
         var events = [epoll_event](repeating: epoll_event(), count: 64)
-        // The creating thread writes `thread` after this one may have started; both write the same value.
         thread = pthread_self()
         // A pipe whose reader has gone is an error of that write, not the end of the process.
         var pipeSignal = sigset_t()

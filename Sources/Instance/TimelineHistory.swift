@@ -1,4 +1,5 @@
 public import PostgresClient
+import Report
 
 /// A `.history` file: where a timeline branched off, and those before it.
 /// <https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES>
@@ -38,7 +39,6 @@ public struct TimelineHistory: Sendable, Hashable {
     }
 
     private static func hexadecimal(_ number: UInt32) -> String {
-        let digits = String(number, radix: 16, uppercase: true)
-        return String(repeating: "0", count: 8 - digits.count) + digits
+        String(number, radix: 16, uppercase: true).zeroPadded(to: 8)
     }
 }

@@ -1,3 +1,5 @@
+import Report
+
 /// An exit code of pgBackRest, which is also the number in `ERROR: [055]`.
 ///
 /// From pgBackRest's `error.yaml`, unchanged from 2.45 to 2.59.
@@ -10,10 +12,7 @@ public struct BackRestErrorCode: RawRepresentable, Sendable, Hashable, CustomStr
     public var name: String? { BackRestErrorCode.names[rawValue] }
 
     /// `055 file-missing`
-    public var description: String {
-        let digits = "\(rawValue)"
-        return String(repeating: "0", count: max(0, 3 - digits.count)) + digits + (name.map { " \($0)" } ?? "")
-    }
+    public var description: String { "\(rawValue)".zeroPadded(to: 3) + (name.map { " \($0)" } ?? "") }
 
     private static let names: [Int32: String] = [
         25: "assert", 26: "checksum", 27: "config", 28: "file-invalid", 29: "format", 30: "command-required",

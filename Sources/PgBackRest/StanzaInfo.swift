@@ -1,7 +1,5 @@
-import EventLoop
 public import FoundationEssentials
 public import PostgresClient
-import Report
 
 /// What the repository holds for one stanza: `info --output=json`.
 ///

@@ -1,4 +1,5 @@
 import Glibc
+import Report
 
 /// How a program tells on its own two output streams that it began, as which process, and how it ended.
 ///
@@ -23,10 +24,7 @@ struct ProgramReport {
     }
 
     static func freshNonce() -> String {
-        (0..<4).map { _ in
-            let digits = String(UInt32.random(in: .min ... .max), radix: 16)
-            return String(repeating: "0", count: 8 - digits.count) + digits
-        }.joined()
+        (0..<4).map { _ in String(UInt32.random(in: .min ... .max), radix: 16).zeroPadded(to: 8) }.joined()
     }
 
     /// `line`, wrapped so that it reports.

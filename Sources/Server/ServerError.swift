@@ -1,4 +1,3 @@
-import EventLoop
 import PostgresConfig
 public import Report
 

@@ -1,5 +1,4 @@
 import Bed
-import Report
 import Testing
 
 /// Two hosts that belong to no mesh; made by the first test that needs them, healthy at the start of each.
@@ -130,17 +129,15 @@ struct HostTests {
 
     @Test func `bandwidth can be limited`() async throws {
         try await withTwoHosts { _, a, b in
-            func seconds() async throws -> Double {
-                let clock = ContinuousClock()
-                let time = try await clock.measure { _ = try await a.run("head -c 1500000 /dev/zero | ssh -o BatchMode=yes b 'cat >/dev/null'") }
-                return Double(time.components.seconds) + Double(time.components.attoseconds) / 1e18
+            func transfer() async throws -> Duration {
+                try await ContinuousClock().measure { _ = try await a.run("head -c 1500000 /dev/zero | ssh -o BatchMode=yes b 'cat >/dev/null'") }
             }
             try await b.limitBandwidth(to: "8mbit")
-            let limited = try await seconds()
-            #expect(limited > 1)
+            let limited = try await transfer()
+            #expect(limited > .seconds(1))
             try await b.limitBandwidth(to: nil)
             // On a slow day a transfer may take long without a limit, too; not every one.
-            try await eventually("a transfer in half the time", within: .seconds(60)) { try await seconds() < limited / 2 }
+            try await eventually("a transfer in half the time", within: .seconds(60)) { try await transfer() < limited / 2 }
         }
     }
 

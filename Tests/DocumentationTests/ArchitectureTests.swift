@@ -18,7 +18,7 @@ struct ArchitectureTests {
 
     /// Targets by name; products of other packages are left out.
     private static func names(in list: Substring) -> [String] {
-        String(list).replacing(#/\.product\([^)]*\)/#, with: "").matches(of: #/"(\w+)"/#).map { String($0.1) }
+        String(list).replacing(#/\.product\([^)]*\)/#, with: "").matches(of: #/"([\w-]+)"/#).map { String($0.1).replacing("-", with: "_") }
     }
 
     /// The table of docs/architecture.md, from its top.
@@ -54,16 +54,34 @@ struct ArchitectureTests {
         #expect(Self.reached(from: "Run", by: package).isDisjoint(with: ["PostgresClient", "PostgresConfig", "Server", "RemoteHost"]))
     }
 
-    @Test func `no file knows more than its target may`() throws {
-        for (target, below) in try Self.targets() {
-            let folder = "\(Checkout.root)/Sources/\(target)", ours = Set(try Self.targets().keys)
-            let files = try #require(FileManager.default.enumerator(atPath: folder)).compactMap { $0 as? String }.filter { $0.hasSuffix(".swift") }
-            #expect(!files.isEmpty, "\(target)")
-            for file in files {
-                let text = try Checkout.read("Sources/\(target)/\(file)")
-                let imports = text.matches(of: #/(?m)^(?:\w+ )?import (\w+)/#).map { String($0.1) }
-                #expect(Set(imports).intersection(ours).isSubset(of: below), "Sources/\(target)/\(file)")
+    /// The folder of each target outside of `Sources/`, and what it may know.
+    private static func besides() throws -> [(folder: String, known: Set<String>)] {
+        let package = try Checkout.read("Package.swift")
+        let tests = package.matches(of: #/\btests\(\s*"(\w+)"(?:,\s*\[(.*?)\])?/#.dotMatchesNewlines()).map { target in
+            (folder: "Tests/\(target.1)Tests", known: Set(names(in: target.2 ?? "") + [String(target.1), "Report"]))
+        }
+        let others = package.matches(
+            of:
+                #/\.(?:target|executableTarget|testTarget)\(\s*name: "([\w-]+)",(?:\s*dependencies: \[([^\]]*)\],)?(?:\s*exclude: \[[^\]]*\],)?(?:\s*path: "([^"]+)",)?\s*swiftSettings/#
+        )
+        return tests
+            + others.filter { $0.1 != "pggraft" }.map { target in
+                (folder: target.3.map(String.init) ?? "Tests/\(target.1)", known: Set(names(in: target.2 ?? "")))
             }
+    }
+
+    @Test func `no file knows more than its target may`() throws {
+        let targets = try Self.targets(), besides = try Self.besides()
+        #expect(besides.count > 20)
+        let system = try Checkout.read("Package.swift").matches(of: #/systemLibrary\(name: "(\w+)"/#).map { String($0.1) }
+        let ours = Set(targets.keys).union(besides.flatMap(\.known)).subtracting(system)
+        for (folder, known) in targets.map({ (folder: "Sources/\($0.key)", known: $0.value) }) + besides {
+            let files = try #require(FileManager.default.enumerator(atPath: "\(Checkout.root)/\(folder)")).compactMap { $0 as? String }
+            for file in files where file.hasSuffix(".swift") {
+                let imports = try Checkout.read("\(folder)/\(file)").matches(of: #/(?m)^(?:@?\w+ )?import (\w+)/#).map { String($0.1) }
+                #expect(Set(imports).intersection(ours).isSubset(of: known), "\(folder)/\(file)")
+            }
+            #expect(files.contains { $0.hasSuffix(".swift") || $0.hasSuffix(".c") }, "\(folder)")
         }
     }
 }

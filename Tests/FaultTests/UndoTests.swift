@@ -92,7 +92,7 @@ struct UndoTests {
             let undo = ["undo", "--purge-data", try run.name]
             for attempt in 1...2 {
                 let output = try await run.someone.start(undo).wait(within: .seconds(400)), text = output.standardError
-                #expect(output.status == 1, "\(text)\(output.standardError)")
+                #expect(output.status == 1, "\(output.standardOutput)\(text)")
                 #expect(text.contains("Undone, but for what is named above."), "\(text)")
                 for (change, was) in zip(changes, found) {
                     #expect(try await change.look(bed) == was, "attempt \(attempt), on \(change.host)")

@@ -1,3 +1,5 @@
+import Report
+
 /// The permission bits of a file: `0o640`.
 public struct FileMode: Sendable, Hashable, Codable, ExpressibleByIntegerLiteral, CustomStringConvertible {
     public let bits: UInt16
@@ -6,10 +8,7 @@ public struct FileMode: Sendable, Hashable, Codable, ExpressibleByIntegerLiteral
     public init(integerLiteral value: UInt16) { self.init(bits: value) }
 
     /// Four octal digits: `0640`.
-    public var description: String {
-        let digits = String(bits, radix: 8)
-        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
-    }
+    public var description: String { String(bits, radix: 8).zeroPadded(to: 4) }
 }
 
 /// What stands at a path of a host.
