@@ -75,7 +75,7 @@ let package = Package(
         tests("Run", ["Rehearsal", "EventLoop"]),
         tests("Playbook"),
         tests("Instance", ["Scratch", "PostgresConfig", "RemoteHost", "PostgresClient", "EventLoop"]),
-        tests("PgBackRest", ["PostgresClient", "RemoteHost", "EventLoop"]),
+        tests("PgBackRest", ["Scratch", "PostgresClient", "RemoteHost", "EventLoop"]),
         tests("Server", ["Scratch", "Instance", "PostgresConfig", "PostgresClient", "RemoteHost", "EventLoop"]),
         tests("Spock", ["Scratch", "Server", "PostgresClient", "EventLoop"]),
         tests(

@@ -4,6 +4,7 @@ import Glibc
 import PostgresClient
 import RemoteHost
 import Report
+import Scratch
 import Synchronization
 import Testing
 
@@ -19,11 +20,12 @@ private struct Rig: Sendable {
     let host = LocalHost(name: "n1")
     let root: HostPath
     let port: UInt16
+    let targetPort: UInt16
 
-    static func withRig(port: UInt16, _ body: (Rig) async throws -> Void) async throws {
+    static func withRig(_ body: (Rig) async throws -> Void) async throws {
         let host = LocalHost(name: "n1")
         let made = try await host.require(Command("mktemp", "-d", "/tmp/pggraft-backrest.XXXXXX").as("postgres"), deadline: .after(.seconds(30)))
-        let rig = Rig(root: try path(made.text), port: port)
+        let ports = try freePorts(2), rig = Rig(root: try path(made.text), port: ports[0], targetPort: ports[1])
         do {
             try await body(rig)
         } catch {
@@ -36,7 +38,6 @@ private struct Rig: Sendable {
     var deadline: Deadline { .after(.seconds(180)) }
     var source: HostPath { root / "n1" }
     var target: HostPath { root / "n4" }
-    var targetPort: UInt16 { port + 1 }
 
     func layout(_ name: String = "n1", source directory: HostPath? = nil, sourcePort: UInt16? = nil) throws -> BackRestLayout {
         let ssh = SSHEndpoint(address: "127.0.0.1", user: "postgres")
@@ -133,7 +134,7 @@ private final class Recorder<Value: Sendable>: Sendable {
 struct RealBackRestTests {
     @Test(.timeLimit(.minutes(10)))
     func `a backup is taken, restored, continued and started as a standby`() async throws {
-        try await Rig.withRig(port: 54931) { rig in
+        try await Rig.withRig { rig in
             let layout = try rig.layout(), host = rig.host
             let backRest = layout.backRest(for: .source), copier = layout.backRest(for: .target)
             let hosts = BackRestHosts(source: host, target: host)
@@ -223,9 +224,9 @@ struct RealBackRestTests {
             #expect(running.reason == .serverRunning)
 
             // Another system in the same stanza is refused.
-            let other = try rig.layout("n1", source: rig.root / "other", sourcePort: rig.port + 2)
+            let otherPort = try freePort(), other = try rig.layout("n1", source: rig.root / "other", sourcePort: otherPort)
             try await rig.configure(other)
-            try await rig.initialise(rig.root / "other", port: rig.port + 2, archiveCommand: other.backRest(for: .source).archiveCommand)
+            try await rig.initialise(rig.root / "other", port: otherPort, archiveCommand: other.backRest(for: .source).archiveCommand)
             let mismatch = try await #require(throws: BackRestError.self) {
                 try await other.backRest(for: .source).createStanza(on: host, deadline: rig.deadline)
             }
@@ -239,7 +240,7 @@ struct RealBackRestTests {
 
     @Test(.timeLimit(.minutes(10)))
     func `a backup and a restore that are killed go on where they were`() async throws {
-        try await Rig.withRig(port: 54941) { rig in
+        try await Rig.withRig { rig in
             let layout = try rig.layout(), host = rig.host
             let backRest = layout.backRest(for: .source), copier = layout.backRest(for: .target)
             try await rig.configure(layout)
@@ -297,7 +298,7 @@ struct RealBackRestTests {
 
     @Test(.timeLimit(.minutes(2)))
     func `a repository that cannot be written, and a host that cannot be reached, are found`() async throws {
-        try await Rig.withRig(port: 54951) { rig in
+        try await Rig.withRig { rig in
             let hosts = BackRestHosts(source: rig.host, target: rig.host)
             var layout = try rig.layout()
             let find = { (path: HostPath, size: UInt64) in
