@@ -148,12 +148,17 @@ actor SpockMesh {
     nonisolated func waitReplicating(_ directions: [Direction], deadline: Deadline) async throws {
         let subscribers = Dictionary(grouping: directions, by: \.subscriber)
         let providers = Dictionary(grouping: directions, by: \.provider)
+        let clock = ContinuousClock()
+        var lastWake: ContinuousClock.Instant?
         try await wait(for: "\(directions.count) subscriptions to be replicating with their slots read", until: deadline, every: .milliseconds(30)) { () -> Look<Void> in
+            // A wake-up is a reload: the servers have better to do than to reload all the time.
+            let wakes = lastWake.map { $0.duration(to: clock.now) > .milliseconds(300) } ?? true
+            if wakes { lastWake = clock.now }
             let down = try await onEach(subscribers.keys.sorted()) { subscriber -> [String] in
                 let session = try await self.spock(subscriber), statuses = try await session.subscriptionStatuses(deadline: deadline.forLook)
                 let others = (subscribers[subscriber] ?? []).filter { statuses[$0.subscription] != .replicating }
                 // Spock starts one worker a second, unless it is woken.
-                if !others.isEmpty { try await session.wakeWorkers(deadline: deadline.forLook) }
+                if wakes, !others.isEmpty { try await session.wakeWorkers(deadline: deadline.forLook) }
                 return others.map { "\($0.subscription) on \(subscriber) is \(statuses[$0.subscription].map(\.description) ?? "missing")" }
             }
             guard down.values.allSatisfy(\.isEmpty) else { return .notYet(down.sorted { $0.key < $1.key }.flatMap(\.value).joined(separator: ", ")) }
@@ -161,7 +166,7 @@ actor SpockMesh {
                 let active = Set(try await self.access.server(provider).slots(deadline: deadline.forLook).filter(\.isActive).map(\.name))
                 return (providers[provider] ?? []).filter { !active.contains($0.slot) }
             }.values.flatMap { $0 }
-            _ = try await onEach(Set(unread.map(\.subscriber)).sorted()) { try await self.spock($0).wakeWorkers(deadline: deadline.forLook) }
+            if wakes { _ = try await onEach(Set(unread.map(\.subscriber)).sorted()) { try await self.spock($0).wakeWorkers(deadline: deadline.forLook) } }
             return unread.isEmpty ? .found(()) : .notYet(unread.map { "slot \($0.slot) on \($0.provider) is not read" }.sorted().joined(separator: ", "))
         }
     }
