@@ -9,7 +9,12 @@ struct SeedTests {
     private func seed(_ bed: Bed, writers: Writers?, begun run: RunningProgram, by someone: Operator, before: MeshBefore, title: String) async throws {
         let output = try await run.wait(within: .seconds(300))
         let ledger = try await writers?.stop() ?? Ledger(entries: [], end: 0)
-        try #require(output.status == 0, "\(output.standardOutput)\n\(output.standardError)")
+        if output.status != 0 {
+            // What a worker of n4 says of itself stands nowhere else.
+            let log = try await bed.host("n4").execute("tail -n 40 \(Bed.dataDirectory)/log/*.log /var/log/postgresql/*.log").standardOutput
+            Issue.record("\(output.standardOutput)\n\(output.standardError)\n\(log)")
+        }
+        try #require(output.status == 0)
         #expect(output.standardError.isEmpty)
 
         let window = try someone.window(in: output.standardOutput)
