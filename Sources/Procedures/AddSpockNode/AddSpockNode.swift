@@ -125,7 +125,10 @@ public struct AddSpockNode: Procedure {
         await access.endEarlierSessions(on: mesh.nodes)
     }
 
-    public func closingWords(run: String) -> [String] { ["Done. Nothing was lost."] }
+    public func closingWords(run: String, _ memory: Memory) throws -> [String] {
+        guard let number = try memory.recall(Verify.notCompared), number > 0 else { return ["Done. Nothing was lost."] }
+        return ["Done. Nothing was lost in what was compared; \(number == 1 ? "a table was" : "\(number) tables were") changed meanwhile, and could not be."]
+    }
 
     public func afterFailure(_ failure: RunFailure) -> AfterFailure {
         if !failure.notOpened.isEmpty { return .stays(failure.step == nil ? "\(Problem(explaining: failure.cause).fact)." : "") }
