@@ -48,7 +48,8 @@ struct Verify: Step {
         await point.drop()
         // Once more: a change that was discarded after the canary counts too.
         try await proof.checkExceptions(run.memory)
-        let text = table + "\n" + said.text
+        let carried = try run.memory.recall(CopiedDatabases.carried) ?? []
+        let text = ([table, said.text] + carried.words(on: mesh.newNode, copyOf: mesh.source, mesh: mesh.database)).joined(separator: "\n")
         try run.remember(Self.notCompared, said.notCompared.count)
         try run.remember(Self.said, text)
         return text
