@@ -14,9 +14,14 @@ public struct CloneConfiguration: Sendable {
         public var listenAddresses: String?
         /// What stands at the paths of ``CloneConfiguration/paths`` now; no entry, no file.
         public var content: [HostPath: [UInt8]]
+        /// What its own files say now, as far as they can be read.
+        public var lines: [SourceSettings.FileLine]
 
-        public init(files: ConfigurationFiles, port: UInt16, listenAddresses: String? = nil, content: [HostPath: [UInt8]]) {
+        public init(
+            files: ConfigurationFiles, port: UInt16, listenAddresses: String? = nil, content: [HostPath: [UInt8]], lines: [SourceSettings.FileLine] = []
+        ) {
             (self.files, self.port, self.listenAddresses, self.content) = (files, port, listenAddresses, content)
+            self.lines = lines
         }
     }
 
@@ -25,6 +30,8 @@ public struct CloneConfiguration: Sendable {
     public var target: Target
     /// Libraries the copy must not load while it still carries the source's identity.
     public var withoutLibraries: [String]
+    /// Whether it must not run the source's subscriptions of PostgreSQL's own logical replication: their workers begin with a promotion.
+    public var withoutSubscriptions: Bool
     /// How the standby reaches its primary: with a `passfile`, never with a password. `nil` leaves what is there.
     public var primaryConninfo: Conninfo?
     /// `nil` leaves what is there, such as what pgBackRest has written.
@@ -32,10 +39,11 @@ public struct CloneConfiguration: Sendable {
     public var primarySlotName: String?
 
     public init(
-        source: SourceSettings, features: ServerFeatures, target: Target, withoutLibraries: [String], primaryConninfo: Conninfo?,
-        restoreCommand: String? = nil, primarySlotName: String? = nil
+        source: SourceSettings, features: ServerFeatures, target: Target, withoutLibraries: [String], withoutSubscriptions: Bool = false,
+        primaryConninfo: Conninfo?, restoreCommand: String? = nil, primarySlotName: String? = nil
     ) {
         (self.source, self.features, self.target, self.withoutLibraries) = (source, features, target, withoutLibraries)
+        self.withoutSubscriptions = withoutSubscriptions
         (self.primaryConninfo, self.restoreCommand, self.primarySlotName) = (primaryConninfo, restoreCommand, primarySlotName)
     }
 
@@ -111,6 +119,7 @@ public struct CloneConfiguration: Sendable {
         file.remove("spock.readonly")
 
         for (name, value) in carried() { file.set(name, to: value) }
+        for name in Set(file.settings.map(\.name)) where isLeftover(name, file.value(of: name)) { file.remove(name) }
         for (name, value) in neutralised() { file.set(name, to: value) }
 
         file.set("port", to: "\(target.port)")
@@ -123,15 +132,47 @@ public struct CloneConfiguration: Sendable {
         file.set("archive_mode", to: "off")
         // Inherited, it would hang the first write after the promotion.
         file.set("synchronous_standby_names", to: "")
+        // So would these hang what is read from it: slots of the source's own standbys.
+        for name in Self.waitingForSlots where !(source.value(of: name) ?? "").isEmpty { file.set(name, to: "") }
         if isOff(source.value(of: "hot_standby")) { file.set("hot_standby", to: "on") }
+        if hasNoSubscriptions { file.set(Self.subscriptionWorkers, to: "0") }
         return file.render()
     }
+
+    // MARK: Once it has joined
+
+    /// What `postgresql.auto.conf` says of a setting once the copy has joined; `nil` for nothing.
+    public struct PutBack: Sendable, Hashable, Codable {
+        public let name: String
+        public let value: String?
+
+        public init(name: String, value: String?) { (self.name, self.value) = (name, value) }
+    }
+
+    /// The settings that the copy has of its own only until it has joined, but for its preload list and its way to the primary.
+    ///
+    /// What was left from a recovery stands in the files as it stood, where it does nothing to a primary.
+    public func putBack() -> [PutBack] {
+        var settings = neutralised().map { PutBack(name: $0.0, value: nil) }
+        if isOff(source.value(of: "hot_standby")) { settings.append(PutBack(name: "hot_standby", value: joined("hot_standby"))) }
+        if hasNoSubscriptions { settings.append(PutBack(name: Self.subscriptionWorkers, value: joined(Self.subscriptionWorkers))) }
+        return settings
+    }
+
+    /// What `postgresql.auto.conf` would say of `name` without what is said for the time until then.
+    private func joined(_ name: String) -> String? {
+        let own = source.lines.last { isSameSetting($0.name, name) && $0.file == source.files.autoConfFile.path }?.value
+        return own ?? carried().first { isSameSetting($0.0, name) }?.1
+    }
+
+    private static let subscriptionWorkers = "max_logical_replication_workers"
+    private var hasNoSubscriptions: Bool { withoutSubscriptions && features.hasSubscriptions }
 
     /// The settings that reach the copy by no file: those of files that do not travel, and of the command line.
     private func carried() -> [(String, String)] {
         var values: [(name: String, value: String)] = []
         func carry(_ name: String, _ value: String) {
-            guard !Self.belongsToTheHost(name), !StandbyConfiguration.endsRecovery(name) else { return }
+            guard !Self.belongsToTheHost(name), StandbyConfiguration.neutralValue(of: name, for: features) == nil else { return }
             // A certificate outside of the data directory is not in the copy, and without one the server does not start.
             if isSameSetting(name, "ssl"), source.value(of: "ssl_cert_file")?.hasPrefix("/") ?? false { return }
             values.removeAll { isSameSetting($0.name, name) }
@@ -185,16 +226,27 @@ public struct CloneConfiguration: Sendable {
         return files
     }
 
-    /// What files that travel say and the copy must not do: overridden with PostgreSQL's defaults.
+    /// What files of the copy say and it must not do: overridden with PostgreSQL's defaults.
     private func neutralised() -> [(String, String)] {
-        source.lines.reduce(into: [(String, String)]()) { values, line in
-            guard line.file != source.files.autoConfFile.path, travellingFiles.contains(line.file),
-                !values.contains(where: { isSameSetting($0.0, line.name) })
-            else { return }
+        let travelling = source.lines.filter { $0.file != source.files.autoConfFile.path && travellingFiles.contains($0.file) }
+        let own = target.lines.filter { $0.file != target.files.autoConfFile.path }
+        return (travelling + own).reduce(into: [(String, String)]()) { values, line in
+            guard !values.contains(where: { isSameSetting($0.0, line.name) }) else { return }
             if isSameSetting(line.name, "spock.readonly") { values.append((line.name, "off")) }
-            let harmless = StandbyConfiguration.harmlessValue(of: line.name)
-            if StandbyConfiguration.endsRecovery(line.name), line.value != harmless { values.append((line.name, harmless)) }
+            if isLeftover(line.name, line.value), let value = StandbyConfiguration.neutralValue(of: line.name, for: features) { values.append((line.name, value)) }
         }
+    }
+
+    /// Whether a setting is left from another time as a standby, or from a recovery. A way to the archive is the copy's own where it has one.
+    private func isLeftover(_ name: String, _ value: String?) -> Bool {
+        if isSameSetting(name, "primary_slot_name"), primarySlotName != nil { return false }
+        if isSameSetting(name, "restore_command"), restoreCommand != nil || hasOwnRestoreCommand { return false }
+        return StandbyConfiguration.neutralValue(of: name, for: features).map { $0 != value } ?? false
+    }
+
+    /// What pgBackRest has written.
+    private var hasOwnRestoreCommand: Bool {
+        !(target.content[target.files.autoConfFile].flatMap { SettingsFile($0).value(of: "restore_command") } ?? "").isEmpty
     }
 
     private func isOff(_ value: String?) -> Bool { value.map { ["off", "false", "no", "0"].contains($0.lowercased()) } ?? false }
@@ -244,6 +296,9 @@ public struct CloneConfiguration: Sendable {
     /// The server reads these before it knows `postgresql.auto.conf`, or they are told to it in another way.
     static let neverInAutoConf = ["data_directory", "config_file", "hba_file", "ident_file", "external_pid_file"]
 
+    /// Whoever reads changes waits for the physical slots that these name.
+    private static let waitingForSlots = ["synchronized_standby_slots", "spock.pg_standby_slot_names", "pg_failover_slots.standby_slot_names"]
+
     /// Settings that name a place, an address or a role of their own host or node: another one needs its own.
     static func belongsToTheHost(_ name: String) -> Bool {
         let name = name.lowercased()
@@ -252,11 +307,11 @@ public struct CloneConfiguration: Sendable {
             "unix_socket_directories", "unix_socket_directory", "unix_socket_group", "unix_socket_permissions", "cluster_name",
             "restore_command", "stats_temp_directory", "synchronous_standby_names", "spock.readonly", "log_directory", "log_filename",
             "log_destination", "logging_collector", "log_file_mode", "log_rotation_age", "log_rotation_size",
-            "log_truncate_on_rotation", "promote_trigger_file", "trigger_file", "bonjour", "bonjour_name", "krb_server_keyfile",
+            "log_truncate_on_rotation", "trigger_file", "bonjour", "bonjour_name", "krb_server_keyfile",
             "dynamic_library_path", "shared_preload_libraries", "hot_standby", "ssl_passphrase_command", "ssl_crl_dir", "ssl_library",
-            "event_source", "recovery_end_command", "standby_mode", "transaction_read_only",
+            "event_source", "standby_mode", "transaction_read_only",
         ]
-        return exact.contains(name) || ["archive_", "primary_", "recovery_", "syslog_"].contains { name.hasPrefix($0) }
+        return waitingForSlots.contains(name) || exact.contains(name) || ["archive_", "primary_", "recovery_", "syslog_"].contains { name.hasPrefix($0) }
             || (name.hasPrefix("ssl_") && name.hasSuffix("_file"))
     }
 }

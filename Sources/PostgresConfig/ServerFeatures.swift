@@ -135,9 +135,6 @@ public struct ServerFeatures: Sendable, Hashable {
         }
     }
 
-    /// The function that shows which transactions a session sees.
-    public var currentSnapshotFunction: String { version >= .postgres(13) ? "pg_current_snapshot" : "txid_current_snapshot" }
-
     /// A column of `pg_stat_replication`.
     public enum StandbyColumn: String, Sendable, Hashable, CaseIterable {
         case sent, write, flush, replay

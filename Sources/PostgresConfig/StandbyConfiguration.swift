@@ -64,6 +64,26 @@ public struct StandbyConfiguration: Sendable, Hashable {
         ["recovery_target_action": "pause", "recovery_target_inclusive": "on", "recovery_target_timeline": "latest"][name.lowercased()] ?? ""
     }
 
+    /// The value with which a setting that is left from another time as a standby, or from a recovery, does nothing; `nil` for any other
+    /// setting, and where this version has none of that name.
+    ///
+    /// `primary_conninfo` is none of them: a copy always has its own.
+    public static func neutralValue(of name: String, for features: ServerFeatures) -> String? {
+        if endsRecovery(name) { return harmlessValue(of: name) }
+        guard let value = neutralValues[name.lowercased()] else { return nil }
+        guard let history = SettingHistory.of(name) else { return value }
+        return history.era(in: features.version).map { $0.place == .recoveryConf || !isSameSetting($0.name, name) } ?? true ? nil : value
+    }
+
+    private static let neutralValues = [
+        // A slot that the primary does not have keeps it from streaming at all.
+        "primary_slot_name": "", "restore_command": "", "recovery_min_apply_delay": "0",
+        // Run by the copy as if it were the one that had written them.
+        "recovery_end_command": "", "archive_cleanup_command": "", "promote_trigger_file": "",
+        // Slots of the primary would come along.
+        "sync_replication_slots": "off",
+    ]
+
     private static func endsRecovery(_ setting: SettingsFile.Setting) -> Bool {
         endsRecovery(setting.name) && setting.value != harmlessValue(of: setting.name)
     }

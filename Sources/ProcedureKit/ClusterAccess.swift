@@ -81,19 +81,28 @@ public actor ClusterAccess {
     }
 
     /// A session of its own on node `name`, for a transaction that stays open or a statement that waits. The caller closes it.
-    public func separateServer(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> ServerSession {
-        try await ServerSession.open(try await connection(name, deadline: deadline), settings: sessionSettings, deadline: deadline)
+    /// - Parameter database: by default the roster's.
+    public func separateServer(_ name: String, database: String? = nil, deadline: Deadline = .after(.seconds(20))) async throws -> ServerSession {
+        let connection = try await connection(name, database: database, deadline: deadline)
+        do {
+            return try await ServerSession.open(connection, settings: sessionSettings, deadline: deadline)
+        } catch {
+            await connection.close()
+            throw error
+        }
     }
 
     /// A connection to a database of node `name`, by default the roster's. The caller closes it.
+    /// - Parameter asItIs: with nothing but what the role and the database give it.
     public func connection(
-        _ name: String, database: String? = nil, applicationName: String? = nil, deadline: Deadline
+        _ name: String, database: String? = nil, applicationName: String? = nil, asItIs: Bool = false, deadline: Deadline
     ) async throws -> PostgresConnection {
         let node = try roster.entry(name)
         let port = try await forward(node, deadline: deadline)
         var conninfo = Conninfo([
             "dbname": database ?? roster.database, "user": roster.role, "sslmode": "prefer", "application_name": applicationName ?? ways.applicationName,
         ])
+        if !asItIs { conninfo["options"] = SessionSetting.startupOptions }
         conninfo["password"] = password?.reveal()
         conninfo = conninfo.forwarded(host: node.address, address: port.address, port: port.port)
         do {

@@ -28,7 +28,7 @@ public protocol Procedure: Sendable {
     func takeOver(holder: Holder) async throws
 
     /// What is said after a run that has reached its end, a line each.
-    func closingWords(run: String) -> [String]
+    func closingWords(run: String, _ memory: Memory) throws -> [String]
     /// Whether half of it is worth nothing, so that a run that fails is taken back at once, and nothing has to follow one that was
     /// undone but for what others have changed since.
     var isTakenBackOnFailure: Bool { get }
@@ -43,7 +43,7 @@ extension Procedure {
     public var requirements: [RequirementGroup] { [] }
     public func brackets(_ memory: Memory) -> [Bracket] { [] }
     public func takeOver(holder: Holder) async throws { try await takeLock(holder: holder) }
-    public func closingWords(run: String) -> [String] { ["Done."] }
+    public func closingWords(run: String, _ memory: Memory) throws -> [String] { ["Done."] }
     public var isTakenBackOnFailure: Bool { false }
     public func afterFailure(_ failure: RunFailure) -> AfterFailure { isTakenBackOnFailure ? .isTakenBack : .stays("") }
 }

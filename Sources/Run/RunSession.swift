@@ -149,7 +149,7 @@ public struct RunSession: Sendable {
         let runner = runner(Memory(journal))
         do {
             try await console.interruptibly { try await runner.perform(journal) }
-            return .done(run: run, words: procedure.closingWords(run: run))
+            return .done(run: run, words: try procedure.closingWords(run: run, Memory(journal)))
         } catch let failure as RunFailure {
             switch procedure.afterFailure(failure) {
             case .stays(let words): return .failed(run: run, failure, words: words)

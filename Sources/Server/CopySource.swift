@@ -6,13 +6,16 @@ import PostgresConfig
 public struct CopySource: Sendable, Hashable {
     /// Beside the built-in ones: a copy has them at the same paths.
     public var tablespaces: [String]
-    /// Subscriptions of PostgreSQL's own logical replication: a copy would take over their slots. None before 10.
+    /// Subscriptions of PostgreSQL's own logical replication, enabled or not, as `legacy (database crm)`. None before 10.
     public var subscriptions: [String]
     /// Whether the role that copies may replicate; `nil` where there is no such role.
     public var mayReplicate: Bool?
 
     static func read(replicatingAs role: String, _ features: ServerFeatures) -> SQL {
-        let subscriptions: SQL = features.hasSubscriptions ? "ARRAY(SELECT subname::text FROM pg_subscription ORDER BY 1)" : "'{}'::text[]"
+        let subscriptions: SQL =
+            features.hasSubscriptions
+            ? "ARRAY(SELECT format('%s (database %s)', s.subname, d.datname) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid ORDER BY 1)"
+            : "'{}'::text[]"
         return """
             SELECT ARRAY(SELECT spcname::text FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY 1) AS tablespaces, \
             \(subscriptions) AS subscriptions, (SELECT rolreplication FROM pg_roles WHERE rolname = \(role)) AS replicates

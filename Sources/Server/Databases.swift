@@ -1,17 +1,41 @@
 public import EventLoop
 import PostgresClient
+import PostgresConfig
 
 enum Database {
     static func sizes() -> SQL { "SELECT datname, pg_database_size(oid) AS bytes FROM pg_database" }
 
-    static func others() -> SQL {
-        "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> current_database() ORDER BY datname"
+    static func all(_ features: ServerFeatures) -> SQL {
+        let subscriptions: SQL = features.hasSubscriptions ? "ARRAY(SELECT s.subname::text FROM pg_subscription s WHERE s.subdbid = d.oid ORDER BY 1)" : "'{}'::text[]"
+        return """
+            SELECT d.datname, d.datname = current_database() AS own, d.datallowconn, d.datistemplate, \(subscriptions) AS subscriptions \
+            FROM pg_database d ORDER BY d.datname
+            """
     }
 
     static func connectionLimit() -> SQL { "SELECT datname, datconnlimit FROM pg_database WHERE datname = current_database()" }
 
     static func limitConnections(of database: String, to limit: Int) -> SQL {
         "ALTER DATABASE \(identifier: database) CONNECTION LIMIT \(SQL(stringLiteral: "\(limit)"))"
+    }
+}
+
+/// A database as its instance knows it.
+public struct InstanceDatabase: Sendable, Hashable {
+    public var name: String
+    /// It is the one that was asked.
+    public var isOwn: Bool
+    public var takesConnections: Bool
+    public var isTemplate: Bool
+    /// Its subscriptions of PostgreSQL's own logical replication, enabled or not. None before 10.
+    public var subscriptions: [String]
+
+    init(row: Row) throws {
+        name = try row.get("datname")
+        isOwn = try row.get("own")
+        takesConnections = try row.get("datallowconn")
+        isTemplate = try row.get("datistemplate")
+        subscriptions = try row.get("subscriptions")
     }
 }
 
@@ -23,9 +47,9 @@ extension ServerSession {
         }
     }
 
-    /// The other databases of the instance that take connections and are no templates, in order of name.
-    public func otherDatabases(deadline: Deadline) async throws -> [String] {
-        try await query(Database.others(), deadline).map { try $0.get("datname") }
+    /// The databases of the instance, in order of name.
+    public func databases(deadline: Deadline) async throws -> [InstanceDatabase] {
+        try await query(Database.all(features), deadline).map(InstanceDatabase.init(row:))
     }
 
     /// Has this database take so many connections, superusers' left out of account; -1 for any number. Where it is so already, nothing is changed.

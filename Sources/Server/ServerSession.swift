@@ -62,6 +62,7 @@ public struct SessionSetting: Sendable, Hashable {
         SessionSetting("search_path", "pg_catalog"), SessionSetting("datestyle", "ISO, YMD"), SessionSetting("intervalstyle", "postgres"),
         SessionSetting("timezone", "UTC"), SessionSetting("extra_float_digits", "3"), SessionSetting("bytea_output", "hex"),
         SessionSetting("lc_monetary", "C"), SessionSetting("xmloption", "content"), SessionSetting("row_security", "off"),
+        SessionSetting("quote_all_identifiers", "off"),
         SessionSetting("statement_timeout", "0"), SessionSetting("lock_timeout", "0"), SessionSetting("transaction_timeout", "0"),
         SessionSetting("idle_in_transaction_session_timeout", "0"), SessionSetting("idle_session_timeout", "0"),
         SessionSetting("default_transaction_isolation", "read committed"), SessionSetting("default_transaction_read_only", "off"),
@@ -69,6 +70,10 @@ public struct SessionSetting: Sendable, Hashable {
         // Or a commit of ours hangs on a synchronous standby that is not there.
         SessionSetting("synchronous_commit", "local"),
     ]
+
+    /// What a session must have from its first statement on, as libpq's `options`: a standby runs no statement at all as `serializable`, and
+    /// a timeout may be shorter than the statement that takes it away.
+    public static let startupOptions = #"-c default_transaction_isolation=read\ committed -c statement_timeout=0 -c search_path=pg_catalog"#
 
     /// The servers spell the names of some settings with capitals (`TimeZone`).
     static func apply(_ settings: [SessionSetting]) -> SQL {

@@ -7,7 +7,7 @@ public enum MeshChecks {
         visited(mesh) + privileges(mesh) + versions(mesh) + subscriptions(mesh) + identity(of: new, in: mesh) + writable(mesh, mode: mode)
             + prepared(mesh) + limits(of: mesh, adding: new) + dependents(on: new.source, in: mesh) + tables(of: new.source, in: mesh)
             + replicationSets(mesh)
-            + foreignSlots(mesh) + sharedInstances(mesh, mode: mode) + exceptions(mesh)
+            + foreignSlots(mesh) + sharedInstances(mesh, source: new.source, mode: mode) + carried(by: new.source, in: mesh) + exceptions(mesh)
     }
 
     /// How the node will join.
@@ -128,20 +128,41 @@ public enum MeshChecks {
         }
     }
 
-    /// One Spock database per instance: two share the rows by which a clone knows where to go on.
-    public static func sharedInstances(_ mesh: MeshView, mode: Handover) -> [MeshFinding] {
+    /// Two Spock databases of one instance must not know nodes of the same id: they share the rows by which a clone knows where to go on. Of the
+    /// source's other databases all must be known: they come with the copy.
+    public static func sharedInstances(_ mesh: MeshView, source: NodeName, mode: Handover) -> [MeshFinding] {
         mesh.names.flatMap { name -> [MeshFinding] in
             guard let state = mesh.states[name] else { return [] }
-            let ids = Set(state.nodes.map(\.id))
-            return state.otherDatabases.compactMap { database in
+            let ids = Set(state.nodes.map(\.id)), isCopied = name == source
+            return state.otherDatabases.compactMap { database -> MeshFinding? in
                 switch database.spock {
-                case .absent: nil
-                case .unknown(let reason): .otherDatabaseUnknown(name, database: database.name, reason: reason)
+                case .absent: return nil
+                case .closed: return isCopied ? .databaseClosed(name, database: database.name) : nil
+                case .unknown(let reason): return .otherDatabaseUnknown(name, database: database.name, reason: reason, isCopied: isCopied)
                 case .nodes(let nodes):
-                    .instanceShared(name, database: database.name, sharedIDs: ids.intersection(nodes.keys).sorted(), mode: mode)
+                    let shared = ids.intersection(nodes.keys).sorted()
+                    guard !shared.isEmpty || mode == .live else { return nil }
+                    return .instanceShared(name, database: database.name, sharedIDs: shared, mode: mode)
                 }
             }
         }
+    }
+
+    /// What of the source's databases comes with a copy and is taken off it, or cannot be, and what the copy loses.
+    public static func carried(by source: NodeName, in mesh: MeshView) -> [MeshFinding] {
+        guard let state = mesh.states[source] else { return [] }
+        var findings: [MeshFinding] = []
+        for other in state.otherDatabases.compactMap(\.carried) {
+            if !other.replicators.isEmpty { findings.append(.identityCarried(source, database: other.database, other.identities)) }
+            if !other.dependents.isEmpty { findings.append(.carriedDependents(source, database: other.database, other.dependents)) }
+        }
+        for database in [state.carried].compactMap({ $0 }) + state.otherDatabases.compactMap(\.carried) {
+            if !database.strangers.isEmpty { findings.append(.strangersCarried(source, database: database.database, database.strangers)) }
+            if !database.unlogged.isEmpty { findings.append(.unloggedTables(source, database: database.database, database.unlogged)) }
+        }
+        let others = state.carried?.dependents.filter { !state.extensionDependents.contains($0) } ?? []
+        if !others.isEmpty { findings.append(.carriedDependents(source, database: state.database, others)) }
+        return findings
     }
 
     public static func exceptions(_ mesh: MeshView) -> [MeshFinding] {

@@ -24,7 +24,14 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
     case replicationSetMissing(SubscriptionName, provider: NodeName, sets: [ReplicationSetName])
     case foreignSlot(NodeName, slot: SlotName, isActive: Bool)
     case instanceShared(NodeName, database: String, sharedIDs: [NodeID], mode: MeshChecks.Handover)
-    case otherDatabaseUnknown(NodeName, database: String, reason: String)
+    case otherDatabaseUnknown(NodeName, database: String, reason: String, isCopied: Bool)
+    /// A database that takes no connections comes with the copy as it is.
+    case databaseClosed(NodeName, database: String)
+    case identityCarried(NodeName, database: String, [String])
+    case carriedDependents(NodeName, database: String, [String])
+    /// Extensions that replicate in the node's name, and that nobody here knows how to take off a copy.
+    case strangersCarried(NodeName, database: String, [String])
+    case unloggedTables(NodeName, database: String, [RelationName])
     case exceptionsLogged(NodeName, rows: Int)
 
     public enum Severity: Sendable, Hashable {
@@ -33,8 +40,8 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
 
     public var severity: Severity {
         switch self {
-        case .noSubscriptionPattern, .subscriptionSettingsDiffer, .foreignSlot, .exceptionsLogged, .otherDatabaseUnknown: .warning
-        case .instanceShared(_, _, _, let mode): mode == .live ? .blocker : .warning
+        case .noSubscriptionPattern, .subscriptionSettingsDiffer, .foreignSlot, .exceptionsLogged, .databaseClosed, .identityCarried, .unloggedTables: .warning
+        case .otherDatabaseUnknown(_, _, _, let isCopied): isCopied ? .blocker : .warning
         default: .blocker
         }
     }
@@ -74,8 +81,16 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
         case .instanceShared(let node, let database, let ids, _):
             "\(node): database \(database) of the same instance is a Spock node too"
                 + (ids.isEmpty ? "" : ", with the same node ids \(ids.map(String.init).joined(separator: ", "))")
-        case .otherDatabaseUnknown(let node, let database, let reason):
+        case .otherDatabaseUnknown(let node, let database, let reason, _):
             "\(node): whether database \(database) of the same instance has Spock is not known: \(reason)"
+        case .databaseClosed(let node, let database):
+            "\(node): database \(database) takes no connections: whether it has Spock or pglogical is not known"
+        case .identityCarried(let node, let database, let identities): "\(node): database \(database) has \(list(identities)) too"
+        case .carriedDependents(let node, let database, let dependents):
+            "\(node): in database \(database) \(dependents.count == 1 ? "an object depends" : "\(dependents.count) objects depend") on the extensions that replicate: \(dependents.joined(separator: "; "))"
+        case .strangersCarried(let node, let database, let names): "\(node): database \(database) has the extension \(list(names))"
+        case .unloggedTables(let node, let database, let tables):
+            "\(node): \(tables.count == 1 ? "a table is" : "\(tables.count) tables are") unlogged in database \(database): \(list(tables))"
         case .exceptionsLogged(let node, let rows): "\(node): spock.exception_log has \(rows) rows: changes that were discarded before this run"
         }
     }
@@ -105,8 +120,16 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
         case .replicationSetMissing(_, let provider, _): "create the set on \(provider), or take it from the subscription"
         case .foreignSlot(_, _, true): "somebody outside the mesh subscribes: the new node's changes will reach it only if it subscribes there too"
         case .foreignSlot(_, let slot, false): "it keeps WAL; if nobody needs it, drop it: SELECT pg_drop_replication_slot('\(slot)')"
-        case .instanceShared(_, _, _, .live): "the position to go on from would be ambiguous: use the read-only handover"
-        case .instanceShared: "every database of the instance comes with the copy; drop the other node's identity there by hand"
+        case .instanceShared(_, _, let shared, .live) where shared.isEmpty: "the position to go on from would be ambiguous: use the read-only handover"
+        case .instanceShared:
+            "the position to go on from would be ambiguous: the instance has one for each node id; choose another source, or give the nodes of one mesh other names"
+        case .databaseClosed: "it comes with the copy as it is: if it has, let nobody connect to it on the new node before its extension is dropped there"
+        case .identityCarried:
+            "it comes with the copy and is taken off it before anything of it runs: on the new node that database is a plain one, with the rows of the moment of the copy"
+        case .carriedDependents: "they would keep the extensions from being dropped on the copy; drop them for the run, and create them again"
+        case .strangersCarried: "pggraft does not know how to take it off a copy, which would act in the source's name: choose another source"
+        case .unloggedTables: "they are empty on the new node: their rows are in no WAL"
+        case .otherDatabaseUnknown(_, _, _, isCopied: true): "it comes with the copy, and so does a node that it may be: let the role connect to it, so that it can be looked into"
         case .otherDatabaseUnknown: "let the role connect to it, so that it can be checked"
         case .exceptionsLogged: "compare the nodes; a new node inherits what the source lacks"
         }

@@ -37,15 +37,17 @@ public struct MeshLimit: Sendable, Hashable {
     private static func joining(_ new: NewNode, source: SpockNodeState, in mesh: MeshView) -> [MeshLimit] {
         let peers = mesh.names.count
         let carried = source.origins.count { $0.name != nil }
-        let databases = source.otherDatabases.count + 1
+        let databases = source.otherDatabases.count { !$0.isTemplate && $0.spock != .closed } + 1
+        // Of each node that another mesh of the instance reads, too.
+        let others = source.otherDatabases.map { if case .nodes(let nodes) = $0.spock { max(0, nodes.count - 1) } else { 0 } }.reduce(0, +)
         // Supervisor, failover slots worker and the launcher of logical replication.
         let standing = 3
         return limits(
             [
                 (new.name, "max_replication_slots", peers, "1 slot for each of \(peers) peers"),
                 (
-                    new.name, originLimit(source), max(carried + peers - 1, 2 * peers),
-                    "\(carried) origins of \(new.source) + 1 for each of its \(peers - 1) peers while it recovers, then 2 for each of \(peers) peers"
+                    new.name, originLimit(source), max(carried + peers - 1 + others, 2 * peers),
+                    "\(carried) origins of \(new.source) + 1 for each of its \(peers - 1) peers\(others == 0 ? "" : " and of \(others) nodes of other meshes") while it recovers, then 2 for each of \(peers) peers"
                 ),
                 (new.name, "max_wal_senders", peers, "1 sender for each of \(peers) peers"),
                 (

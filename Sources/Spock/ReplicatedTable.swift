@@ -1,6 +1,6 @@
 public import EventLoop
 internal import PostgresClient
-internal import Server
+public import Server
 
 /// A table that belongs to at least one replication set of the local node.
 public struct ReplicatedTable: Sendable, Hashable {
@@ -43,15 +43,36 @@ public struct TableFingerprint: Sendable, Hashable, Codable, CustomStringConvert
 
     public var description: String { "\(rows) rows, hash \(hash)" }
 
-    /// Counts and hashes the rows of one table over `columns`, in this order, by their text form.
+    /// Counts and hashes the rows of one table over `columns`, in this order, by their text form, and says whether the table still is the one
+    /// that the snapshot shows: its file, and its columns' types. To be asked in a transaction, whose lock keeps it so.
     ///
-    /// `rowFilter` is what `pg_get_expr` gave for a row filter of the same table: it goes into the text as it stands.
-    static func of(_ relation: RelationName, columns: [String], rowFilter: String? = nil) -> SQL {
+    /// A statement finds a table by its name as it is now, with the columns it has now, and then reads those of its rows that the snapshot
+    /// shows: none at all, where the table was rewritten, truncated or made since.
+    /// - Parameters:
+    ///   - all: every column that the snapshot shows, whether it is hashed or not.
+    ///   - rowFilter: what `pg_get_expr` gave for a row filter of the same table: it goes into the text as it stands.
+    static func of(_ relation: RelationName, columns: [String], of all: [String], rowFilter: String? = nil) -> SQL {
         let list = SQL.joined(columns.map { "\(identifier: $0)" }, separator: ", ")
         let condition: SQL = rowFilter.map { " WHERE \(SQL(stringLiteral: $0))" } ?? ""
-        return
-            "SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW(\(list))::text, 0)), 0)::text AS hash FROM ONLY \(identifier: relation.schema).\(identifier: relation.name)\(condition)"
+        let table: SQL = "\(identifier: relation.schema).\(identifier: relation.name)"
+        let now = SQL.joined(all.map { "pg_typeof((SELECT \(identifier: $0) FROM ONLY \(table) LIMIT 0))::oid" }, separator: ", ")
+        let names = SQL.joined(all.map { "\(literal: $0)" }, separator: ", ")
+        return """
+            SELECT t.rows, t.hash, coalesce(c.relfilenode = pg_relation_filenode(c.oid) AND ARRAY[\(now)]::oid[] = ARRAY(SELECT a.atttypid \
+            FROM unnest(ARRAY[\(names)]::text[]) WITH ORDINALITY wanted(name, place) LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = wanted.name \
+            AND NOT a.attisdropped ORDER BY place), false) AS unchanged \
+            FROM (SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW(\(list))::text, 0)), 0)::text AS hash FROM ONLY \(table)\(condition)) t \
+            LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) \
+            ON n.nspname = \(literal: relation.schema) AND c.relname = \(literal: relation.name) AND c.oid = \(literal: table.text)::regclass
+            """
     }
+}
+
+/// What a look at one table at an earlier moment gave.
+public enum TableLook: Sendable, Hashable {
+    case seen(TableFingerprint)
+    /// The table was rewritten, truncated, dropped or made since, or its columns were changed: nobody can tell any more what it held then.
+    case changedSince
 }
 
 extension SpockSession {
@@ -71,16 +92,28 @@ extension SpockSession {
         }.sorted { $0.relation < $1.relation }
     }
 
-    /// The fingerprint of one table. Equal rows give equal fingerprints on every node, whatever their settings and locale.
+    /// The fingerprint of one table as it was when `snapshot` was taken. Equal rows give equal fingerprints on every node, whatever their settings and
+    /// locale. The table's lock is gone with the answer.
     /// - Parameters:
+    ///   - table: as the source had it then.
     ///   - columns: what to look at, in the same order on every node.
     ///   - rowFilter: which rows to look at, as the catalog of replication sets gives it.
     public func fingerprint(
-        of relation: RelationName, columns: [String], rowFilter: String? = nil, deadline: Deadline
-    ) async throws -> TableFingerprint {
-        let row = try await query(
-            TableFingerprint.of(relation, columns: columns, rowFilter: rowFilter), deadline
-        ).one()
-        return TableFingerprint(rows: try row.get("rows"), hash: try row.get("hash"))
+        of table: ReplicatedTable, columns: [String], rowFilter: String? = nil, at snapshot: HeldSnapshot, deadline: Deadline
+    ) async throws -> TableLook {
+        let statement = TableFingerprint.of(table.relation, columns: columns, of: table.columns, rowFilter: rowFilter)
+        do {
+            let row = try await server.answer(to: statement, seeing: snapshot, deadline: deadline).one()
+            guard try row.get("unchanged") else { return .changedSince }
+            return .seen(TableFingerprint(rows: try row.get("rows"), hash: try row.get("hash")))
+        } catch let error as PostgresError where TableLook.isGone(error.code) {
+            return .changedSince
+        }
     }
+}
+
+extension TableLook {
+    /// Whether a statement failed because the table, its schema, a column or a function of its row filter is not there any more.
+    /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+    static func isGone(_ code: String?) -> Bool { ["42P01", "3F000", "42703", "42883", "42804", "42809"].contains(code) }
 }

@@ -5,6 +5,7 @@ public import Server
 public enum SpockError: Explained {
     case readOnlyModeRefused(node: String, mode: ReadOnlyMode, version: SpockVersion)
     case extensionHasDependents(node: String, dependents: [String])
+    case identityHasDependents(node: String, database: String, dependents: [String])
     case extensionVersion(node: String, found: SpockVersion?, wanted: SpockVersion)
     case replicationSetsDiffer(node: String, differences: [String])
     case slotNameDiffers(node: String, subscription: SubscriptionName, found: SlotName?, expected: SlotName)
@@ -18,6 +19,8 @@ public enum SpockError: Explained {
             "\(node): Spock \(version) has no spock.readonly = '\(mode.rawValue)'"
         case .extensionHasDependents(let node, let dependents):
             "\(node): \(dependents.count) objects depend on the extension spock: \(dependents.joined(separator: "; "))"
+        case .identityHasDependents(let node, let database, let dependents):
+            "\(node): in database \(database) \(dependents.count) objects depend on the extensions that replicate: \(dependents.joined(separator: "; "))"
         case .extensionVersion(let node, let found, let wanted):
             "\(node): the extension spock is at \(found.map(\.description) ?? "no version") where the mesh has \(wanted)"
         case .replicationSetsDiffer(let node, let differences):
@@ -33,7 +36,7 @@ public enum SpockError: Explained {
     public var hint: String? {
         switch self {
         case .readOnlyModeRefused(_, _, let version): "use '\(ReadOnlyMode.closingClients(on: version).rawValue)'"
-        case .extensionHasDependents: "drop them on the new node first, and create them again when it has joined; the extension is still there"
+        case .extensionHasDependents, .identityHasDependents: "drop them on the new node first, and create them again when it has joined; the extension is still there"
         case .extensionVersion: "install the packages of that very version on this host"
         case .replicationSetsDiffer: "nothing was changed; compare spock.replication_set_table on this node and on the source"
         case .slotNameDiffers: "nothing was changed; ask the server for the name with spock.spock_gen_slot_name"

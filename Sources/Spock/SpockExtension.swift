@@ -8,11 +8,11 @@ enum SpockExtension {
     /// Whether the library is loaded: only then the server knows its settings.
     static func isLoaded() -> SQL { "SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'spock.readonly') AS loaded" }
 
-    /// What `DROP EXTENSION spock` without CASCADE stumbles over: whatever depends on a part of the extension and is no part itself.
-    static func dependents() -> SQL {
+    /// What `DROP EXTENSION` without CASCADE stumbles over: whatever depends on a part of one of `extensions` and is no part itself.
+    static func dependents(on extensions: [String]) -> SQL {
         """
         WITH RECURSIVE part(classid, objid) AS (\
-        SELECT 'pg_extension'::regclass::oid, oid FROM pg_extension WHERE extname = 'spock' \
+        SELECT 'pg_extension'::regclass::oid, oid FROM pg_extension WHERE extname = ANY (\(extensions)::text[]) \
         UNION SELECT d.classid, d.objid FROM pg_depend d JOIN part p ON d.refclassid = p.classid AND d.refobjid = p.objid \
         WHERE d.deptype IN ('e', 'i', 'a', 'P', 'S')) \
         SELECT DISTINCT pg_describe_object(coalesce(o.refclassid, d.classid), coalesce(o.refobjid, d.objid), coalesce(o.refobjsubid, d.objsubid)) AS dependent \
@@ -37,7 +37,11 @@ extension SpockSession {
 
     /// What would keep the extension from being dropped, as PostgreSQL describes it: `view public.sets`.
     public func extensionDependents(deadline: Deadline) async throws -> [String] {
-        try await query(SpockExtension.dependents(), deadline).map { try $0.get("dependent") }
+        try await dependents(on: ["spock"], deadline: deadline)
+    }
+
+    func dependents(on extensions: [String], deadline: Deadline) async throws -> [String] {
+        try await query(SpockExtension.dependents(on: extensions), deadline).map { try $0.get("dependent") }
     }
 
     /// Drops the extension without CASCADE. Its schema stays, with the privileges and the objects users have given it. On a clone that runs without Spock this is what

@@ -33,8 +33,10 @@ public struct SpockNodeState: Sendable, Hashable {
     /// See ``SpockSession/extensionDependents(deadline:)``.
     public var extensionDependents: [String]
     public var usage: Usage
-    /// The other databases of the instance that take connections.
+    /// The other databases of the instance, but for `template0`.
     public var otherDatabases: [OtherDatabase]
+    /// What a copy of this database brings along; `nil` where it was not asked for.
+    public var carried: CopiedDatabase? = nil
 
     /// How much of the instance's limited things is taken, whoever takes it.
     public struct Usage: Sendable, Hashable {
@@ -59,13 +61,18 @@ public struct SpockNodeState: Sendable, Hashable {
             case absent
             /// The nodes its catalog has; the mesh there is none of ours.
             case nodes([NodeID: NodeName])
+            /// It takes no connections: nothing runs there, and nobody can look.
+            case closed
             /// It was not looked into, or could not be.
             case unknown(String)
         }
 
-        public init(name: String, spock: Spock) {
-            self.name = name
-            self.spock = spock
+        public var isTemplate: Bool
+        /// What a copy brings along; `nil` where it could not be looked into.
+        public var carried: CopiedDatabase?
+
+        public init(name: String, spock: Spock, isTemplate: Bool = false, carried: CopiedDatabase? = nil) {
+            (self.name, self.spock, self.isTemplate, self.carried) = (name, spock, isTemplate, carried)
         }
     }
 
@@ -145,7 +152,8 @@ extension SpockSession {
             preparedTransactions: try await server.preparedTransactions(deadline: deadline),
             extensionDependents: try await extensionDependents(deadline: deadline),
             usage: SpockNodeState.Usage(walSenders: try overview.get("wal_senders"), backgroundWorkers: try overview.get("workers")),
-            otherDatabases: try await otherDatabases(connectingTo: connect, deadline: deadline))
+            otherDatabases: try await otherDatabases(connectingTo: connect, deadline: deadline),
+            carried: connect == nil ? nil : try await copiedDatabase(deadline: deadline))
     }
 
     /// Rows of `spock.exception_log`: each is a change that was discarded. It must not grow while pggraft works.
@@ -157,22 +165,28 @@ extension SpockSession {
         connectingTo connect: ((_ database: String) async throws -> PostgresConnection)?, deadline: Deadline
     ) async throws -> [SpockNodeState.OtherDatabase] {
         var databases: [SpockNodeState.OtherDatabase] = []
-        for database in try await server.otherDatabases(deadline: deadline) {
-            guard let connect else {
-                databases.append(.init(name: database, spock: .unknown("not looked into")))
-                continue
-            }
-            do {
-                let connection = try await connect(database)
-                let spock = try await SpockNodeState.OtherDatabase.Spock(in: connection, deadline: deadline)
-                await connection.close()
-                databases.append(.init(name: database, spock: spock))
-            } catch let error as PostgresError {
-                // Its pg_hba.conf may keep us out: then it is reported as unknown, and a check decides what that means.
-                databases.append(.init(name: database, spock: .unknown(error.fact)))
-            }
+        for database in try await server.databases(deadline: deadline) where !database.isOwn && (database.takesConnections || !database.isTemplate) {
+            var other = SpockNodeState.OtherDatabase(name: database.name, spock: .closed, isTemplate: database.isTemplate)
+            if database.takesConnections { try await look(into: &other, connectingTo: connect, deadline: deadline) }
+            databases.append(other)
         }
         return databases
+    }
+
+    private func look(
+        into database: inout SpockNodeState.OtherDatabase, connectingTo connect: ((_ database: String) async throws -> PostgresConnection)?, deadline: Deadline
+    ) async throws {
+        database.spock = .unknown("not looked into")
+        guard let connect else { return }
+        do {
+            let session = SpockSession(await ServerSession(asItIs: try await connect(database.name)))
+            database.spock = try await SpockNodeState.OtherDatabase.Spock(in: session.connection, deadline: deadline)
+            database.carried = try await session.copiedDatabase(deadline: deadline)
+            await session.connection.close()
+        } catch let error as PostgresError {
+            // Its pg_hba.conf may keep us out: then it is reported as unknown, and a check decides what that means.
+            database.spock = .unknown(error.fact)
+        }
     }
 }
 

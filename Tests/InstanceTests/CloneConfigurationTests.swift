@@ -204,6 +204,69 @@ import Testing
         #expect(auto.value(of: "shared_preload_libraries") == nil)
     }
 
+    @Test("leftovers of a standby do nothing until it has joined, and stand again as they stood")
+    func leftovers() throws {
+        func line(_ name: String, _ value: String, _ file: String = "/srv/n1/postgresql.conf") -> Line { Line(file: file, name: name, value: value, isApplied: true) }
+        let auto = "/srv/n1/postgresql.auto.conf"
+        let source = SourceSettings(
+            files: try Self.files(data: "/srv/n1"),
+            lines: [
+                line("primary_slot_name", "n0"), line("recovery_end_command", "/usr/local/bin/take-address"), line("archive_cleanup_command", "rm /archive/%r"),
+                line("recovery_min_apply_delay", "1h", "/srv/n1/conf.d/delay.conf"), line("promote_trigger_file", "/tmp/go"), line("restore_command", "cp /archive/%f %p"),
+                line("recovery_target_timeline", "3"), line("recovery_target_inclusive", "on"), line("hot_standby", "off"),
+                line("primary_slot_name", "older", auto), line("recovery_end_command", "/bin/false", auto), line("max_logical_replication_workers", "7", auto),
+            ],
+            inForce: Self.inForce.filter { $0.name != "hot_standby" } + [
+                .init(name: "hot_standby", value: "off", source: "configuration file"),
+                .init(name: "spock.pg_standby_slot_names", value: "ha_standby", source: "configuration file"),
+            ])
+        let target = try Self.files(data: "/srv/n4")
+        let conf = "primary_slot_name = n0\ninclude_dir conf.d\n",
+            held = "primary_slot_name = 'older'\nrecovery_end_command = '/bin/false'\nmax_logical_replication_workers = '7'\n"
+        func clone(_ auto: [UInt8]) -> CloneConfiguration {
+            CloneConfiguration(
+                source: source, features: ServerFeatures(.postgres(15)),
+                target: .init(
+                    files: target, port: 5433, content: [target.configFile: Array(conf.utf8), target.autoConfFile: auto],
+                    lines: [line("archive_cleanup_command", "rm /other/%r", "/srv/n4/own.conf"), line("recovery_min_apply_delay", "0", "/srv/n4/own.conf")]),
+                withoutLibraries: ["spock", "pglogical"], withoutSubscriptions: true, primaryConninfo: Conninfo(["host": "n1"]), restoreCommand: "pgbackrest archive-get %f %p")
+        }
+        let first = try #require(try clone(Array(held.utf8)).edits(hba: Self.hba).first { $0.path == target.autoConfFile }?.after)
+        #expect(
+            text(first) == """
+                max_logical_replication_workers = '0'
+                max_wal_senders = '12'
+                primary_slot_name = ''
+                recovery_end_command = ''
+                archive_cleanup_command = ''
+                recovery_min_apply_delay = '0'
+                promote_trigger_file = ''
+                recovery_target_timeline = 'latest'
+                port = '5433'
+                shared_preload_libraries = 'pg_stat_statements'
+                archive_mode = 'off'
+                synchronous_standby_names = ''
+                spock.pg_standby_slot_names = ''
+                hot_standby = 'on'
+                primary_conninfo = 'host=n1'
+                restore_command = 'pgbackrest archive-get %f %p'
+
+                """)
+        // Once written, it is as it shall be; and what is put back is known from the source, not from what was written.
+        #expect(try !clone(first).edits(hba: Self.hba).contains { $0.path == target.autoConfFile })
+        for auto in [Array(held.utf8), first] {
+            #expect(
+                clone(auto).putBack().map { "\($0.name)=\($0.value ?? "nothing")" } == [
+                    "primary_slot_name=nothing", "recovery_end_command=nothing", "archive_cleanup_command=nothing", "recovery_min_apply_delay=nothing",
+                    "promote_trigger_file=nothing", "recovery_target_timeline=nothing", "hot_standby=nothing", "max_logical_replication_workers=7",
+                ])
+        }
+        // A standby that may take its primary's place goes on with the subscriptions.
+        var standby = clone(Array(held.utf8))
+        standby.withoutSubscriptions = false
+        #expect(SettingsFile(try #require(try standby.edits(hba: Self.hba).first { $0.path == target.autoConfFile }?.after)).value(of: "max_logical_replication_workers") == "7")
+    }
+
     @Test("a minimum that waits for the primary's restart is what the primary runs with")
     func pendingRestart() throws {
         let source = SourceSettings(

@@ -16,8 +16,10 @@ import Testing
         let sizes = try await session.databaseSizes(deadline: soon)
         #expect(try #require(sizes["limited"]) > 1_000_000)
         #expect(sizes["template0"] != nil)
-        let others = try await session.otherDatabases(deadline: soon)
-        #expect(others.contains("postgres") && !others.contains("limited") && !others.contains("template1"))
+        let databases = try await session.databases(deadline: soon)
+        #expect(databases.filter(\.isOwn).map(\.name) == ["limited"])
+        #expect(databases.first { $0.name == "postgres" }.map { $0.takesConnections && !$0.isTemplate } == true)
+        #expect(databases.first { $0.name == "template0" }.map { !$0.takesConnections && $0.isTemplate } == true)
 
         try await session.run("CREATE ROLE visitor LOGIN")
         try await session.limitConnections(to: 0, deadline: soon)
@@ -46,7 +48,8 @@ import Testing
         try await session.run("CREATE ROLE copier LOGIN")
         #expect(
             try await session.copySource(replicatingAs: "copier", deadline: soon)
-                == CopySource(tablespaces: ["Fast disk"], subscriptions: ["legacy"], mayReplicate: false))
+                == CopySource(tablespaces: ["Fast disk"], subscriptions: ["legacy (database postgres)"], mayReplicate: false))
+        #expect(try await session.databases(deadline: soon).first { $0.name == "postgres" }?.subscriptions == ["legacy"])
         try await session.run("ALTER ROLE copier REPLICATION")
         #expect(try await session.copySource(replicatingAs: "copier", deadline: soon).mayReplicate == true)
         try await session.run("DROP SUBSCRIPTION legacy")

@@ -106,16 +106,49 @@ import Testing
     }
 
     @Test(arguments: ScratchArea.versions)
+    func `work on a standby whose database asks for serializable transactions`(binaries: String) async throws {
+        let pair = try await TestPair.of(binaries)
+        try await pair.database("strict")
+        let primary = try await pair.session(database: "strict")
+        for setting: SQL in ["default_transaction_isolation = serializable", "default_transaction_deferrable = on", "statement_timeout = 1", "search_path = nowhere"] {
+            try await primary.run("ALTER DATABASE strict SET \(setting)")
+        }
+        let written = try await primary.insertLSN(deadline: soon), watcher = try await pair.standbySession()
+        try await watcher.waitReplayed(to: written, of: "n1", deadline: soon)
+        func connect(_ options: String?) async throws -> PostgresConnection {
+            var conninfo = Conninfo(["host": "127.0.0.1", "port": "\(pair.standby.port)", "user": "postgres", "dbname": "strict", "sslmode": "disable"])
+            conninfo["options"] = options
+            return try await PostgresConnection.connect(to: conninfo, node: "n2", deadline: soon)
+        }
+        let plain = try await connect(nil)
+        await #expect(throws: PostgresError.self) { try await ServerSession.open(plain, deadline: soon) }
+        let bare = try await connect(SessionSetting.startupOptions)
+        #expect(try await bare.query("SELECT pg_is_in_recovery() AS is_so, pg_sleep(0.05)", deadline: soon).one().get("is_so"))
+        let session = try await ServerSession.open(bare, deadline: soon)
+        #expect(try await session.run("SELECT current_setting('transaction_isolation') AS isolation").one().get("isolation") == "read committed")
+        for connection in [plain, bare, primary.connection, watcher.connection] { await connection.close() }
+    }
+
+    @Test(arguments: ScratchArea.versions)
     func `hold a snapshot while others write`(binaries: String) async throws {
         let pair = try await TestPair.of(binaries)
         try await pair.database("snapshots")
         let writer = try await pair.session(database: "snapshots"), reader = try await pair.session(database: "snapshots")
         try await writer.run("CREATE TABLE public.t AS SELECT 1 AS id")
-        try await reader.holdSnapshot(deadline: soon)
+        let holder = try await pair.session(database: "snapshots"), snapshot = try await holder.holdSnapshot(deadline: soon)
         try await writer.run("INSERT INTO public.t VALUES (2)")
-        #expect(try await reader.run("SELECT count(*) AS n FROM public.t").one().get("n", as: Int.self) == 1)
-        #expect(try await writer.run("SELECT count(*) AS n FROM public.t").one().get("n", as: Int.self) == 2)
-        await #expect(throws: PostgresError.self) { try await reader.run("INSERT INTO public.t VALUES (3)") }
-        for session in [writer, reader] { await session.connection.close() }
+        func count(_ session: ServerSession) async throws -> Int { try await session.run("SELECT count(*) AS n FROM public.t").one().get("n") }
+        for _ in 0..<2 {
+            #expect(try await reader.answer(to: "SELECT count(*) AS n FROM public.t", seeing: snapshot, deadline: soon).one().get("n", as: Int.self) == 1)
+        }
+        #expect(try await reader.seeing(snapshot, deadline: soon) { try await count(reader) } == 1)
+        #expect(try await count(reader) == 2)
+        let refused = await #expect(throws: PostgresError.self) { try await reader.answer(to: "INSERT INTO public.t VALUES (3)", seeing: snapshot, deadline: soon) }
+        #expect(refused?.code == "25006")
+        // Nothing is locked between two looks, and after an error neither.
+        try await writer.run("SET lock_timeout = 1")
+        try await writer.run("ALTER TABLE public.t ADD COLUMN more int")
+        #expect(try await count(reader) == 2)
+        for session in [writer, reader, holder] { await session.connection.close() }
     }
 }

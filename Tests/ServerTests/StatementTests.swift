@@ -212,9 +212,11 @@ import Testing
                 """)
     }
 
-    @Test(arguments: [("9.1", "txid_current_snapshot"), ("12", "txid_current_snapshot"), ("13", "pg_current_snapshot")])
-    func `a snapshot is held from one round trip on`(version: String, function: String) throws {
-        #expect(Snapshot.hold(try Self.features(version)).description == "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT \(function)()")
+    @Test func `a snapshot is held from one round trip on, and seen in another`() {
+        #expect(HeldSnapshot.hold().text == "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot() AS snapshot")
+        #expect(
+            HeldSnapshot.seeing("SELECT 1", of: "00000003-1B-1").text
+                == "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '00000003-1B-1'; SELECT 1; COMMIT")
     }
 
     @Test(arguments: [("9.1", "a.procpid"), ("15", "a.pid")])
@@ -227,7 +229,11 @@ import Testing
                 """)
     }
 
-    @Test(arguments: [("9.6", "'{}'::text[]"), ("10", "ARRAY(SELECT subname::text FROM pg_subscription ORDER BY 1)")])
+    @Test(
+        arguments: [
+            ("9.6", "'{}'::text[]"),
+            ("10", "ARRAY(SELECT format('%s (database %s)', s.subname, d.datname) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid ORDER BY 1)"),
+        ])
     func `what a copy brings along`(version: String, subscriptions: String) throws {
         #expect(
             CopySource.read(replicatingAs: "replicator", try Self.features(version)).description == """

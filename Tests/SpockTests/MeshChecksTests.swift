@@ -85,12 +85,53 @@ import Testing
         #expect(MeshChecks.identity(of: NewNode(name: "n77", id: 26864, source: "n1"), in: elsewhere) == [.idTaken("n77", id: 26864, by: "x1")])
     }
 
-    @Test func `an instance with two meshes stops a live handover, and only that`() {
+    @Test func `an instance with two meshes stops a live handover, and any where they share a node id`() {
+        let one: (inout [NodeName: SpockNodeState]) -> Void = { $0["n1"]?.otherDatabases = [.init(name: "crm", spock: .nodes([6: "x2", 5: "x"]))] }
         let two: (inout [NodeName: SpockNodeState]) -> Void = { $0["n1"]?.otherDatabases = [.init(name: "crm", spock: .nodes([311: "n3", 5: "x"]))] }
-        let live = MeshChecks.sharedInstances(MeshChecksTests.mesh(two), mode: .live)
-        #expect(live.map(\.fact) == ["n1: database crm of the same instance is a Spock node too, with the same node ids 311"])
-        #expect(live.map(\.severity) == [.blocker])
-        #expect(MeshChecks.sharedInstances(MeshChecksTests.mesh(two), mode: .readOnly).map(\.severity) == [.warning])
+        func found(_ change: (inout [NodeName: SpockNodeState]) -> Void, _ mode: MeshChecks.Handover) -> [MeshFinding] {
+            MeshChecks.sharedInstances(MeshChecksTests.mesh(change), source: "n1", mode: mode)
+        }
+        #expect(found(one, .live).map(\.severity) == [.blocker])
+        #expect(found(one, .readOnly) == [])
+        for mode in [MeshChecks.Handover.live, .readOnly] {
+            #expect(found(two, mode).map(\.fact) == ["n1: database crm of the same instance is a Spock node too, with the same node ids 311"])
+            #expect(found(two, mode).map(\.severity) == [.blocker])
+        }
+    }
+
+    @Test func `what the source's databases would bring along is told, and stops the run where it cannot be taken off the copy`() {
+        let mesh = MeshChecksTests.mesh { states in
+            let crm = CopiedDatabase(
+                database: "crm", replicators: ["spock"], node: "xn1", subscriptions: ["legacy"], dependents: ["view public.who"],
+                unlogged: [RelationName(schema: "public", name: "cache")])
+            states["n1"]?.otherDatabases = [
+                .init(name: "crm", spock: .nodes([6: "xn2", 5: "xn1"]), carried: crm), .init(name: "frozen", spock: .closed),
+                .init(name: "old", spock: .absent, carried: CopiedDatabase(database: "old", replicators: ["pglogical"], strangers: ["bdr"])),
+                .init(name: "shut", spock: .unknown("no entry in pg_hba.conf")),
+            ]
+            // No copy is made of it.
+            let same = states["n1"]?.otherDatabases ?? []
+            states["n2"]?.otherDatabases = same
+            states["n1"]?.carried = CopiedDatabase(database: "app", replicators: ["spock"], node: "n1", unlogged: [RelationName(schema: "app", name: "session")])
+        }
+        let found = MeshChecks.all(of: mesh, adding: MeshChecksTests.new, mode: .readOnly)
+        #expect(
+            found.filter { $0.severity == .blocker }.map(\.fact) == [
+                "n1: whether database shut of the same instance has Spock is not known: no entry in pg_hba.conf",
+                "n1: in database crm an object depends on the extensions that replicate: view public.who", "n1: database old has the extension bdr",
+            ])
+        #expect(
+            found.filter { $0.severity == .warning }.map(\.fact) == [
+                "n1: database frozen takes no connections: whether it has Spock or pglogical is not known",
+                "n2: whether database shut of the same instance has Spock is not known: no entry in pg_hba.conf",
+                "n1: database crm has Spock node xn1 and subscription legacy too", "n1: database old has extension pglogical too",
+                "n1: a table is unlogged in database app: app.session", "n1: a table is unlogged in database crm: public.cache",
+            ])
+        // The copy recovers with a state for each node that the other mesh reads.
+        #expect(MeshLimit.all(of: mesh, adding: MeshChecksTests.new).first { $0.node == "n4" && $0.sum.contains("recovers") }?.needed == 6)
+        let needed = MeshLimit.all(
+            of: MeshChecksTests.mesh { $0["n1"]?.otherDatabases = [.init(name: "crm", spock: .nodes([1: "a", 2: "b", 3: "c", 4: "d"]))] }, adding: MeshChecksTests.new)
+        #expect(needed.first { $0.node == "n4" && $0.sum.contains("recovers") }?.needed == 7)
     }
 
     @Test func `a role that escapes read-only matters where read-only is used`() {

@@ -44,7 +44,9 @@ struct MeshTests {
         #expect(view.subscriptionPattern?.description == "sub_{provider}_{subscriber}")
         #expect(states[0].isLoaded && states[0].isSuperuser && !states[0].isInRecovery)
         #expect(states[0].version == states[1].version)
-        #expect(states[0].otherDatabases == [.init(name: "postgres", spock: .absent)])
+        #expect(states[0].otherDatabases.map(\.name) == ["postgres", "template1"])
+        #expect(states[0].otherDatabases.allSatisfy { $0.spock == .absent && $0.carried == CopiedDatabase(database: $0.name) })
+        #expect(states[0].carried?.node == "n1" && states[0].carried?.replicators.first == "spock")
         #expect(states[0].local?.dsn == mesh.dsn(0))
         let new = NewNode(name: "n4", id: try await n1.nodeID(of: "n4", deadline: soon), source: "n1")
         #expect(MeshChecks.all(of: view, adding: new, mode: .live) == [])
@@ -109,12 +111,15 @@ struct MeshTests {
         let items = try #require(try await n1.replicatedTables(deadline: soon).first { $0.relation.name == "items" })
         #expect(items.columns == ["blob", "id", "name", "price", "secret", "seen"])
         #expect(items.memberships.map(\.set) == ["default"])
-        var fingerprints: Set<TableFingerprint> = []
-        for session in sessions {
-            fingerprints.insert(try await session.fingerprint(of: items.relation, columns: ["blob", "id", "name", "price", "seen"], deadline: soon))
+        var looks: Set<TableLook> = []
+        for (index, session) in sessions.enumerated() {
+            let holder = try await mesh.session(index), snapshot = try await holder.server.holdSnapshot(deadline: soon)
+            looks.insert(try await session.fingerprint(of: items, columns: ["blob", "id", "name", "price", "seen"], at: snapshot, deadline: soon))
+            await holder.connection.close()
         }
-        #expect(fingerprints.count == 1)
-        #expect(fingerprints.first?.rows == 3)
+        #expect(looks.count == 1)
+        guard case .seen(let fingerprint)? = looks.first else { throw UnexpectedAnswer(text: "\(looks)") }
+        #expect(fingerprint.rows == 3)
         for session in sessions { #expect(try await session.exceptionCount(deadline: soon) == 0) }
 
         // And out again: the fourth leaves nothing behind.

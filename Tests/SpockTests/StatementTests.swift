@@ -60,12 +60,25 @@ import Testing
 
     @Test func `a table is hashed over named columns, without its children, whatever it is called`() {
         #expect(
-            TableFingerprint.of(StatementTests.table, columns: ["a", "B\"c"]).text == """
-                SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW("a", "B""c")::text, 0)), 0)::text AS hash FROM ONLY "Sales"."it's"
+            TableFingerprint.of(StatementTests.table, columns: ["a"], of: ["a", "B\"c"], rowFilter: "(a > 'x$1'::text)").description == """
+                SELECT t.rows, t.hash, coalesce(c.relfilenode = pg_relation_filenode(c.oid) AND ARRAY[\
+                pg_typeof((SELECT "a" FROM ONLY "Sales"."it's" LIMIT 0))::oid, pg_typeof((SELECT "B""c" FROM ONLY "Sales"."it's" LIMIT 0))::oid]::oid[] = \
+                ARRAY(SELECT a.atttypid FROM unnest(ARRAY['a', 'B"c']::text[]) WITH ORDINALITY wanted(name, place) \
+                LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = wanted.name AND NOT a.attisdropped ORDER BY place), false) AS unchanged \
+                FROM (SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW("a")::text, 0)), 0)::text AS hash FROM ONLY "Sales"."it's" WHERE (a > 'x$1'::text)) t \
+                LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) \
+                ON n.nspname = 'Sales' AND c.relname = 'it''s' AND c.oid = '"Sales"."it''s"'::regclass
                 """)
+    }
+
+    @Test func `an identity is taken off in one text, without a word to a publisher`() {
         #expect(
-            TableFingerprint.of(StatementTests.table, columns: ["a"], rowFilter: "(a > 'x$1'::text)").description == """
-                SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW("a")::text, 0)), 0)::text AS hash FROM ONLY "Sales"."it's" WHERE (a > 'x$1'::text)
+            CopiedDatabase.removal(subscriptions: ["it's"]).text == """
+                SELECT set_config('session_replication_role', 'replica', true); \
+                SELECT extname FROM pg_extension WHERE extname IN ('spock', 'pglogical') ORDER BY 1 DESC; \
+                ALTER SUBSCRIPTION "it's" DISABLE; ALTER SUBSCRIPTION "it's" SET (slot_name = NONE); \
+                ALTER SUBSCRIPTION "it's" CONNECTION 'host=/nonexistent dbname=none'; DROP SUBSCRIPTION "it's"; \
+                DROP EXTENSION IF EXISTS "spock"; DROP EXTENSION IF EXISTS "pglogical"
                 """)
     }
 

@@ -29,8 +29,8 @@ public struct SourceCanBeCopied: Requirement {
         if !found.subscriptions.isEmpty {
             findings.append(
                 Finding(
-                    "native subscriptions", on: source, found.subscriptions.joined(separator: ", ") + ": their copies would take over their slots",
-                    .notMet(hint: "disable or drop them for the run")))
+                    "native subscriptions", on: source, found.subscriptions.joined(separator: ", "),
+                    .note(hint: "on \(copy.node.name) they never run, and are dropped when it is promoted; their slots stay those of \(source)")))
         }
         if !found.tablespaces.isEmpty {
             findings.append(

@@ -12,11 +12,17 @@ public struct Standby: Sendable {
     public let node: CopiedNode
     /// The role that it streams as.
     private let replicationUser: String
+    /// Whether a promotion makes another node of it: nothing of its source may go on there then.
+    private let becomesAnotherNode: Bool
     /// The way to the archive, for what the source has recycled already.
     private let restoreCommand: @Sendable () async throws -> String?
 
-    public init(_ node: CopiedNode, replicationUser: String, restoreCommand: @escaping @Sendable () async throws -> String? = { nil }) {
+    /// - Parameter becomesAnotherNode: whether it is promoted to be another node than its source, and not to take its place.
+    public init(
+        _ node: CopiedNode, replicationUser: String, becomesAnotherNode: Bool = false, restoreCommand: @escaping @Sendable () async throws -> String? = { nil }
+    ) {
         (self.node, self.replicationUser, self.restoreCommand) = (node, replicationUser, restoreCommand)
+        self.becomesAnotherNode = becomesAnotherNode
     }
 
     var access: ClusterAccess { node.access }
@@ -108,13 +114,17 @@ public struct Standby: Sendable {
             return try await original.host.read(twin, as: original.user, deadline: deadline)
         }.compactMapValues { $0 }
         let own = [content[files.autoConfFile], content[files.configFile]]
+        // Where the copy has files of its own, or those that came with it.
+        let isReadable = isCopied || !files.configFile.path.hasPrefix(prefix)
+        let entries = isReadable ? try await copy.settingsTree(files, deadline: deadline).entries : []
         return CloneConfiguration(
             source: settings, features: copy.features,
             target: .init(
                 files: files, port: copy.port,
                 listenAddresses: Self.listenAddresses(
-                    at: try access.roster.entry(name).address, own: own, source: settings.value(of: "listen_addresses")), content: content),
-            withoutLibraries: libraries, primaryConninfo: try await primaryConninfo(), restoreCommand: try await restoreCommand())
+                    at: try access.roster.entry(name).address, own: own, source: settings.value(of: "listen_addresses")), content: content,
+                lines: entries.map { SourceSettings.FileLine(file: $0.file, name: $0.name, value: $0.value, isApplied: $0.isApplied) }),
+            withoutLibraries: libraries, withoutSubscriptions: becomesAnotherNode, primaryConninfo: try await primaryConninfo(), restoreCommand: try await restoreCommand())
     }
 
     /// What a node must listen on, where its own configuration would leave it out of the others' reach (a fresh cluster of
@@ -137,13 +147,13 @@ public struct Standby: Sendable {
         return (hba, try await original.host.read(files.identFile, as: original.user, deadline: deadline))
     }
 
-    /// Puts the way to the archive into its configuration, or takes it out.
+    /// Puts the way to the archive into its configuration, or has it know none: not even one that another file of it names.
     public func setRestoreCommand(_ isThere: Bool, _ run: StepRun) async throws {
         let copy = try await node.instance(), deadline = Deadline.after(.seconds(60))
         // Where the server reads it only at its start, it stays.
         guard let command = try await restoreCommand(), isThere || copy.features.isReloadable("restore_command") == true else { return }
         try await node.changeAutoConf(run, deadline: deadline) { file, _ in
-            if isThere { file.set("restore_command", to: command) } else { file.remove("restore_command") }
+            file.set("restore_command", to: isThere ? command : "")
         }
         guard try await copy.status(deadline: deadline).isRunning else { return }
         _ = try await copy.reload(through: try await access.server(name).connection, deadline: deadline)

@@ -24,6 +24,7 @@ public struct AddSpockNode: Procedure {
     private let node: JoiningNode
     private let window: ClosedWindow
     private let point: DrainedPoint
+    private let databases: CopiedDatabases
 
     /// - Throws: `Problem` for what no playbook can say.
     public init(_ playbook: Playbook.AddSpockNode, from origin: RunOrigin, _ ways: Ways, undo: UndoOptions = UndoOptions()) throws {
@@ -39,13 +40,14 @@ public struct AddSpockNode: Procedure {
         let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy), to: copied)
         (self.access, self.mesh, self.copy) = (access, mesh, copy)
         lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
-        standby = Standby(copied, replicationUser: playbook.copy.replicationUser) { try await copy.layout().backRest(for: .target).restoreCommand }
+        standby = Standby(copied, replicationUser: playbook.copy.replicationUser, becomesAnotherNode: true) { try await copy.layout().backRest(for: .target).restoreCommand }
         window = ClosedWindow(
             mesh.nodes, of: access, by: .spockReadOnly, limit: playbook.handover.windowLimit, lease: playbook.handover.lease,
             // Once it was emptied, nobody may write there any more.
             staysClosed: { memory in try memory.recall(OpenNewNode.isEmptied) == true ? [newNode] : [] })
         node = JoiningNode(standby, mesh: mesh, window: window)
         point = DrainedPoint(mesh)
+        databases = CopiedDatabases(mesh)
     }
 
     public static let name = "add-spock-node"
@@ -62,16 +64,16 @@ public struct AddSpockNode: Procedure {
             ListedStep("2", TakeBackup(copy: copy)),
             ListedStep("3", RestoreBackup(copy: copy, standby: standby)),
             ListedStep(
-                "4", SetUpStreaming(standby: standby, saying: "archiving off, closed to clients", removingLater: ["spock"], rules: node.closedRules)),
+                "4", SetUpStreaming(standby: standby, saying: "archiving off, closed to clients", removingLater: CopiedDatabase.knownReplicators, rules: node.closedRules)),
             ListedStep("7", RemovePreload(node: node)),
             ListedStep("8", StartStandby(standby: standby, hasLeft: node.stateBeyondStandby)),
-            ListedStep("4", CatchUp(node: node, limit: handover.catchUpLag.bytes)),
+            ListedStep("4", CatchUp(node: node, databases: databases, limit: handover.catchUpLag.bytes)),
             ListedStep("5", MakeReadOnly(mesh: mesh, node: node, window: window, lock: lock, limit: limit, lease: lease)),
             ListedStep("6", EndTransactions(mesh: mesh, node: node, window: window, grace: grace)),
             ListedStep("6", DrainMesh(mesh: mesh, node: node, window: window)),
             ListedStep("15", CreateSlots(mesh: mesh, node: node, window: window)),
             ListedStep("9", PromoteNewNode(node: node, window: window)),
-            ListedStep("10", RemoveIdentity(mesh: mesh, node: node, window: window)),
+            ListedStep("10", RemoveIdentity(mesh: mesh, node: node, window: window, databases: databases)),
             ListedStep("11", RestorePreload(node: node, window: window)),
             ListedStep("12", RestartNewNode(node: node, window: window)),
             ListedStep("13", AddNode(mesh: mesh, node: node, window: window)),
@@ -90,6 +92,7 @@ public struct AddSpockNode: Procedure {
                 "read-only window", opens: MakeReadOnly.name, closes: MakeReadWrite.name, watch: window.watch,
                 release: {
                     await point.drop()
+                    await databases.drop()
                     await window.end()
                     return await window.open(memory)
                 })
@@ -125,7 +128,10 @@ public struct AddSpockNode: Procedure {
         await access.endEarlierSessions(on: mesh.nodes)
     }
 
-    public func closingWords(run: String) -> [String] { ["Done. Nothing was lost."] }
+    public func closingWords(run: String, _ memory: Memory) throws -> [String] {
+        guard let number = try memory.recall(Verify.notCompared), number > 0 else { return ["Done. Nothing was lost."] }
+        return ["Done. Nothing was lost in what was compared; \(number == 1 ? "a table was" : "\(number) tables were") changed meanwhile, and could not be."]
+    }
 
     public func afterFailure(_ failure: RunFailure) -> AfterFailure {
         if !failure.notOpened.isEmpty { return .stays(failure.step == nil ? "\(Problem(explaining: failure.cause).fact)." : "") }
@@ -135,6 +141,7 @@ public struct AddSpockNode: Procedure {
     public func close() async {
         await lock.release()
         await point.drop()
+        await databases.drop()
         await access.close()
     }
 }

@@ -7,6 +7,7 @@ import Run
 struct CatchUp: LeavesNothing {
     static let name = "catch-up"
     let node: JoiningNode
+    let databases: CopiedDatabases
     /// Bytes that the standby may be behind.
     let limit: Int64
     var title: String { "Let \(node.name) and the mesh catch up" }
@@ -30,6 +31,7 @@ struct CatchUp: LeavesNothing {
             run.progress("a sync event took \(took.inSeconds) to cross the mesh")
             return took < .seconds(1) ? .found(took) : .notYet("it took \(took.inSeconds)")
         }
+        try run.remember(CopiedDatabases.carried, try await databases.look(deadline: .after(.seconds(60))))
         // A promotion asks the archive for what comes next, which takes longer than everything else in it.
         try await node.standby.setRestoreCommand(false, run)
         return "\(UInt64(max(0, lag)).inBytes) behind \(node.mesh.source); a sync event crosses the mesh in \(took.inSeconds)"

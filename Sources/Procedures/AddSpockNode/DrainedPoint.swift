@@ -3,12 +3,11 @@ import PostgresClient
 import ProcedureKit
 import Run
 import Server
-import Spock
 
-/// Open transactions that see every node as it is at one drained point, for the proof.
+/// Every node as it is at one drained point, for the proof.
 actor DrainedPoint {
     private let mesh: SpockMesh
-    private(set) var snapshots: [String: SpockSession] = [:]
+    private(set) var snapshots: [String: HeldSnapshot] = [:]
 
     init(_ mesh: SpockMesh) { self.mesh = mesh }
 
@@ -20,9 +19,7 @@ actor DrainedPoint {
     func hold(closed: [String], in window: ClosedWindow, _ memory: Memory, deadline: Deadline) async throws -> Bool {
         await drop()
         snapshots = try await onEach(mesh.nodes) { [mesh] node in
-            let server = try await mesh.access.separateServer(node, deadline: deadline)
-            try await server.holdSnapshot(deadline: deadline)
-            return SpockSession(server)
+            try await mesh.access.separateServer(node, deadline: deadline).holdSnapshot(deadline: deadline)
         }
         if try await Set(window.stillClosed(memory)).isSuperset(of: closed) { return true }
         await drop()
@@ -30,7 +27,7 @@ actor DrainedPoint {
     }
 
     func drop() async {
-        for session in snapshots.values { await session.connection.close() }
+        for snapshot in snapshots.values { await snapshot.holder.connection.close() }
         snapshots = [:]
     }
 }

@@ -14,7 +14,7 @@ struct HoldDrainedPoint: LeavesNothing {
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         if try await node.state(memory) == .subscribed, await !window.isOpen { return .done("the proof makes a drained point of its own") }
-        return .needed([Change("\(list(mesh.nodes)): BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY, kept open until the proof is done")])
+        return .needed([Change("\(list(mesh.nodes)): BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY, kept open until the proof is done, without a lock")])
     }
 
     func perform(_ run: StepRun) async throws -> String {

@@ -149,6 +149,12 @@ actor JoiningNode {
             [try access.roster.entry(name).osUser, access.roster.role],
             comment: "Closed by pggraft until this node has joined: only the nodes of the cluster may connect.")
         for rule in meshRules(after: closed) { closed.ensure(rule) }
+        // Every database that came along is cleaned before it joins.
+        let own = Self.address(try access.roster.entry(name).address)
+        for var rule in meshRules(after: closed) where rule.address == own {
+            rule.databases = [.all]
+            closed.ensure(rule)
+        }
         return closed
     }
 
@@ -165,10 +171,11 @@ actor JoiningNode {
                 rule.type != .local && rule.method != "reject" && rule.users.contains { $0 == .named(role) || $0 == .all }
             }?.method ?? "scram-sha-256"
         return access.roster.entries.map { node in
-            let address: HBARule.Address = IPNetwork(node.address).map(HBARule.Address.network) ?? .hostName(node.address)
-            return HBARule(.host, databases: [.named(mesh.database)], users: [.named(role)], from: address, method: method)
+            HBARule(.host, databases: [.named(mesh.database)], users: [.named(role)], from: Self.address(node.address), method: method)
         }
     }
+
+    private static func address(_ text: String) -> HBARule.Address { IPNetwork(text).map(HBARule.Address.network) ?? .hostName(text) }
 }
 
 extension JoiningNode {

@@ -36,7 +36,7 @@ struct OpenNewNode: Step {
 
     /// What opens the new node.
     private func opening() async throws -> [ConfigurationEdit] {
-        let configuration = try await node.standby.configuration(without: ["spock"]), (hba, ident) = try await node.standby.sourceRules()
+        let configuration = try await node.standby.configuration(without: CopiedDatabase.knownReplicators), (hba, ident) = try await node.standby.sourceRules()
         return configuration.opening(
             sourceHBA: hba, sourceIdent: ident, ensuring: node.meshRules(after: try await node.rules(hba)), current: configuration.target.content)
     }

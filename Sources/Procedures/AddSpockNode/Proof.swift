@@ -3,6 +3,7 @@ import PostgresClient
 import ProcedureKit
 import Report
 import Run
+import Server
 import Spock
 
 /// What shows that nothing was lost: what every node says of the others, a row that crosses the mesh, and every table compared.
@@ -74,45 +75,44 @@ struct Proof: Sendable {
     /// Compares every replicated table on all nodes at the drained point.
     ///
     /// The new node is compared with its source in whole. A peer is compared in what is replicated to it: the columns and
-    /// rows of the set that the table is in.
+    /// rows of the set that the table is in. Each table is locked only while it is looked at; one that was changed since the
+    /// point cannot be compared any more, and is counted.
     /// - Throws: `Problem` that names tables, nodes and counts.
-    func compare(_ snapshots: [String: SpockSession], progress: (String, Double?) -> Void) async throws -> String {
+    func compare(_ snapshots: [String: HeldSnapshot], progress: (String, Double?) -> Void) async throws -> Comparison {
+        let looks = try await TableLooks(snapshots, of: mesh)
+        do {
+            let comparison = try await compare(through: looks, progress: progress)
+            await looks.close()
+            return comparison
+        } catch {
+            await looks.close()
+            throw error
+        }
+    }
+
+    private func compare(through looks: TableLooks, progress: (String, Double?) -> Void) async throws -> Comparison {
         let (source, newNode, peers) = (mesh.source, mesh.newNode, mesh.peers)
-        guard let sourceSnapshot = snapshots[source] else { throw Problem("there is no snapshot of \(source)") }
         let deadline = Deadline.after(.seconds(24 * 3600))
-        let tables = try await sourceSnapshot.replicatedTables(deadline: deadline).filter { !$0.isPartitioned && $0.relation.schema != "pggraft" }
-        var lines: [String] = [], differences: [String] = []
+        let tables = try await looks.tables(of: source, deadline: deadline)
+        var comparison = Comparison(nodes: mesh.nodes)
         for (index, table) in tables.enumerated() {
             progress("comparing \(table.relation)", Double(index) / Double(tables.count))
             let membership = table.memberships.first { $0.columns == nil && $0.rowFilter == nil } ?? table.memberships.first
             let columns = membership?.columns?.sorted() ?? table.columns, filter = membership?.rowFilter
             let isPart = membership?.columns != nil || filter != nil
-            @Sendable func look(_ nodes: [String], _ columns: [String], where filter: String? = nil) async throws -> [String: TableFingerprint] {
-                try await onEach(nodes) { node in
-                    guard let session = snapshots[node] else { throw UnknownNode(name: node) }
-                    return try await session.fingerprint(of: table.relation, columns: compares ? columns : [], rowFilter: filter, deadline: deadline)
-                }
-            }
-            let whole = try await look(isPart ? [source, newNode] : mesh.nodes, table.columns)
-            let parts = isPart ? try await look(mesh.members, columns, where: filter) : whole
-            guard let original = whole[source], let copy = whole[newNode] else { throw UnknownNode(name: source) }
-            if copy != original { differences.append("\(table.relation): \(newNode) has \(copy), \(source) has \(original)") }
-            let expected = parts[source] ?? original
-            for peer in peers {
-                guard let found = parts[peer], found != expected else { continue }
-                differences.append("\(table.relation): \(peer) has \(found), \(source) has \(expected)")
-            }
-            lines.append(
-                "  \(table.relation)  \(original.rows) rows" + (compares ? "  hash \(original.hash)" : "")
-                    + (isPart ? "  (\(list(peers)): the columns and rows replicated to them)" : ""))
+            let whole = try await looks.look(
+                at: table, on: isPart ? [source, newNode] : [source, newNode] + peers, columns: compares ? table.columns : [], deadline: deadline)
+            let parts =
+                isPart ? try await looks.look(at: table, on: [source] + peers, columns: compares ? columns : [], where: filter, deadline: deadline) : []
+            comparison.add(table.relation, whole, parts, remark: isPart ? "\(list(peers)): the columns and rows replicated to them" : nil, hashed: compares)
         }
-        guard differences.isEmpty else {
+        guard comparison.differences.isEmpty else {
             throw Problem(
-                "the nodes differ at the drained point:\n  " + differences.joined(separator: "\n  "),
+                "the nodes differ at the drained point:\n  " + comparison.differences.joined(separator: "\n  "),
                 hint:
                     "If \(newNode) is like \(source), the difference is not of this run: changes were discarded (see spock.exception_log), or a node crashed, after which Spock 5.0 applies transactions again and doubles rows of tables without a primary key; put it right by hand, then resume. If \(newNode) differs from \(source), take it out with `pggraft undo` and report this."
             )
         }
-        return "\(tables.count) replicated tables are equal on \(list(mesh.nodes)) at one drained point:\n" + lines.joined(separator: "\n")
+        return comparison
     }
 }

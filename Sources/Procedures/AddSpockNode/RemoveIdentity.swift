@@ -23,6 +23,7 @@ struct RemoveIdentity: LeavesNothing {
     let mesh: SpockMesh
     let node: JoiningNode
     let window: ClosedWindow
+    let databases: CopiedDatabases
     var title: String { "Remove the identity of \(mesh.source) from \(node.name): replication sets, nodes, origins" }
     var leavesNothing: String { "it is all in the data directory of \(node.name)" }
 
@@ -31,6 +32,9 @@ struct RemoveIdentity: LeavesNothing {
         return .needed([
             Change("\(node.name): read the replication sets and the positions up to which each node is applied"),
             Change("\(node.name): DROP EXTENSION spock (not CASCADE)"),
+            Change(
+                "\(node.name): the same in every other database that has Spock or pglogical, and DROP SUBSCRIPTION, without its slot, where there is one: they stay as plain databases"
+            ),
             Change("\(node.name): pg_replication_origin_drop for each origin inherited from \(mesh.source)"),
         ])
     }
@@ -43,27 +47,31 @@ struct RemoveIdentity: LeavesNothing {
                     "\(node.name) has Spock loaded while it still is \(mesh.source)",
                     hint: "stop it at once, and look whether the slots of \(mesh.source) on its peers are read by the right server; then undo this run")
             }
+            let origins = try await clone.server.origins(deadline: deadline)
             try run.remember(Self.sets, try await clone.captureReplicationSets(deadline: deadline))
-            try run.remember(Self.origins, try await clone.subscriptions(deadline: deadline).map(\.origin))
-            let positions = try await resumePositions(run, deadline: deadline)
+            // Whoever made them, they say how far the source has read.
+            try run.remember(Self.origins, origins.compactMap(\.name))
+            let positions = try await resumePositions(origins, run, deadline: deadline)
             try run.remember(Self.positions, positions)
             for position in positions where position.lsn > position.slotLSN {
                 run.note("\(position.peer): goes on at \(position.lsn), \(position.lsn.bytes(since: position.slotLSN)) bytes after its slot")
             }
-            try await clone.dropExtension(deadline: deadline)
+        }
+        for (database, things) in try await databases.removeIdentities(deadline: deadline).sorted(by: { $0.key < $1.key }) where database != mesh.database {
+            run.note("database \(database) of \(node.name) is a plain one now: \(list(things)) of \(mesh.source) \(things.count == 1 ? "is" : "are") taken off it")
         }
         let origins = try run.recall(Self.origins), sets = try run.recall(Self.sets)
         try await clone.server.dropOrigins(origins, deadline: deadline)
         await node.reached(.cleaned)
         await window.book("remove identity")
-        return "\(sets.count) replication sets with \(sets.map(\.tables.count).reduce(0, +)) tables captured, extension and \(origins.count) origins dropped"
+        return "\(sets.count) replication sets with \(sets.map(\.tables.count).reduce(0, +)) tables captured, extensions and \(origins.count) origins dropped"
     }
 
     /// Where the new node goes on reading from each node, exact whether or not anything was written since the slots were
     /// made: the source up to the point where the copy left its timeline, a peer up to what the copy has replayed of it.
-    private func resumePositions(_ run: StepRun, deadline: Deadline) async throws -> [ResumePosition] {
+    /// - Parameter origins: of the copy.
+    private func resumePositions(_ origins: [ReplicationOrigin], _ run: StepRun, deadline: Deadline) async throws -> [ResumePosition] {
         let slots = try run.recall(CreateSlots.positions), source = mesh.source
-        let origins = try await mesh.access.server(node.name).origins(deadline: deadline)
         let switchpoint = try await node.standby.promotion(deadline: deadline).switchpoint
         let original = try await mesh.spock(source)
         let subscriptions = try await original.subscriptions(deadline: deadline), nodes = try await original.nodes(deadline: deadline)

@@ -5,12 +5,15 @@ import ProcedureKit
 import RemoteHost
 import Report
 import Run
+import Spock
 
 /// Take Spock out of the preload list of the copy, before it is started for the first time.
 struct RemovePreload: LeavesNothing {
     static let name = "remove-preload"
     /// The preload list of the source.
     static let original = Fact<String>("shared_preload_libraries")
+    /// What its `postgresql.auto.conf` says once it has joined of what it says otherwise until then.
+    static let putBack = Fact<[CloneConfiguration.PutBack]>("settings of the time until it has joined")
 
     let node: JoiningNode
     var title: String { "Remove Spock from shared_preload_libraries on \(node.name)" }
@@ -19,18 +22,19 @@ struct RemovePreload: LeavesNothing {
     func inspect(_ memory: Memory) async throws -> Inspection {
         let state = try await node.state(memory)
         if state > .restored { return .done("\(node.name) is \(state)") }
-        let edits = try await edits(try await node.standby.configuration(without: ["spock"]))
+        let edits = try await edits(try await node.standby.configuration(without: CopiedDatabase.knownReplicators))
         if state == .restored, edits.isEmpty { return .done("Spock is not in it") }
         return .needed(edits.map { Change("\(node.name): \($0.path)", diff: $0.diff) })
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let configuration = try await node.standby.configuration(without: ["spock"])
+        let configuration = try await node.standby.configuration(without: CopiedDatabase.knownReplicators)
         try run.remember(Self.original, try configuration.sourceLibraries().description)
+        try run.remember(Self.putBack, configuration.putBack())
         try await node.copy.apply(try await edits(configuration), run, deadline: .after(.seconds(60)))
         let list = try await node.preload(deadline: .after(.seconds(30)))
-        guard !list.contains("spock") else {
-            throw Problem("\(node.name) would still load Spock: '\(list)'", hint: "it was not started; see its configuration files")
+        guard !CopiedDatabase.knownReplicators.contains(where: list.contains) else {
+            throw Problem("\(node.name) would still load Spock or pglogical: '\(list)'", hint: "it was not started; see its configuration files")
         }
         return "the list is '\(list)'"
     }

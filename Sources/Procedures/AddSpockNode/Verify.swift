@@ -10,6 +10,8 @@ struct Verify: Step {
     static let name = "verify"
     /// What the proof has said.
     static let said = Fact<String>("proof")
+    /// How many tables were changed while it was made, and could not be compared.
+    static let notCompared = Fact<Int>("tables not compared")
 
     let proof: Proof
     let window: ClosedWindow
@@ -46,7 +48,9 @@ struct Verify: Step {
         await point.drop()
         // Once more: a change that was discarded after the canary counts too.
         try await proof.checkExceptions(run.memory)
-        let text = table + "\n" + said
+        let carried = try run.memory.recall(CopiedDatabases.carried) ?? []
+        let text = ([table, said.text] + carried.words(on: mesh.newNode, copyOf: mesh.source, mesh: mesh.database)).joined(separator: "\n")
+        try run.remember(Self.notCompared, said.notCompared.count)
         try run.remember(Self.said, text)
         return text
     }

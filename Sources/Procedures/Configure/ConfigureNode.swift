@@ -52,7 +52,7 @@ public struct ConfigureNode: Procedure {
     /// no such lock: the plan says so.
     public func takeLock(holder: Holder) async throws { try await node.takeLock(holder: holder) }
 
-    public func closingWords(run: String) -> [String] { ["Done.", "  pggraft undo \(run)     takes it back"] }
+    public func closingWords(run: String, _ memory: Memory) -> [String] { ["Done.", "  pggraft undo \(run)     takes it back"] }
 
     /// Where the connection was lost nothing could be put back, and nothing is known.
     public func afterFailure(_ failure: RunFailure) -> AfterFailure {

@@ -102,7 +102,11 @@ public actor ConfiguredNode {
             return nil
         }
         do {
-            let connection = try await access.connection(target.name, deadline: deadline)
+            let connection = try await access.connection(target.name, asItIs: true, deadline: deadline)
+            // As `serializable` a standby runs no statement at all.
+            if await connection.parameterStatus("in_hot_standby") == "on" {
+                try await connection.query("SET default_transaction_isolation = 'read committed'", deadline: deadline)
+            }
             guard await ServerSession(asItIs: connection).isSuperuser else {
                 await connection.close()
                 whyUnasked = "\(target.role) is no superuser: name one with --role"

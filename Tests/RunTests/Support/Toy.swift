@@ -26,7 +26,7 @@ struct Toy: Procedure {
         world.call("lock, run \(holder.run == nil ? "unknown" : "known")")
     }
 
-    func closingWords(run: String) -> [String] { ["Done with toys."] }
+    func closingWords(run: String, _ memory: Memory) -> [String] { ["Done with toys."] }
     func close() async { world.call("close") }
 }
 
