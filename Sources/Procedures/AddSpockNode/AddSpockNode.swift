@@ -105,7 +105,7 @@ public struct AddSpockNode: Procedure {
             RequirementGroup("clocks", [ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock")]),
             RequirementGroup("lease", mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) }),
             RequirementGroup("servers", mesh.members.map { MemberIsSpockNode(node: $0, survey: members) }),
-            RequirementGroup("mesh", [MajorVersionsAgree(survey: members), MeshIsSound(survey: members)]),
+            RequirementGroup("mesh", [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, window: playbook.handover.windowLimit)]),
             RequirementGroup("source", [SourceCanBeCopied(source), SourceArchives(source)]),
             RequirementGroup("programs", [ProgramsMatch(ground)]),
             RequirementGroup("libraries", [PreloadedLibrariesAreThere(ground), SpockIsInstalled(ground, survey: members)]),
