@@ -21,6 +21,7 @@ public struct AddSpockNode: Procedure {
     private let mesh: SpockMesh
     private let copy: BackRestCopy
     private let standby: Standby
+    private let admittance: NodeAccess
     private let node: JoiningNode
     private let window: ClosedWindow
     private let point: DrainedPoint
@@ -44,7 +45,8 @@ public struct AddSpockNode: Procedure {
             mesh.nodes, of: access, by: .spockReadOnly, limit: playbook.handover.windowLimit, lease: playbook.handover.lease,
             // Once it was emptied, nobody may write there any more.
             staysClosed: { memory in try memory.recall(OpenNewNode.isEmptied) == true ? [newNode] : [] })
-        node = JoiningNode(standby, mesh: mesh, window: window)
+        admittance = NodeAccess(mesh, standby, acceptsTrust: playbook.newNode.trustOverNetwork)
+        node = JoiningNode(standby, mesh: mesh, admittance: admittance, window: window)
         point = DrainedPoint(mesh)
     }
 
@@ -112,6 +114,11 @@ public struct AddSpockNode: Procedure {
             RequirementGroup("place", [PlaceIsFree(ground), DiskHasRoom(ground), CopyDoesNotArchive(ground)]),
             RequirementGroup("routes from the new node", mesh.members.map { NewNodeReachesMember(member: $0, ground, survey: members) } + [StreamingIsAllowed(standby, ground)]),
             RequirementGroup("routes to the new node", mesh.members.map { MemberReachesNewNode(member: $0, survey: members) }),
+            RequirementGroup("access to the new node", [CallersAreLetIn(admittance, ground, survey: members)]),
+            RequirementGroup(
+                "passwords",
+                mesh.nodes.map { NodeHasPassword(node: $0, access: admittance, ground: ground, survey: members) }
+                    + [OperatorHasPassword(access: admittance, ground: ground, survey: members)]),
             RequirementGroup("pgBackRest", [BackRestIsUsable(ground, survey: survey)]),
         ]
     }

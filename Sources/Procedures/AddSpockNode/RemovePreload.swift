@@ -27,6 +27,7 @@ struct RemovePreload: LeavesNothing {
     func perform(_ run: StepRun) async throws -> String {
         let configuration = try await node.standby.configuration(without: ["spock"])
         try run.remember(Self.original, try configuration.sourceLibraries().description)
+        try run.remember(NodeAccess.rules, try await node.admittance.admissions().rules().map(\.description))
         try await node.copy.apply(try await edits(configuration), run, deadline: .after(.seconds(60)))
         let list = try await node.preload(deadline: .after(.seconds(30)))
         guard !list.contains("spock") else {
