@@ -10,6 +10,8 @@ struct Admission: Sendable {
     /// The source's rule that decides, as its file has it.
     var decidedBy: String?
     var problem: Problem?
+    /// By which the source was asked about it.
+    private var address: IPAddress?
 
     var method: String? { rules.first?.method }
 
@@ -35,8 +37,8 @@ struct Admission: Sendable {
     }
 
     /// - Parameter decisions: what the source's files say of the caller, with TLS and without.
-    init(of caller: Caller, on ground: Ground, deciding decisions: [Bool: HBAExplanation.Decision]) {
-        self.caller = caller
+    init(of caller: Caller, from address: IPAddress, on ground: Ground, deciding decisions: [Bool: HBAExplanation.Decision]) {
+        (self.caller, self.address) = (caller, address)
         let attempts = Caller.attempts(sslmode: caller.sslmode, serverHasTLS: ground.sourceHasTLS)
         let possible = ground.tls.isOn ? attempts : attempts.filter { !$0 }
         problem = judge(possible.isEmpty ? attempts : possible, decisions, on: ground)
@@ -45,11 +47,15 @@ struct Admission: Sendable {
         if problem != nil { rules = [] }
     }
 
+    /// One of whom nobody knows where it comes from.
+    init(ofUnknown caller: Caller) {
+        self.caller = caller
+        problem = Problem(
+            "from which address \(caller.name) comes is not known", hint: "give its IP address in the playbook, or a name that its own host and others resolve")
+    }
+
     private mutating func judge(_ attempts: [Bool], _ decisions: [Bool: HBAExplanation.Decision], on ground: Ground) -> Problem? {
         let who = caller.name, source = ground.source
-        guard caller.address != nil else {
-            return Problem("from which address \(who) comes is not known", hint: "give its IP address in the playbook, or a name that its own host and others resolve")
-        }
         guard !attempts.isEmpty else {
             return Problem("\(who) wants TLS (sslmode=\(caller.sslmode ?? "")), and ssl is off on \(source)", hint: "turn ssl on there, or correct new_node.dsn")
         }
@@ -127,12 +133,12 @@ struct Admission: Sendable {
 
     private func shown(_ entry: HBARules.Entry) -> String { Redaction.redacted("\(entry)") }
 
-    private var from: String { caller.address.map { "\(caller.user) from \($0)" } ?? caller.user }
+    private var from: String { address.map { "\(caller.user) from \($0)" } ?? caller.user }
 
     /// A line that would let the caller in everywhere.
     private var suggestion: String {
-        let address = caller.address.map { HBARule.Address.network(IPNetwork($0)) } ?? caller.places.first ?? .all
-        let rule = HBARule(.host, databases: [.named(caller.database)], users: [.named(caller.user)], from: address, method: "scram-sha-256")
+        let place = address.map { HBARule.Address.network(IPNetwork($0)) } ?? caller.places.first ?? .all
+        let rule = HBARule(.host, databases: [.named(caller.database)], users: [.named(caller.user)], from: place, method: "scram-sha-256")
         return "\(rule)".split(separator: " ").joined(separator: " ")
     }
 }

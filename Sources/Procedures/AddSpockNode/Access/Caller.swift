@@ -10,8 +10,8 @@ struct Caller: Sendable, Hashable {
     var database: String
     /// As libpq takes it; `nil` for its default.
     var sslmode: String?
-    /// By which the source knows it; `nil` where nobody could say.
-    var address: IPAddress?
+    /// By which the source may know it; none where nobody could say.
+    var addresses: [IPAddress]
     /// From where it will come to the new node.
     var places: [HBARule.Address]
     /// Whether it has a certificate of its own to show.
@@ -58,12 +58,12 @@ struct Routes: Sendable, Hashable {
         hasCertificate = rows.contains(["certificate"])
     }
 
-    /// The address that the source is asked about: the one that is given, else the one the host comes from. What it calls itself
-    /// by its own loopback counts only where there is nothing else: there the source may let everybody in.
-    func known(as address: String) -> IPAddress? {
-        if let literal = IPAddress(address) { return literal }
-        let all = addresses.flatMap { $0 }
-        return all.first { !$0.isLoopback } ?? all.first
+    /// The addresses that the source may be asked about: the one that is given, else those the host comes from, to the source first.
+    /// Its own loopback counts only where there is nothing else: there the source may let everybody in.
+    func known(as address: String) -> [IPAddress] {
+        if let literal = IPAddress(address) { return [literal] }
+        let all = addresses.dropFirst().flatMap { $0 } + (addresses.first ?? []), others = all.filter { !$0.isLoopback }
+        return (others.isEmpty ? all : others).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 
     /// What stands in rules: the address that is given, and every other one that the host comes from to the first target.

@@ -44,13 +44,17 @@ actor NodeAccess {
         let ground = try await ground(source: files, original, configuration.files, deadline: deadline)
         var admissions: [Admission] = []
         for caller in try await callers(deadline: deadline) {
-            var decisions: [Bool: HBAExplanation.Decision] = [:]
-            for usesTLS in [true, false] {
-                guard let address = caller.address else { continue }
-                let wanted = HBAConnection(user: caller.user, database: caller.database, from: .address(address), usesSSL: usesTLS)
-                decisions[usesTLS] = try await original.explain(wanted, by: files, through: connection, deadline: deadline).decision
+            var tried: [Admission] = []
+            // A host with several addresses comes in by the first that is let in, as libpq tries them.
+            for address in caller.addresses where tried.last?.problem != nil || tried.isEmpty {
+                var decisions: [Bool: HBAExplanation.Decision] = [:]
+                for usesTLS in [true, false] {
+                    let wanted = HBAConnection(user: caller.user, database: caller.database, from: .address(address), usesSSL: usesTLS)
+                    decisions[usesTLS] = try await original.explain(wanted, by: files, through: connection, deadline: deadline).decision
+                }
+                tried.append(Admission(of: caller, from: address, on: ground, deciding: decisions))
             }
-            admissions.append(Admission(of: caller, on: ground, deciding: decisions))
+            admissions.append(tried.last { $0.problem == nil } ?? tried.first ?? Admission(ofUnknown: caller))
         }
         let copy = try await access.instance(mesh.newNode), isThere = try await standby.node.state() > .partlyRestored
         var found = Admissions(admissions, osUser: copy.user, version: original.version)
@@ -95,7 +99,7 @@ actor NodeAccess {
         var callers = try mesh.nodes.map { node in
             let address = try roster.entry(node).address, routes = routes[node] ?? Routes("", targets: 1)
             return Caller(
-                name: node, user: dsn["user"] ?? roster.role, database: mesh.database, sslmode: dsn["sslmode"], address: routes.known(as: address),
+                name: node, user: dsn["user"] ?? roster.role, database: mesh.database, sslmode: dsn["sslmode"], addresses: routes.known(as: address),
                 places: routes.places(of: address), hasCertificate: routes.hasCertificate || dsn["sslcert"] != nil)
         }
         if var routes = routes[mesh.newNode] {
@@ -103,7 +107,7 @@ actor NodeAccess {
             routes.addresses = [routes.addresses.last ?? []]
             callers.append(
                 Caller(
-                    name: Self.itself, user: roster.role, database: mesh.database, address: known,
+                    name: Self.itself, user: roster.role, database: mesh.database, addresses: known,
                     places: routes.places(of: own.address)))
         }
         return callers
