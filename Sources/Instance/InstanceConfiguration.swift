@@ -35,7 +35,7 @@ extension Instance {
         return (tree, snapshot)
     }
 
-    private func look(at request: FileSnapshot.Request, deadline: Deadline) async throws -> FileSnapshot.Content {
+    func look(at request: FileSnapshot.Request, deadline: Deadline) async throws -> FileSnapshot.Content {
         guard let path = HostPath(request.path) else { return FileSnapshot.absent }
         do {
             switch request {

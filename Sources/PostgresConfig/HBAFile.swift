@@ -146,25 +146,3 @@ enum HBADirective: String {
     case includeIfExists = "include_if_exists"
     case includeDirectory = "include_dir"
 }
-
-extension HBAFile {
-    /// The rules by which `users` are admitted here, for them alone: everybody else is refused.
-    ///
-    /// Where they come from and how they prove who they are stays as it is. Rules for physical replication are left out.
-    public func admittingOnly(_ users: [String], comment: String) -> HBAFile {
-        let admitted = rules.compactMap { rule -> HBARule? in
-            var rule = rule
-            rule.databases.removeAll { $0 == .replication }
-            rule.users = users.filter { user in
-                rule.users.contains { listed in
-                    switch listed {
-                    case .all, .memberOf, .regex, .file: true
-                    case .named(let name): isSameName(name, user)
-                    }
-                }
-            }.map(HBARule.User.named)
-            return rule.databases.isEmpty || rule.users.isEmpty ? nil : rule
-        }
-        return HBAFile(only: admitted, comment: comment, for: server)
-    }
-}

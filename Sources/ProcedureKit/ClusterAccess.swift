@@ -98,7 +98,32 @@ public actor ClusterAccess {
         _ name: String, database: String? = nil, applicationName: String? = nil, asItIs: Bool = false, deadline: Deadline
     ) async throws -> PostgresConnection {
         let node = try roster.entry(name)
-        let port = try await forward(node, deadline: deadline)
+        return try await connect(
+            to: node, through: try await forward(node, deadline: deadline), database: database, applicationName: applicationName, asItIs: asItIs,
+            deadline: deadline)
+    }
+
+    /// Logs in to `name` as one will to `other`, which does not run yet and is to be a copy of it: from the host of `other`, with
+    /// the password that is known for `other`.
+    /// - Throws: `PostgresError`, what reaching the host throws.
+    public func tryLogin(to name: String, asIfTo other: String, deadline: Deadline) async throws {
+        let node = try roster.entry(name), copy = try roster.entry(other)
+        let port = try await host(other, deadline: deadline).forward(toPort: node.port, address: node.address)
+        do {
+            let connection = try await connect(to: copy, through: port, deadline: deadline)
+            await connection.close()
+            await port.close()
+        } catch {
+            await port.close()
+            throw error
+        }
+    }
+
+    /// - Parameter node: whose password it takes, and whose name errors have.
+    private func connect(
+        to node: Roster.Entry, through port: ForwardedPort, database: String? = nil, applicationName: String? = nil, asItIs: Bool = false, deadline: Deadline
+    ) async throws -> PostgresConnection {
+        let name = node.name
         var conninfo = Conninfo([
             "dbname": database ?? roster.database, "user": roster.role, "sslmode": "prefer", "application_name": applicationName ?? ways.applicationName,
         ])

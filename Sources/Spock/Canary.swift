@@ -44,12 +44,14 @@ enum Canary {
 }
 
 extension SpockSession {
-    /// Creates the canary's table on this node and puts it into `set`, one that every subscription of the mesh names.
-    public func createCanary(in set: ReplicationSetName = "default", deadline: Deadline) async throws {
+    /// Creates the canary's table on this node and puts it into `sets`, of which every subscription to this node names one.
+    public func createCanary(in sets: [ReplicationSetName] = ["default"], deadline: Deadline) async throws {
         try await connection.transaction(deadline: deadline) { transaction in
             for statement in Canary.create() { try await transaction.query(statement) }
-            if try await !transaction.query(Canary.isReplicated(in: set)).one().get("there", as: Bool.self) {
-                try await transaction.query(ReplicationSet.add(ReplicationSet.Table(relation: Canary.table), to: set))
+            for set in sets {
+                if try await !transaction.query(Canary.isReplicated(in: set)).one().get("there", as: Bool.self) {
+                    try await transaction.query(ReplicationSet.add(ReplicationSet.Table(relation: Canary.table), to: set))
+                }
             }
         }
     }
@@ -77,6 +79,28 @@ extension SpockSession {
         try await connection.transaction(deadline: deadline) { transaction in
             try await transaction.query(Canary.memberships())
             for statement in Canary.drop() { try await transaction.query(statement) }
+        }
+    }
+}
+
+/// In which replication sets of a provider the canary must be, so that it reaches everybody who reads from there.
+public struct CanarySets: Sendable, Hashable {
+    public var sets: [ReplicationSetName] = []
+    /// Those who read no set that takes rows.
+    public var deaf: [NodeName] = []
+
+    /// - Parameters:
+    ///   - readers: the subscriptions to the provider.
+    ///   - sets: the provider's replication sets.
+    public init(for readers: [Subscription], of sets: [ReplicationSet]) {
+        let usable = sets.filter { $0.actions.insert && $0.name != "ddl_sql" }.map(\.name)
+        for reader in readers {
+            let named = reader.settings.replicationSets.filter(usable.contains)
+            guard let set = named.first(where: { $0 == "default" }) ?? named.first(where: self.sets.contains) ?? named.first else {
+                deaf.append(reader.subscriber)
+                continue
+            }
+            if !self.sets.contains(set) { self.sets.append(set) }
         }
     }
 }

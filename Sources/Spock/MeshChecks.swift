@@ -4,7 +4,7 @@ internal import Server
 public enum MeshChecks {
     /// Every check, in the order a reader wants to hear of them.
     public static func all(of mesh: MeshView, adding new: NewNode, mode: Handover) -> [MeshFinding] {
-        visited(mesh) + privileges(mesh) + versions(mesh) + subscriptions(mesh) + identity(of: new, in: mesh) + writable(mesh, mode: mode)
+        visited(mesh) + privileges(mesh) + versions(mesh) + subscriptions(mesh) + models(of: new, in: mesh) + identity(of: new, in: mesh) + writable(mesh, mode: mode)
             + prepared(mesh) + limits(of: mesh, adding: new) + dependents(on: new.source, in: mesh) + tables(of: new.source, in: mesh)
             + replicationSets(mesh)
             + foreignSlots(mesh) + sharedInstances(mesh, source: new.source, mode: mode) + carried(by: new.source, in: mesh) + exceptions(mesh)
@@ -61,10 +61,31 @@ public enum MeshChecks {
         if kinds.count > 1 {
             findings.append(.subscriptionSettingsDiffer(kinds.values.map { $0.map(\.name).sorted() }.sorted { $0.count > $1.count }))
         }
+        let forwarding = mesh.subscriptions.filter { !$0.settings.forwardOrigins.isEmpty }
+        if !forwarding.isEmpty { findings.append(.originsForwarded(forwarding.map(\.name).sorted())) }
         if !mesh.subscriptions.isEmpty, mesh.subscriptionPattern == nil {
             findings.append(.noSubscriptionPattern(mesh.subscriptions.map(\.name).sorted()))
         }
         return findings
+    }
+
+    /// Each subscription of the new node has one that it can be modelled on.
+    public static func models(of new: NewNode, in mesh: MeshView) -> [MeshFinding] {
+        do throws(NoSubscriptionModel) {
+            _ = try SubscriptionModels(of: mesh.subscriptions, source: new.source, peers: mesh.names.filter { $0 != new.source })
+            return []
+        } catch {
+            // That one is missing has its own finding.
+            if case .missing = error { return [] }
+            return [.noSubscriptionModel(of: new.name, error)]
+        }
+    }
+
+    /// The window is long enough for subscriptions that apply late: twice, since the mesh is drained before and after the slots.
+    public static func delays(of mesh: MeshView, window: Duration) -> [MeshFinding] {
+        let delayed = mesh.subscriptions.filter { $0.settings.applyDelay > .zero }
+        guard let longest = delayed.map(\.settings.applyDelay).max() else { return [] }
+        return [.applyDelayed(delayed.map(\.name).sorted(), longest: longest, needed: longest * 2 + .seconds(5), window: window)]
     }
 
     /// The new node's name and id are free everywhere.
@@ -85,6 +106,9 @@ public enum MeshChecks {
             }
             if mode == .readOnly, !state.readOnlyOverrides.isEmpty {
                 findings.append(.readOnlyOverridden(name, by: state.readOnlyOverrides))
+            }
+            if mode == .readOnly, !state.superuserClients.isEmpty, let version = state.version, !ReadOnlyMode.stopsSuperusers(on: version) {
+                findings.append(.superuserClients(name, state.superuserClients))
             }
             return findings
         }

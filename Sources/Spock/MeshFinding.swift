@@ -12,11 +12,16 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
     case subscriptionNotReplicating(SubscriptionName, provider: NodeName, subscriber: NodeName, status: SubscriptionStatus)
     /// Groups of subscriptions with equal settings, the greatest first.
     case subscriptionSettingsDiffer([[SubscriptionName]])
+    case originsForwarded([SubscriptionName])
+    case noSubscriptionModel(of: NodeName, NoSubscriptionModel)
+    /// - Parameter needed: how long the window must be allowed to be, at least.
+    case applyDelayed([SubscriptionName], longest: Duration, needed: Duration, window: Duration)
     case noSubscriptionPattern([SubscriptionName])
     case nameTaken(NodeName, on: [NodeName])
     case idTaken(NodeName, id: NodeID, by: NodeName)
     case readOnlyAlready(NodeName, value: String)
     case readOnlyOverridden(NodeName, by: [String])
+    case superuserClients(NodeName, [String])
     case preparedTransactions(NodeName, [PreparedTransaction])
     case limit(MeshLimit)
     case extensionDependents(NodeName, [String])
@@ -40,8 +45,11 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
 
     public var severity: Severity {
         switch self {
-        case .noSubscriptionPattern, .subscriptionSettingsDiffer, .foreignSlot, .exceptionsLogged, .databaseClosed, .identityCarried, .unloggedTables: .warning
+        case .noSubscriptionPattern, .subscriptionSettingsDiffer, .foreignSlot, .exceptionsLogged, .databaseClosed, .identityCarried, .unloggedTables,
+            .superuserClients:
+            .warning
         case .otherDatabaseUnknown(_, _, _, let isCopied): isCopied ? .blocker : .warning
+        case .applyDelayed(_, _, let needed, let window): needed > window ? .blocker : .warning
         default: .blocker
         }
     }
@@ -63,10 +71,17 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
             "subscription \(name) from \(provider) to \(subscriber) is \(status)"
         case .subscriptionSettingsDiffer(let groups):
             "the subscriptions have different settings: " + groups.map { $0.map(\.description).joined(separator: ", ") }.joined(separator: " | ")
+        case .originsForwarded(let names): "\(list(names)) \(names.count == 1 ? "passes" : "pass") on what other nodes have written (forward_origins)"
+        case .noSubscriptionModel(_, let why): why.fact
+        case .applyDelayed(let names, let longest, let needed, let window):
+            "\(list(names)) \(names.count == 1 ? "applies" : "apply") late (apply_delay up to \(longest.inSeconds)): the window waits for that"
+                + (needed > window ? ", and may last \(window.inSeconds) only" : "")
         case .noSubscriptionPattern(let names): "the names of the subscriptions follow no pattern: \(list(names))"
         case .nameTaken(let name, let on): "the node name \(name) is taken: \(list(on)) \(on.count == 1 ? "knows" : "know") a node called so"
         case .idTaken(let name, let id, let other): "\(name) would have the node id \(id), which is that of \(other)"
         case .readOnlyAlready(let node, let value): "\(node): spock.readonly is '\(value)' already"
+        case .superuserClients(let node, let who):
+            "\(node): superusers are connected, whom the read-only mode of this version does not stop: \(who.joined(separator: ", "))"
         case .readOnlyOverridden(let node, let who): "\(node): \(who.joined(separator: ", ")) has a spock.readonly of its own"
         case .preparedTransactions(let node, let prepared):
             "\(node): \(prepared.count == 1 ? "a transaction is" : "\(prepared.count) transactions are") prepared: \(list(prepared))"
@@ -106,7 +121,14 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
         case .subscriptionMissing(let provider, let subscriber): "create the subscription from \(provider) on \(subscriber) first"
         case .subscriptionNotReplicating(_, let provider, let subscriber, _):
             "repair it first: look into the logs of \(subscriber) and of \(provider)"
-        case .subscriptionSettingsDiffer: "the new subscriptions copy those of the source; make them alike if that is not meant"
+        case .subscriptionSettingsDiffer: "each new subscription is like the one of its pair: make them alike if that is not meant"
+        case .originsForwarded:
+            "every node gets such changes twice, from the one that wrote them and from the one that passes them on, and Spock then doubles rows of tables without a primary key: make these subscriptions anew with forward_origins := '{}'"
+        case .noSubscriptionModel(_, let why): why.hint ?? ""
+        case .applyDelayed(_, _, let needed, let window):
+            needed > window
+                ? "let handover.window_limit be \(needed.inSeconds), or make these subscriptions anew without it" : "every node is read-only for that much longer"
+        case .superuserClients: "what they write in the window is not lost, but the nodes may differ while they are compared: stop them for the run"
         case .noSubscriptionPattern: "the new ones are called \(SubscriptionPattern.usual), unless the playbook says otherwise"
         case .nameTaken: "choose another name, or remove the node of that name first"
         case .idTaken: "choose another name: the id is made from it"

@@ -16,6 +16,9 @@ public enum ReadOnlyMode: String, Sendable, Hashable {
     /// The mode that refuses clients and lets subscriptions through.
     public static func closingClients(on version: SpockVersion) -> ReadOnlyMode { version < six ? .user : .local }
 
+    /// Whether superusers are refused like everybody else.
+    static func stopsSuperusers(on version: SpockVersion) -> Bool { version < six }
+
     /// What SHOW says once this mode is in force.
     func inForce(on version: SpockVersion) -> ReadOnlyMode { self == .user && version >= ReadOnlyMode.six ? .local : self }
 

@@ -170,7 +170,7 @@ extension ReplicationSet {
     }
 
     /// How `found` differs from `wanted`, one line for each difference.
-    static func differences(of found: [ReplicationSet], from wanted: [ReplicationSet]) -> [String] {
+    public static func differences(of found: [ReplicationSet], from wanted: [ReplicationSet]) -> [String] {
         var lines: [String] = []
         for set in wanted where !found.contains(where: { $0.name == set.name }) { lines.append("replication set \(set.name) is missing") }
         for set in found {

@@ -37,6 +37,8 @@ public struct SpockNodeState: Sendable, Hashable {
     public var otherDatabases: [OtherDatabase]
     /// What a copy of this database brings along; `nil` where it was not asked for.
     public var carried: CopiedDatabase? = nil
+    /// Superusers that are connected to this database, as `role (application)`; pggraft itself is left out.
+    public var superuserClients: [String] = []
 
     /// How much of the instance's limited things is taken, whoever takes it.
     public struct Usage: Sendable, Hashable {
@@ -87,7 +89,10 @@ public struct SpockNodeState: Sendable, Hashable {
         (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser, pg_is_in_recovery() AS in_recovery, \
         EXISTS (SELECT FROM pg_settings WHERE name = 'spock.readonly') AS loaded, to_regclass('spock.node') IS NOT NULL AS has_catalog, \
         (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender') AS wal_senders, \
-        (SELECT count(*) FROM pg_stat_activity WHERE backend_type <> ALL (\(SpockNodeState.noWorkers)::text[])) AS workers
+        (SELECT count(*) FROM pg_stat_activity WHERE backend_type <> ALL (\(SpockNodeState.noWorkers)::text[])) AS workers, \
+        ARRAY(SELECT DISTINCT concat_ws(' ', a.usename, '(' || nullif(a.application_name, '') || ')') FROM pg_stat_activity a \
+        JOIN pg_roles r ON r.oid = a.usesysid WHERE r.rolsuper AND a.backend_type = 'client backend' AND a.datname = current_database() \
+        AND a.pid <> pg_backend_pid() AND a.application_name <> \(ClientTransaction.ownApplicationName) ORDER BY 1) AS superusers
         """
     }
 
@@ -153,7 +158,8 @@ extension SpockSession {
             extensionDependents: try await extensionDependents(deadline: deadline),
             usage: SpockNodeState.Usage(walSenders: try overview.get("wal_senders"), backgroundWorkers: try overview.get("workers")),
             otherDatabases: try await otherDatabases(connectingTo: connect, deadline: deadline),
-            carried: connect == nil ? nil : try await copiedDatabase(deadline: deadline))
+            carried: connect == nil ? nil : try await copiedDatabase(deadline: deadline),
+            superuserClients: try overview.get("superusers"))
     }
 
     /// Rows of `spock.exception_log`: each is a change that was discarded. It must not grow while pggraft works.

@@ -235,7 +235,7 @@ struct RefusalTests {
         try await bed.host("n4").run("cp -p /run/postgresql.conf /etc/postgresql/15/main/postgresql.conf")
     }
 
-    private func expectRefusal(of obstacles: [Obstacle], _ bed: Bed) async throws {
+    func expectRefusal(of obstacles: [Obstacle], _ bed: Bed) async throws {
         let clock = ContinuousClock(), began = clock.now, titles = obstacles.map(\.title).joined(separator: "; ")
         let someone = try Operator(of: bed, playbook: obstacles.first { !$0.playbook.isEmpty }?.playbook ?? [:])
         for obstacle in obstacles { try await obstacle.spoil(bed, someone) }

@@ -16,6 +16,7 @@ import Testing
         #expect(plan.newNode.node.ssh == "n4")
         #expect(plan.newNode.dataDirectory == "/data/n4")
         #expect(plan.newNode.dsn == nil)
+        #expect(!plan.newNode.trustOverNetwork)
         #expect(plan.copy.stanza == "app")
         #expect(plan.copy.backup == .full)
         #expect(plan.copy.compression == .lz4)
@@ -31,6 +32,12 @@ import Testing
             return
         }
         #expect(directory.wrappedValue == "/mnt/backup")
+    }
+
+    @Test func `says whether the new node may trust over the network`() throws {
+        let text = Examples.longest.replacing("  service: pg_ctlcluster\n", with: "  service: pg_ctlcluster\n  trust_over_network: true\n")
+        #expect(try Examples.addSpockNode(text).newNode.trustOverNetwork)
+        #expect(!Examples.mistakes(text.replacing("trust_over_network: true", with: "trust_over_network: \"\"")).isEmpty)
     }
 
     @Test func `takes every key as it is given`() throws {

@@ -127,32 +127,4 @@ import Testing
     func noNetwork(text: String) {
         #expect(IPNetwork(text) == nil)
     }
-
-    /// A file, and what is left of it when only postgres and spock_admin may come in.
-    static let admissions: [(String, String)] = [
-        ("", ""),
-        ("local all all peer\n", "local   all             postgres,spock_admin                         peer\n"),
-        ("local all postgres peer\nhost all app 10.77.0.0/24 md5\n", "local   all             postgres                                peer\n"),
-        // In the order of the file, and with the way in which each proves who he is.
-        (
-            "host all spock_admin 10.77.0.0/24 scram-sha-256\nhost app all 0.0.0.0/0 reject\n",
-            "host    all             spock_admin     10.77.0.0/24            scram-sha-256\nhost    app             postgres,spock_admin 0.0.0.0/0               reject\n"
-        ),
-        // Whoever streams is a client of the source, not of the copy.
-        (
-            "host replication all 10.77.0.0/24 md5\nhost all,replication all 10.77.0.0/24 md5\n",
-            "host    all             postgres,spock_admin 10.77.0.0/24            md5\n"
-        ),
-        // Whether they belong to a group is not known here: they may.
-        ("host all +dba 10.0.0.0/8 md5\n", "host    all             postgres,spock_admin 10.0.0.0/8              md5\n"),
-        ("hostssl all app,postgres 10.0.0.0/8 cert map=m\n", "hostssl all             postgres        10.0.0.0/8              cert map=m\n"),
-    ]
-
-    @Test("only some are admitted, by the rules there are", arguments: admissions)
-    func admission(before: String, after: String) {
-        let text = HBAFile(before, for: Self.server).admittingOnly(["postgres", "spock_admin"], comment: "closed").text
-        let rules = text.split(separator: "\n").filter { !$0.hasPrefix("#") && !$0.isEmpty }.map { "\($0)\n" }.joined()
-        #expect(rules == after)
-        #expect(text.contains("closed"))
-    }
 }

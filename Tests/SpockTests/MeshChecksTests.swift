@@ -168,9 +168,57 @@ import Testing
 
     @Test func `subscriptions that differ from the rest are grouped`() {
         #expect(
-            MeshChecksTests.facts { $0["n2"]?.subscriptions[0].settings.replicationSets = ["default"] } == [
-                "the subscriptions have different settings: sub_n1_n3, sub_n2_n1, sub_n2_n3, sub_n3_n1, sub_n3_n2 | sub_n1_n2"
+            MeshChecksTests.facts { $0["n2"]?.subscriptions[1].settings.replicationSets = ["default"] } == [
+                "the subscriptions have different settings: sub_n1_n2, sub_n1_n3, sub_n2_n1, sub_n2_n3, sub_n3_n1 | sub_n3_n2"
             ])
+    }
+
+    @Test func `the source's subscriptions must agree, those that it provides and those that it reads`() throws {
+        let provided = MeshChecks.models(of: MeshChecksTests.new, in: MeshChecksTests.mesh { $0["n2"]?.subscriptions[0].settings.replicationSets = ["default"] })
+        #expect(
+            provided.map(\.fact) == [
+                "the subscriptions between n1 and the new node have no model: sub_n1_n2 and sub_n1_n3 differ in replication sets {default} and {ddl_sql,default,default_insert_only}"
+            ])
+        #expect(provided.map(\.severity) == [.blocker])
+        let read = MeshChecks.models(
+            of: MeshChecksTests.new,
+            in: MeshChecksTests.mesh {
+                $0["n1"]?.subscriptions[1].settings = .init(forwardOrigins: ["all"], applyDelay: .seconds(3), forceTextTransfer: true, skipSchema: ["audit"])
+            })
+        #expect(
+            read.map(\.fact) == [
+                "the subscriptions between n1 and the new node have no model: sub_n2_n1 and sub_n3_n1 differ in forwarded origins {} and {all}; apply delay 0 ms and 3 s; skipped schemas {} and {audit}; text transfer as needed and forced"
+            ])
+        let missing = MeshChecksTests.mesh { $0["n1"]?.subscriptions.removeAll { $0.provider == "n2" } }
+        #expect(MeshChecks.models(of: MeshChecksTests.new, in: missing) == [])
+        #expect(MeshChecks.models(of: MeshChecksTests.new, in: MeshView([MeshChecksTests.state("n1")])).map(\.severity) == [.blocker])
+    }
+
+    @Test func `what passes on what others have written is refused`() {
+        let found = MeshChecks.subscriptions(MeshChecksTests.mesh { $0["n2"]?.subscriptions[1].settings.forwardOrigins = ["all"] })
+            .filter { $0.severity == .blocker }
+        #expect(found.map(\.fact) == ["sub_n3_n2 passes on what other nodes have written (forward_origins)"])
+    }
+
+    @Test(arguments: [(3, 30, false), (12, 30, false), (13, 30, true), (60, 300, false)])
+    func `a delay that the window is too short for is refused`(delay: Int, window: Int, isRefused: Bool) {
+        let mesh = MeshChecksTests.mesh { $0["n2"]?.subscriptions[1].settings.applyDelay = .seconds(delay) }
+        let found = MeshChecks.delays(of: mesh, window: .seconds(window))
+        #expect(found.map(\.severity) == [isRefused ? .blocker : .warning])
+        #expect(found.first?.fact.contains("sub_n3_n2 applies late (apply_delay up to \(delay) s)") ?? false)
+        #expect(MeshChecks.delays(of: MeshChecksTests.mesh(), window: .seconds(window)) == [])
+    }
+
+    @Test func `superusers are named where the read-only mode does not stop them`() {
+        let connected: (inout [NodeName: SpockNodeState]) -> Void = { $0["n2"]?.superuserClients = ["postgres (psql)"] }
+        #expect(MeshChecksTests.facts(.readOnly, connected) == [])
+        let six = MeshChecks.writable(
+            MeshChecksTests.mesh {
+                connected(&$0)
+                $0["n2"]?.libraryVersion = SpockVersion("6.0.0-beta.1")
+            }, mode: .readOnly)
+        #expect(six.map(\.fact) == ["n2: superusers are connected, whom the read-only mode of this version does not stop: postgres (psql)"])
+        #expect(six.map(\.severity) == [.warning])
     }
 
     @Test(

@@ -64,6 +64,8 @@ extension Playbook.AddSpockNode {
         @Located public var dataDirectory: String
         /// The connection string the peers use to reach it, without a password; `nil` for the one of address and port.
         @Located public var dsn: String?
+        /// Whether the nodes may be let in over the network without being asked who they are, where the source does so.
+        @Located public var trustOverNetwork: Bool
 
         init?(_ section: Section, _ roster: inout Roster) {
             let name = section.required("name", .nodeName, example: "n4")
@@ -71,8 +73,9 @@ extension Playbook.AddSpockNode {
             let dataDirectory = section.required("data_directory", .path, example: "/var/lib/postgresql/15/main")
             let node = Playbook.Node(name, section, &roster)
             let dsn = section.optional("dsn", .dsn)
-            guard let node, let dataDirectory, let dsn else { return nil }
-            (self.node, _dataDirectory, _dsn) = (node, dataDirectory, dsn)
+            let trust = section.optional("trust_over_network", .choice([("true", true), ("false", false)]), default: false)
+            guard let node, let dataDirectory, let dsn, let trust else { return nil }
+            (self.node, _dataDirectory, _dsn, _trustOverNetwork) = (node, dataDirectory, dsn, trust)
         }
     }
 }

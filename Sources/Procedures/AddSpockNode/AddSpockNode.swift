@@ -21,6 +21,7 @@ public struct AddSpockNode: Procedure {
     private let mesh: SpockMesh
     private let copy: BackRestCopy
     private let standby: Standby
+    private let admittance: NodeAccess
     private let node: JoiningNode
     private let window: ClosedWindow
     private let point: DrainedPoint
@@ -45,7 +46,8 @@ public struct AddSpockNode: Procedure {
             mesh.nodes, of: access, by: .spockReadOnly, limit: playbook.handover.windowLimit, lease: playbook.handover.lease,
             // Once it was emptied, nobody may write there any more.
             staysClosed: { memory in try memory.recall(OpenNewNode.isEmptied) == true ? [newNode] : [] })
-        node = JoiningNode(standby, mesh: mesh, window: window)
+        admittance = NodeAccess(mesh, standby, acceptsTrust: playbook.newNode.trustOverNetwork)
+        node = JoiningNode(standby, mesh: mesh, admittance: admittance, window: window)
         point = DrainedPoint(mesh)
         databases = CopiedDatabases(mesh)
     }
@@ -108,13 +110,18 @@ public struct AddSpockNode: Procedure {
             RequirementGroup("clocks", [ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock")]),
             RequirementGroup("lease", mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) }),
             RequirementGroup("servers", mesh.members.map { MemberIsSpockNode(node: $0, survey: members) }),
-            RequirementGroup("mesh", [MajorVersionsAgree(survey: members), MeshIsSound(survey: members)]),
+            RequirementGroup("mesh", [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, window: playbook.handover.windowLimit)]),
             RequirementGroup("source", [SourceCanBeCopied(source), SourceArchives(source)]),
             RequirementGroup("programs", [ProgramsMatch(ground)]),
             RequirementGroup("libraries", [PreloadedLibrariesAreThere(ground), SpockIsInstalled(ground, survey: members)]),
             RequirementGroup("place", [PlaceIsFree(ground), DiskHasRoom(ground), CopyDoesNotArchive(ground)]),
             RequirementGroup("routes from the new node", mesh.members.map { NewNodeReachesMember(member: $0, ground, survey: members) } + [StreamingIsAllowed(standby, ground)]),
             RequirementGroup("routes to the new node", mesh.members.map { MemberReachesNewNode(member: $0, survey: members) }),
+            RequirementGroup("access to the new node", [CallersAreLetIn(admittance, ground, survey: members)]),
+            RequirementGroup(
+                "passwords",
+                mesh.nodes.map { NodeHasPassword(node: $0, access: admittance, ground: ground, survey: members) }
+                    + [OperatorHasPassword(access: admittance, ground: ground, survey: members)]),
             RequirementGroup("pgBackRest", [BackRestIsUsable(ground, survey: survey)]),
         ]
     }

@@ -13,12 +13,13 @@ actor JoiningNode {
     nonisolated let copy: CopiedNode
     nonisolated let standby: Standby
     nonisolated let mesh: SpockMesh
+    nonisolated let admittance: NodeAccess
     private let window: ClosedWindow
     /// The state this window's own steps have brought it to, so that it need not be looked at again in the window.
     private var stateInWindow: State?
 
-    init(_ standby: Standby, mesh: SpockMesh, window: ClosedWindow) {
-        (copy, self.standby, self.mesh, self.window) = (standby.node, standby, mesh, window)
+    init(_ standby: Standby, mesh: SpockMesh, admittance: NodeAccess, window: ClosedWindow) {
+        (copy, self.standby, self.mesh, self.admittance, self.window) = (standby.node, standby, mesh, admittance, window)
     }
 
     nonisolated var name: String { copy.name }
@@ -143,39 +144,14 @@ actor JoiningNode {
 
     // MARK: Rules
 
-    /// The rules under which it runs until it has joined: the source's, for the mesh's own role only.
-    nonisolated func closedRules() async throws -> HBAFile {
-        var closed = try await rules(try await standby.sourceRules().hba).admittingOnly(
-            [try access.roster.entry(name).osUser, access.roster.role],
-            comment: "Closed by pggraft until this node has joined: only the nodes of the cluster may connect.")
-        for rule in meshRules(after: closed) { closed.ensure(rule) }
-        // Every database that came along is cleaned before it joins.
-        let own = Self.address(try access.roster.entry(name).address)
-        for var rule in meshRules(after: closed) where rule.address == own {
-            rule.databases = [.all]
-            closed.ensure(rule)
-        }
-        return closed
-    }
+    /// The rules under which it runs until it has joined: for the nodes and for pggraft, whatever else the source's say.
+    nonisolated func closedRules() async throws -> HBAFile { try await admittance.admissions().closed() }
 
-    /// The source's `pg_hba.conf`, as its server reads it.
-    nonisolated func rules(_ hba: [UInt8]) async throws -> HBAFile {
-        HBAFile(hba, for: HBAServer(try await access.instance(mesh.source).version))
+    /// The rules that let in the nodes and pggraft once it has joined, too: those that it was closed with.
+    nonisolated func nodeRules(_ memory: Memory) async throws -> [HBARule] {
+        guard let lines = try memory.recall(NodeAccess.rules) else { return try await admittance.admissions().rules() }
+        return HBAFile(lines.joined(separator: "\n"), for: HBAServer(try await copy.instance().version)).rules
     }
-
-    /// A rule for the mesh's role from each node's address, by the method that the source uses for it.
-    nonisolated func meshRules(after file: HBAFile) -> [HBARule] {
-        let role = access.roster.role
-        let method =
-            file.rules.first { rule in
-                rule.type != .local && rule.method != "reject" && rule.users.contains { $0 == .named(role) || $0 == .all }
-            }?.method ?? "scram-sha-256"
-        return access.roster.entries.map { node in
-            HBARule(.host, databases: [.named(mesh.database)], users: [.named(role)], from: Self.address(node.address), method: method)
-        }
-    }
-
-    private static func address(_ text: String) -> HBARule.Address { IPNetwork(text).map(HBARule.Address.network) ?? .hostName(text) }
 }
 
 extension JoiningNode {

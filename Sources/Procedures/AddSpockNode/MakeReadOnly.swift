@@ -31,6 +31,8 @@ struct MakeReadOnly: Step {
         try await lock.keep()
         try await window.remember(mesh.members, run)
         if try run.memory.recall(Self.exceptionsBefore) == nil { try run.remember(Self.exceptionsBefore, try await mesh.exceptionCounts(mesh.members)) }
+        // Asked for now, so that it need not be in the window.
+        try run.remember(Subscribe.models, try await mesh.models())
         try await window.begin(mesh.members, watching: [mesh.newNode], run.memory)
         await node.reached(.standby)
         await window.book("read-only")

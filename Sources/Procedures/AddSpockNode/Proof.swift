@@ -40,6 +40,7 @@ struct Proof: Sendable {
         }
         try await mesh.waitReplicating(directions, deadline: deadline)
         lines.append("\(directions.count) subscriptions replicating, every slot read")
+        lines.append(try await replicationSets(deadline: deadline))
         return lines.joined(separator: "\n")
     }
 
@@ -58,18 +59,19 @@ struct Proof: Sendable {
 
     /// Sends a row from every node to every other one, and removes the table again.
     /// - Parameter token: of this attempt; what an earlier one has left somewhere is not heard.
-    func canary(token: String, deadline: Deadline) async throws {
+    /// - Returns: who does not hear whom, because the subscription names no set that takes rows.
+    func canary(token: String, deadline: Deadline) async throws -> [String] {
         func everywhere(_ work: @escaping @Sendable (SpockSession, NodeName) async throws -> Void) async throws {
             _ = try await onEach(mesh.nodes) { try await work(try await mesh.spock($0), try mesh.name($0)) }
         }
-        let names = try mesh.nodes.map(mesh.name)
-        guard let set = try await mesh.model().settings.replicationSets.first(where: { $0.rawValue == "default" }) else {
-            throw Problem("the subscriptions do not name the set default", hint: "the canary row needs a set that every subscription names")
-        }
-        try await everywhere { session, _ in try await session.createCanary(in: set, deadline: deadline) }
+        let names = try mesh.nodes.map(mesh.name), sets = try await canarySets(deadline: deadline)
+        try await everywhere { session, node in try await session.createCanary(in: sets[node]?.sets ?? [], deadline: deadline) }
         try await everywhere { session, node in try await session.singCanary(node: node, run: token, deadline: deadline) }
-        try await everywhere { session, _ in try await session.hearCanary(from: names, run: token, deadline: deadline) }
+        try await everywhere { session, node in
+            try await session.hearCanary(from: names.filter { !(sets[$0]?.deaf.contains(node) ?? false) }, run: token, deadline: deadline)
+        }
         try await everywhere { session, _ in try await session.dropCanary(deadline: deadline) }
+        return names.flatMap { provider in (sets[provider]?.deaf ?? []).map { "\($0) reads no set of \(provider) that takes rows: it is not asked for the canary" } }
     }
 
     /// Compares every replicated table on all nodes at the drained point.
@@ -94,17 +96,24 @@ struct Proof: Sendable {
         let (source, newNode, peers) = (mesh.source, mesh.newNode, mesh.peers)
         let deadline = Deadline.after(.seconds(24 * 3600))
         let tables = try await looks.tables(of: source, deadline: deadline)
+        let common = try await commonSets(deadline: deadline)
         var comparison = Comparison(nodes: mesh.nodes)
         for (index, table) in tables.enumerated() {
             progress("comparing \(table.relation)", Double(index) / Double(tables.count))
-            let membership = table.memberships.first { $0.columns == nil && $0.rowFilter == nil } ?? table.memberships.first
+            // What not every subscription reads, the peers have each in another way.
+            let shared = table.memberships.filter { common.contains($0.set) }
+            let membership = shared.first { $0.columns == nil && $0.rowFilter == nil } ?? shared.first
             let columns = membership?.columns?.sorted() ?? table.columns, filter = membership?.rowFilter
-            let isPart = membership?.columns != nil || filter != nil
+            let isPart = membership == nil || membership?.columns != nil || filter != nil
             let whole = try await looks.look(
                 at: table, on: isPart ? [source, newNode] : [source, newNode] + peers, columns: compares ? table.columns : [], deadline: deadline)
             let parts =
-                isPart ? try await looks.look(at: table, on: [source] + peers, columns: compares ? columns : [], where: filter, deadline: deadline) : []
-            comparison.add(table.relation, whole, parts, remark: isPart ? "\(list(peers)): the columns and rows replicated to them" : nil, hashed: compares)
+                isPart && membership != nil
+                ? try await looks.look(at: table, on: [source] + peers, columns: compares ? columns : [], where: filter, deadline: deadline) : []
+            let remark =
+                membership == nil
+                ? "\(list(peers)) are left out: not every subscription reads it" : isPart ? "\(list(peers)): the columns and rows replicated to them" : nil
+            comparison.add(table.relation, whole, parts, remark: remark, hashed: compares)
         }
         guard comparison.differences.isEmpty else {
             throw Problem(

@@ -31,6 +31,7 @@ struct RemovePreload: LeavesNothing {
         let configuration = try await node.standby.configuration(without: CopiedDatabase.knownReplicators)
         try run.remember(Self.original, try configuration.sourceLibraries().description)
         try run.remember(Self.putBack, configuration.putBack())
+        try run.remember(NodeAccess.rules, try await node.admittance.admissions().rules().map(\.description))
         try await node.copy.apply(try await edits(configuration), run, deadline: .after(.seconds(60)))
         let list = try await node.preload(deadline: .after(.seconds(30)))
         guard !CopiedDatabase.knownReplicators.contains(where: list.contains) else {

@@ -49,13 +49,26 @@ actor SpockMesh {
         var slot: SlotName
     }
 
-    /// The subscription of the existing mesh that the new ones are modelled on: one of the source's.
-    nonisolated func model() async throws -> Subscription {
-        let subscriptions = try await spock(source).subscriptions(deadline: .after(.seconds(20)))
-        guard let model = subscriptions.first(where: { $0.subscriber.rawValue == source }) else {
-            throw Problem("\(source) subscribes to no node", hint: "pggraft adds a node to a mesh of at least two")
+    /// What the new node's subscriptions are modelled on, as the members have theirs now.
+    /// - Throws: `NoSubscriptionModel`.
+    nonisolated func models() async throws -> SubscriptionModels {
+        try SubscriptionModels(of: try await memberSubscriptions(), source: try name(source), peers: try peers.map(name))
+    }
+
+    /// The settings of the new node's subscription to a member, or of a member's to it.
+    nonisolated func settings(from provider: String, to subscriber: String, in models: SubscriptionModels) throws -> Subscription.Settings {
+        let settings = provider == newNode ? models.outward[try name(subscriber)] : models.inward[try name(provider)]
+        guard let settings else { throw UnknownNode(name: provider == newNode ? subscriber : provider) }
+        return settings
+    }
+
+    /// The subscriptions of the members, the new node's part left out.
+    nonisolated func memberSubscriptions() async throws -> [Subscription] {
+        let found = try await onEach(members) { [self] member in
+            try await spock(member).subscriptions(deadline: .after(.seconds(20)))
+                .filter { $0.subscriber.rawValue == member && $0.provider.rawValue != newNode }
         }
-        return model
+        return members.flatMap { found[$0] ?? [] }
     }
 
     /// The name of the subscription from `provider` to `subscriber`: the playbook's, or as the mesh names its own.
@@ -74,11 +87,7 @@ actor SpockMesh {
 
     private func namePattern() async throws -> SubscriptionPattern {
         if let pattern { return pattern }
-        let found = try await onEach(members) { [self] member in
-            try await spock(member).subscriptions(deadline: .after(.seconds(20)))
-                .filter { $0.subscriber.rawValue == member && $0.provider.rawValue != newNode }
-        }
-        let pattern = SubscriptionPattern(of: members.flatMap { found[$0] ?? [] }) ?? .usual
+        let pattern = SubscriptionPattern(of: try await memberSubscriptions()) ?? .usual
         self.pattern = pattern
         return pattern
     }

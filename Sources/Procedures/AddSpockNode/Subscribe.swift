@@ -11,6 +11,8 @@ struct Subscribe: Step {
     static let name = "subscriptions"
     /// Those of the existing nodes to the new one.
     static let made = Fact<[MadeSubscription]>("subscriptions made")
+    /// What each of them is modelled on, as the mesh had it before the window.
+    static let models = Fact<SubscriptionModels>("subscription models")
 
     let mesh: SpockMesh
     let node: JoiningNode
@@ -19,13 +21,20 @@ struct Subscribe: Step {
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         if try await node.state(memory) == .subscribed { return .done("\(2 * mesh.members.count) subscriptions are there") }
-        let sets = try await mesh.model().settings.replicationSets.map(\.rawValue).joined(separator: ", ")
+        let models = try await models(memory)
         var changes: [Change] = []
         for member in mesh.members {
-            changes.append(Change("\(node.name): \(try await mesh.subscriptionName(provider: member, subscriber: node.name)) reads \(member) (\(sets))"))
-            changes.append(Change("\(member): \(try await mesh.subscriptionName(provider: node.name, subscriber: member)) reads \(node.name) (\(sets))"))
+            for (provider, subscriber) in [(member, node.name), (node.name, member)] {
+                let sets = try mesh.settings(from: provider, to: subscriber, in: models).replicationSets.map(\.rawValue).joined(separator: ", ")
+                changes.append(Change("\(subscriber): \(try await mesh.subscriptionName(provider: provider, subscriber: subscriber)) reads \(provider) (\(sets))"))
+            }
         }
         return .needed(changes)
+    }
+
+    private func models(_ memory: Memory) async throws -> SubscriptionModels {
+        if let models = try memory.recall(Self.models) { return models }
+        return try await mesh.models()
     }
 
     func perform(_ run: StepRun) async throws -> String {
@@ -44,7 +53,7 @@ struct Subscribe: Step {
     }
 
     private func subscribe(_ run: StepRun, deadline: Deadline) async throws -> String {
-        let settings = try await mesh.model().settings, clone = try await mesh.spock(node.name)
+        let models = try await models(run.memory), clone = try await mesh.spock(node.name)
         let there = Set(try await clone.subscriptions(deadline: deadline).map(\.name)), positions = try run.recall(RemoveIdentity.positions)
 
         let inward = try run.recall(CreateSlots.directions), missing = inward.filter { !there.contains($0.subscription) }
@@ -60,15 +69,17 @@ struct Subscribe: Step {
                     hint: "the copy is of no use any more: undo this run with --purge-data, and begin anew")
             }
             return NewSubscription(
-                name: direction.subscription, providerDSN: try mesh.dsn(of: direction.provider, among: nodes), settings: settings,
-                slot: direction.slot, resumeLSN: position.lsn)
+                name: direction.subscription, providerDSN: try mesh.dsn(of: direction.provider, among: nodes),
+                settings: try mesh.settings(from: direction.provider, to: node.name, in: models), slot: direction.slot, resumeLSN: position.lsn)
         }
         // The slots on the new node come first: from then on nothing it writes can be missed.
         let outward = try await createOutwardSlots(deadline: deadline)
         try run.remember(
             Self.made,
-            outward.sorted { $0.key < $1.key }.map { member, made in
-                MadeSubscription(subscriber: member, name: made.direction.subscription, provider: node.name, slot: made.direction.slot, settings: settings)
+            try outward.sorted { $0.key < $1.key }.map { member, made in
+                MadeSubscription(
+                    subscriber: member, name: made.direction.subscription, provider: node.name, slot: made.direction.slot,
+                    settings: try mesh.settings(from: node.name, to: member, in: models))
             })
         try await clone.createSubscriptions(arriving, deadline: deadline)
         _ = try await onEach(mesh.members) { member in
@@ -77,8 +88,11 @@ struct Subscribe: Step {
             guard try await !session.subscriptions(deadline: deadline).contains(where: { $0.name == direction.subscription }) else { return }
             try run.creating(Created("subscription", on: member, direction.subscription.rawValue))
             try await session.createSubscriptions(
-                [NewSubscription(name: direction.subscription, providerDSN: try mesh.newNodeDSN, settings: settings, slot: direction.slot, resumeLSN: lsn)],
-                deadline: deadline)
+                [
+                    NewSubscription(
+                        name: direction.subscription, providerDSN: try mesh.newNodeDSN, settings: try mesh.settings(from: node.name, to: member, in: models),
+                        slot: direction.slot, resumeLSN: lsn)
+                ], deadline: deadline)
         }
         await window.book("subscriptions")
         let all = inward + outward.values.map(\.direction)
@@ -140,18 +154,9 @@ struct MadeSubscription: Sendable, Codable {
     /// What of `found` somebody has changed; `nil` where it is as it was made. A disabled one is: Spock itself disables them.
     func change(in found: Subscription) -> String? {
         var changes: [String] = []
-        func compare<Value: Equatable>(_ what: String, _ now: Value, _ before: Value, _ text: (Value) -> String) {
-            if now != before { changes.append("\(what) \(text(now)), not \(text(before))") }
-        }
-        func words(_ list: [String]) -> String { "{\(list.joined(separator: ","))}" }
-        let now = found.settings
-        compare("it reads", found.provider.rawValue, provider) { $0 }
-        compare("slot", found.slot, slot) { $0.rawValue }
-        compare("replication sets", now.replicationSets.map(\.rawValue).sorted(), settings.replicationSets.map(\.rawValue).sorted(), words)
-        compare("forwarded origins", now.forwardOrigins, settings.forwardOrigins, words)
-        compare("apply delay", now.applyDelay, settings.applyDelay, \.inSeconds)
-        compare("skipped schemas", now.skipSchema, settings.skipSchema, words)
-        compare("text transfer", now.forceTextTransfer, settings.forceTextTransfer) { $0 ? "forced" : "as needed" }
+        if found.provider.rawValue != provider { changes.append("it reads \(found.provider), not \(provider)") }
+        if found.slot != slot { changes.append("slot \(found.slot), not \(slot)") }
+        changes += found.settings.differences(from: settings, between: ", not ")
         return changes.isEmpty ? nil : changes.joined(separator: "; ")
     }
 }

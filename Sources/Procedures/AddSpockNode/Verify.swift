@@ -39,7 +39,7 @@ struct Verify: Step {
         let table = try await proof.nodeTable(deadline: deadline)
         try await proof.checkExceptions(run.memory)
         for node in mesh.nodes { try run.creating(Created("table", on: node, "pggraft.canary")) }
-        try await proof.canary(token: UUID().uuidString, deadline: deadline)
+        for silence in try await proof.canary(token: UUID().uuidString, deadline: deadline) { run.note(silence) }
         if await !point.isHeld {
             run.note("the drained point of the handover is gone: all nodes are read-only for a moment to make another")
             run.note("they were read-only for \(try await makeDrainedPoint(run).inSeconds)")

@@ -69,6 +69,8 @@ struct MajorVersionsAgree: Requirement {
 struct MeshIsSound: Requirement {
     let name = "mesh"
     let survey: MeshSurvey
+    /// How long the window may last.
+    let window: Duration
 
     func look(_ memory: Memory) async throws -> [Finding] {
         let mesh = survey.mesh, states = await survey.states
@@ -79,7 +81,7 @@ struct MeshIsSound: Requirement {
         let isUnderWay = memory.began(RestoreBackup.self) || memory.began(MakeReadOnly.self)
         let newName = try mesh.name(mesh.newNode), id = try await mesh.spock(mesh.source).nodeID(of: newName, deadline: .after(.seconds(10)))
         let view = MeshView(Array(states.values)), new = NewNode(name: newName, id: id, source: try mesh.name(mesh.source))
-        let found = MeshChecks.all(of: view, adding: new, mode: .readOnly).filter { !(isUnderWay && $0.comesWithARunUnderWay) }
+        let found = (MeshChecks.all(of: view, adding: new, mode: .readOnly) + MeshChecks.delays(of: view, window: window)).filter { !(isUnderWay && $0.comesWithARunUnderWay) }
         var findings = found.map { finding in
             Finding(name, finding.fact, finding.severity == .blocker ? .notMet(hint: finding.hint) : .note(hint: finding.hint))
         }

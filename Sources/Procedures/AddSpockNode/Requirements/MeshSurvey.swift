@@ -13,6 +13,9 @@ actor MeshSurvey {
     /// - Throws: `NotLooked` where the host of `node` was not reached.
     nonisolated func requireHost(_ node: String) async throws { try await survey.require([node]) }
 
+    /// - Throws: `NotLooked` where the host of a node, the new one's among them, was not reached.
+    nonisolated func requireAllHosts() async throws { try await survey.require(mesh.nodes) }
+
     /// Says that `node` is the member it should be.
     func saw(_ node: String, _ state: SpockNodeState) { states[node] = state }
 

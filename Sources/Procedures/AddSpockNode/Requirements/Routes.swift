@@ -85,14 +85,6 @@ struct MemberReachesNewNode: Requirement {
                     .notMet(hint: "open port \(entry.port) of \(entry.address) for \(member)"))
             ]
         }
-        if target.password == nil, try await !Passfile.hasLine(for: target, of: instance.user, on: instance.host, deadline: .after(.seconds(20))) {
-            return [
-                Finding(
-                    "password", on: member, "~/.pgpass of \(instance.user) has no line for \(mesh.newNode)",
-                    .note(
-                        hint: "\(member) subscribes to \(mesh.newNode) as \(mesh.access.roster.role): unless pg_hba.conf trusts it, add a line for \(entry.address)"))
-            ]
-        }
         return [Finding(name, on: member, "reaches the host of \(mesh.newNode)")]
     }
 }

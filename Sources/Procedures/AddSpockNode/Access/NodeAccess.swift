@@ -1,0 +1,155 @@
+import EventLoop
+import Instance
+import PostgresClient
+import PostgresConfig
+import ProcedureKit
+import RemoteHost
+import Report
+import Run
+import Server
+import Spock
+
+/// Who the new node lets in while it joins, and how: asked of the source once.
+actor NodeAccess {
+    /// The rules of the nodes and of pggraft, as they are written: none of them holds a secret.
+    static let rules = Fact<[String]>("rules of the nodes")
+    /// How findings and problems call pggraft's own connection.
+    static let itself = "pggraft"
+
+    nonisolated let mesh: SpockMesh
+    private let standby: Standby
+    private let acceptsTrust: Bool
+    private var looking: Task<Admissions, any Error>?
+
+    init(_ mesh: SpockMesh, _ standby: Standby, acceptsTrust: Bool) { (self.mesh, self.standby, self.acceptsTrust) = (mesh, standby, acceptsTrust) }
+
+    private nonisolated var access: ClusterAccess { mesh.access }
+
+    /// How each node, and pggraft itself, will be let in.
+    func admissions() async throws -> Admissions {
+        let looking = looking ?? Task { try await look() }
+        self.looking = looking
+        do {
+            return try await looking.value
+        } catch {
+            self.looking = nil
+            throw error
+        }
+    }
+
+    private nonisolated func look() async throws -> Admissions {
+        let deadline = Deadline.after(.seconds(60)), source = mesh.source
+        let original = try await access.instance(source), connection = try await access.server(source).connection
+        let configuration = try await original.configuration(through: connection, deadline: deadline)
+        let files = try await original.accessRules(configuration, through: connection, deadline: deadline)
+        let ground = try await ground(source: files, original, configuration.files, deadline: deadline)
+        var admissions: [Admission] = []
+        for caller in try await callers(deadline: deadline) {
+            var tried: [Admission] = []
+            // A host with several addresses comes in by the first that is let in, as libpq tries them.
+            for address in caller.addresses where tried.last?.problem != nil || tried.isEmpty {
+                var decisions: [Bool: HBAExplanation.Decision] = [:]
+                for usesTLS in [true, false] {
+                    let wanted = HBAConnection(user: caller.user, database: caller.database, from: .address(address), usesSSL: usesTLS)
+                    decisions[usesTLS] = try await original.explain(wanted, by: files, through: connection, deadline: deadline).decision
+                }
+                tried.append(Admission(of: caller, from: address, on: ground, deciding: decisions))
+            }
+            admissions.append(tried.last { $0.problem == nil } ?? tried.first ?? Admission(ofUnknown: caller))
+        }
+        let copy = try await access.instance(mesh.newNode), isThere = try await standby.node.state() > .partlyRestored
+        var found = Admissions(admissions, osUser: copy.user, version: original.version)
+        // Opened, it has the source's file: one that its server refuses would leave it closed.
+        let server = HBAServer(
+            original.version, build: files.server.build, sslIsOn: ground.tls.isOn, oauthValidators: files.server.oauthValidators)
+        let opened = try await copy.rules(
+            of: files.content ?? [], for: server, at: try await copy.configurationFiles(deadline: deadline), copying: isThere ? nil : original, deadline: deadline)
+        found.missingFile = ground.missingFile
+        found.refusals = opened.areAccepted ? [] : opened.refusals.map { Redaction.redacted("\($0): \($0.reading.problem ?? "refused")") }
+        return found
+    }
+
+    private nonisolated func ground(
+        source: AccessRules, _ original: Instance, _ files: ConfigurationFiles, deadline: Deadline
+    ) async throws -> Admission.Ground {
+        let clone = try await standby.configuration(without: CopiedDatabase.knownReplicators), tls = try clone.tls(), copy = try await access.instance(mesh.newNode)
+        let isThere = try await standby.node.state() > .partlyRestored
+        var missing: String?
+        if tls.isOn {
+            for file in [tls.certificateFile, tls.keyFile, tls.authorityFile] where !file.isEmpty && missing == nil {
+                let (holder, path) = file.hasPrefix("/") || isThere ? (copy, file) : (original, file)
+                let place = path.hasPrefix("/") ? path : "\(holder.dataDirectory)/\(path)"
+                if try await !holder.canRead(place, deadline: deadline) { missing = "\(place) is not on \(mesh.newNode), or its OS user may not read it" }
+            }
+        }
+        func isInside(_ files: ConfigurationFiles) -> Bool { files.identFile.path.hasPrefix(files.dataDirectory.path + "/") }
+        return Admission.Ground(
+            source: mesh.source, newNode: mesh.newNode, sourceHasTLS: source.server.sslIsOn, tls: tls, missingFile: missing,
+            hasMaps: isInside(files) && isInside(clone.target.files), acceptsTrust: acceptsTrust)
+    }
+
+    /// Every node that connects to the new one, itself among them, and pggraft, which comes from the new node's own host.
+    private nonisolated func callers(deadline: Deadline) async throws -> [Caller] {
+        let roster = access.roster, dsn = try mesh.newNodeDSN, own = try roster.entry(mesh.newNode), source = try roster.entry(mesh.source)
+        let target = dsn["hostaddr"] ?? dsn["host"] ?? own.address
+        let routes = try await onEach(mesh.nodes) { [access, mesh] node in
+            let targets = node == mesh.newNode ? [target, source.address, own.address] : [target, source.address]
+            let command = Command(words: ["sh", "-c", Routes.script, "sh"] + targets, user: try access.roster.entry(node).osUser)
+            return Routes(try await access.host(node).require(command, deadline: deadline).text, targets: targets.count)
+        }
+        var callers = try mesh.nodes.map { node in
+            let address = try roster.entry(node).address, routes = routes[node] ?? Routes("", targets: 1)
+            return Caller(
+                name: node, user: dsn["user"] ?? roster.role, database: mesh.database, sslmode: dsn["sslmode"], addresses: routes.known(as: address),
+                places: routes.places(of: address), hasCertificate: routes.hasCertificate || dsn["sslcert"] != nil)
+        }
+        if var routes = routes[mesh.newNode] {
+            let known = routes.known(as: own.address)
+            routes.addresses = [routes.addresses.last ?? []]
+            callers.append(
+                Caller(
+                    name: Self.itself, user: roster.role, database: mesh.database, addresses: known,
+                    places: routes.places(of: own.address)))
+        }
+        return callers
+    }
+}
+
+/// How every node, and pggraft itself, will be let in by the new node.
+struct Admissions: Sendable {
+    var all: [Admission]
+    /// The lines of the source's `pg_hba.conf` that the new node's server would refuse, and with them the file.
+    var refusals: [String] = []
+    /// Without which it does not start with TLS.
+    var missingFile: String?
+    private let osUser: String
+    private let server: HBAServer
+
+    init(_ all: [Admission], osUser: String, version: MajorVersion) { (self.all, self.osUser, server) = (all, osUser, HBAServer(version)) }
+
+    subscript(caller: String) -> Admission? { all.first { $0.caller.name == caller } }
+
+    var problems: [Problem] { all.compactMap(\.problem) }
+
+    /// What lets in the nodes and pggraft, pggraft's own first.
+    ///
+    /// - Throws: `Problem`, where one of them cannot be let in.
+    func rules() throws -> [HBARule] {
+        if let problem = problems.first { throw problem }
+        return (all.filter { $0.caller.name == NodeAccess.itself } + all.filter { $0.caller.name != NodeAccess.itself }).flatMap(\.rules)
+    }
+
+    /// The `pg_hba.conf` of the time until the new node has joined: the nodes, pggraft, and the OS user by the socket.
+    func closed() throws -> HBAFile {
+        if let problem = problems.first { throw problem }
+        var rules = [HBARule(localTo: [.all], users: [.named(osUser)], method: "peer")]
+        for admission in all {
+            for var rule in admission.rules {
+                // It looks into every database that came with the copy.
+                if admission.caller.name == NodeAccess.itself { rule.databases = [.all] }
+                if !rules.contains(rule) { rules.append(rule) }
+            }
+        }
+        return HBAFile(only: rules, comment: "Closed by pggraft until this node has joined: only the nodes of the cluster may connect.", for: server)
+    }
+}
