@@ -70,7 +70,7 @@ import Testing
         let plan = try Examples.addSpockNode(text)
         guard case .host(let repository) = plan.copy.repository else { return [] }
         return [
-            plan.cluster.osUser, "\(plan.cluster.nodes.map(\.port))", "\(plan.cluster.nodes.map(\.ssh))", plan.copy.stanza, repository.path,
+            plan.cluster.osUser, "\(plan.cluster.nodes.map(\.port))", "\(plan.cluster.nodes.map(\.ssh))", plan.copy.stanza, repository.path ?? "/var/lib/pgbackrest",
             "\(plan.copy.backup)", "\(plan.copy.compression)", "\(plan.handover.catchUpLag)", "\(plan.handover.transactionGrace)",
             "\(plan.handover.windowLimit)", "\(plan.proof)",
         ]
