@@ -21,7 +21,7 @@ extension BackRestLayout {
         }
         guard let existing else { return findings }
         if let look = looks[.source] { findings += findServer(existing.servers.filter { $0.host == nil }, look, sockets: sockets) }
-        if let look = looks[.repository] {
+        if roles.contains(.repository), let look = looks[.repository] {
             let servers = ConfiguredStanza(stanza, in: look.configuration)?.servers ?? []
             if servers.isEmpty {
                 findings.append(.notConfigured(host: look.host, stanza, lines: remote(source) + local(source)))

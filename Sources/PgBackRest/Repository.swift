@@ -96,6 +96,30 @@ public enum BackRestCompression: String, Sendable, Hashable {
     case none
 }
 
+/// How a repository is encrypted.
+public struct BackRestCipher: Sendable, Hashable {
+    public let pass: Secret
+
+    public init(pass: Secret) { self.pass = pass }
+
+    /// A new one, of 384 bits of the kernel's.
+    public static func random() -> BackRestCipher {
+        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+        var generator = SystemRandomNumberGenerator()
+        return BackRestCipher(pass: Secret(String((0..<64).map { _ in letters[Int.random(in: letters.indices, using: &generator)] })))
+    }
+
+    /// What a configuration file of pggraft's own has for the first repository of the stanza; `nil` where it has none.
+    public init?(in file: IniFile, stanza: StanzaName) {
+        guard let setting = file.settings.first(where: { $0.section == stanza.name && $0.key == BackRestCipher.key }) else { return nil }
+        pass = Secret(setting.value)
+    }
+
+    static let key = "repo1-cipher-pass"
+
+    var options: [BackRestOption] { [BackRestOption("repo1-cipher-type", "aes-256-cbc"), BackRestOption(BackRestCipher.key, pass.reveal())] }
+}
+
 /// One copy: from where, over which repository, to where. Everything that goes into configuration files follows from it.
 public struct BackRestLayout: Sendable, Hashable {
     public var stanza: StanzaName
@@ -105,6 +129,8 @@ public struct BackRestLayout: Sendable, Hashable {
     public var compression: BackRestCompression
     /// The configuration file on a third repository host; `nil` is the default place.
     public var repositoryConfiguration: HostPath?
+    /// Of a new stanza; `nil` for a repository that is not encrypted. Only the hosts that have the repository for themselves are told.
+    public var cipher: BackRestCipher?
     /// The stanza as the source's pgBackRest has it already; `nil` for a new one. Source and repository host are left as they are then.
     public var existing: ConfiguredStanza?
     /// Whether the target has its configuration for the stanza already.
@@ -162,7 +188,7 @@ public struct BackRestLayout: Sendable, Hashable {
         case .target: local(target) + repositoryOptions(from: .target) + fetchingAhead
         case .repository:
             if case .sshHost = repository {
-                remote(source) + local(source) + [BackRestOption("repo1-path", repository.path.path)] + storage
+                remote(source) + local(source) + [BackRestOption("repo1-path", repository.path.path)] + (cipher?.options ?? []) + storage
             } else {
                 []
             }
@@ -220,7 +246,7 @@ public struct BackRestLayout: Sendable, Hashable {
         return switch (repository, role) {
         case (.sshHost(let endpoint, _), _): Self.host("repo1-host", endpoint, configuration: repositoryConfiguration) + [path]
         case (.sourceDirectory, .target): Self.host("repo1-host", source.ssh, configuration: source.configuration) + [path]
-        case (.sourceDirectory, _), (.sharedDirectory, _), (.otherHost, _), (.store, _): [path]
+        case (.sourceDirectory, _), (.sharedDirectory, _), (.otherHost, _), (.store, _): [path] + (cipher?.options ?? [])
         }
     }
 

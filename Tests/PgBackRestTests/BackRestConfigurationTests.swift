@@ -1,3 +1,4 @@
+import PostgresClient
 import RemoteHost
 import Testing
 
@@ -177,6 +178,21 @@ import Testing
                 archive-async=y
 
                 """)
+    }
+
+    @Test func `a passphrase goes only to the hosts that have the repository for themselves`() throws {
+        func told(_ repository: Repository) throws -> [BackRestRole] {
+            var layout = try layout(repository)
+            layout.cipher = BackRestCipher(pass: Secret("s3cret"))
+            return layout.roles.filter { layout.options(for: $0).contains(BackRestOption("repo1-cipher-pass", "s3cret")) }
+        }
+        #expect(try told(.sshHost(SSHEndpoint(address: "backup", user: "pgbackrest"), path: path("/backup"))) == [.repository])
+        #expect(try told(.sourceDirectory(path("/backup"))) == [.source])
+        #expect(try told(.sharedDirectory(path("/backup"))) == [.source, .target])
+        let pass = BackRestCipher.random().pass.reveal()
+        #expect(pass.count == 64 && BackRestCipher.random().pass.reveal() != pass)
+        #expect(BackRestCipher(in: try ini("[n1]\nrepo1-cipher-pass=s3cret\n"), stanza: try stanza("n1"))?.pass == Secret("s3cret"))
+        #expect(BackRestCipher(in: try ini("[n2]\nrepo1-cipher-pass=s3cret\n"), stanza: try stanza("n1")) == nil)
     }
 
     @Test func `the other side is told about a configuration file that is not in the default place`() throws {

@@ -5,6 +5,8 @@ extension Playbook.AddSpockNode {
         public let repository: Repository
         @Located public var backup: Backup
         @Located public var compression: Compression
+        /// How the repository of a new stanza is encrypted.
+        @Located public var cipher: Cipher
         /// Processes that copy at the same time; `nil` to go by the processors of the hosts.
         @Located public var processMax: Int?
         /// The role the new node streams as, from the source.
@@ -33,17 +35,23 @@ extension Playbook.AddSpockNode {
             case lz4, zst, none
         }
 
+        public enum Cipher: String, Sendable, Hashable {
+            case none
+            case aes256 = "aes-256-cbc"
+        }
+
         init?(_ section: Section, cluster: Playbook.Cluster?) {
             let stanza = section.optional("stanza", .stanza)
             let repository = section.required("repository", .existing) { Repository($0, osUser: cluster?.$osUser) }
             let backup = section.optional("backup", .backup, default: .full)
             let compression = section.optional(
                 "compression", .choice([("lz4", .lz4), ("zst", .zst), ("none", .none)]), default: Compression.lz4)
+            let cipher = section.optional("cipher", .choice([("none", .none), ("aes-256-cbc", .aes256)]), default: Cipher.none)
             let processMax = section.optional("process_max", .number(1...999))
             let user = section.required("replication_user", .identifier("a role name"), example: "replicator")
-            guard let cluster, let stanza, let repository, let backup, let compression, let processMax, let user else { return nil }
+            guard let cluster, let stanza, let repository, let backup, let compression, let cipher, let processMax, let user else { return nil }
             _stanza = stanza.wrappedValue.map { Located($0, at: stanza.place) } ?? cluster.$name
-            (self.repository, _backup, _compression) = (repository, backup, compression)
+            (self.repository, _backup, _compression, _cipher) = (repository, backup, compression, cipher)
             (_processMax, _replicationUser) = (processMax, user)
         }
     }

@@ -13,6 +13,8 @@ public actor BackRestCopy {
         public var repository: Place
         public var backup: Backup
         public var compression: BackRestCompression
+        /// Whether the repository of a new stanza is encrypted.
+        public var isEncrypted: Bool
         /// Processes that copy at the same time; `nil` to go by the processors of the hosts.
         public var processes: Int?
         /// The role that the copy streams as, from the source.
@@ -38,10 +40,11 @@ public actor BackRestCopy {
         }
 
         public init(
-            stanza: StanzaName, repository: Place, backup: Backup = .full, compression: BackRestCompression = .lz4, processes: Int? = nil, replicationUser: String
+            stanza: StanzaName, repository: Place, backup: Backup = .full, compression: BackRestCompression = .lz4, isEncrypted: Bool = false,
+            processes: Int? = nil, replicationUser: String
         ) {
             (self.stanza, self.repository, self.backup) = (stanza, repository, backup)
-            (self.compression, self.processes, self.replicationUser) = (compression, processes, replicationUser)
+            (self.compression, self.isEncrypted, self.processes, self.replicationUser) = (compression, isEncrypted, processes, replicationUser)
         }
     }
 
@@ -101,6 +104,11 @@ public actor BackRestCopy {
             return try await BackRestLook(request, on: try await self.host(role), deadline: deadline)
         }
         looks[.source] = sourceLook
+        if existing == nil, order.isEncrypted {
+            // One that this run has written before it was cut off is the one.
+            let written = [.source, .repository, .target].compactMap { looks[$0]?.ownFile }.compactMap { BackRestCipher(in: $0, stanza: stanza) }
+            layout.cipher = written.first ?? .random()
+        }
         if existing != nil { layout.environment = looks.mapValues(\.configuration.environment) }
         if let look = looks[.repository] { layout.repositoryConfiguration = existing == nil ? BackRestLook.ownFile(for: stanza, below: look.home) : repositoryFile }
         if let look = looks[.target] {

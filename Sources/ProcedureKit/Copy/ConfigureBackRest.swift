@@ -35,6 +35,12 @@ public struct ConfigureBackRest: Step {
             try remember(edit, run)
             try await edit.write(on: host)
         }
+        let keepers = edits.filter { edit in edit.added.contains(where: \.isSecret) && edit.host != copy.node.name }
+        if try await copy.layout().cipher != nil, !keepers.isEmpty {
+            run.note(
+                "the repository is encrypted: its passphrase is repo1-cipher-pass in \(list(keepers.map { "\($0.path) on \($0.host)" })), and nowhere else. "
+                    + "Keep a copy in a safe place: without it the backups are lost")
+        }
         return edits.map { "\($0.host): \($0.path)" }.joined(separator: ", ")
     }
 

@@ -41,7 +41,8 @@ extension BackRestCopy.Order {
             case .none: .none
             }
         self.init(
-            stanza: stanza, repository: repository, backup: backup, compression: compression, processes: copy.processMax,
+            stanza: stanza, repository: repository, backup: backup, compression: compression, isEncrypted: copy.cipher == .aes256,
+            processes: copy.processMax,
             replicationUser: copy.replicationUser)
     }
 }
