@@ -117,7 +117,11 @@ extension BackRestLayout {
             if let found = info?.systemIdentifier, found != systemIdentifier {
                 findings.append(.stanzaOfAnotherSystem(host: host.name, stanza, found: found, expected: systemIdentifier))
             }
-            if role == repositoryRole { held = info }
+            if role == repositoryRole {
+                held = info
+            } else if held?.systemIdentifier != nil, info?.systemIdentifier == nil {
+                findings.append(.repositoryUnreadable(host: host.name, stanza, message: "it does not see what \(hosts[repositoryRole].name) sees there"))
+            }
         }
         return (findings, held)
     }
