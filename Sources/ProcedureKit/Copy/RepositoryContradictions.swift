@@ -20,6 +20,12 @@ extension BackRestCopy {
             return repository.isTLS || repository.hostUser == user ? [] : contradicted("copy.repository.user", user)
         }
     }
+
+    /// As ``contradictions()``, of what only the repository itself tells.
+    nonisolated func contradictions(of info: StanzaInfo) -> [BackRestFinding] {
+        guard order.isEncrypted, info.systemIdentifier != nil, info.cipher == "none" else { return [] }
+        return [.contradicted(host: source, order.stanza, has: "a repository that is not encrypted", key: "copy.cipher", says: "aes-256-cbc")]
+    }
 }
 
 extension ConfiguredStanza.Repository {
