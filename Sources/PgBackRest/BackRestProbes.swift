@@ -110,7 +110,7 @@ extension BackRestLayout {
                 findings.append(.repositoryUnreadable(host: host.name, stanza, message: BackRestLog(said).failure?.message ?? said))
                 continue
             }
-            let info = try StanzaInfo.decode(result.output).first { $0.name == stanza.name }
+            let info = try backRest(for: role).stanza(in: result, on: host)
             findings += (info?.repositories ?? []).filter(\.status.isDamaged).map {
                 .damaged(host: host.name, stanza, repository: $0.key, message: $0.status.firstLine)
             }
@@ -129,7 +129,7 @@ extension BackRestLayout {
     /// Whether the files of a backup's manifest are there: `info` lists a backup by another file.
     public func findBackup(_ label: String, on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
         let host = hosts[repositoryRole], result = try await host.run(infoNow(repositoryRole, set: label), deadline: deadline)
-        let info = try result.succeeded ? StanzaInfo.decode(result.output).first { $0.name == stanza.name } : nil
+        let info = result.succeeded ? try backRest(for: repositoryRole).stanza(in: result, on: host) : nil
         if let info, info.backups.contains(where: { $0.label == label }) { return [] }
         let message = info?.repositories.first?.status.firstLine ?? BackRestLog(result.errorText).failure?.message ?? "\(result.status)"
         return [.damaged(host: host.name, stanza, repository: info?.repositories.first?.key ?? 1, message: "backup \(label): \(message)")]
