@@ -105,7 +105,7 @@ struct StanzaTests {
                 #expect(!outputs[0].standardOutput.contains("n1: /var/lib/postgresql/.pgbackrest"))
                 let writers = try await Writers.start(of: bed, perNode: 1, rate: 10)
                 outputs.append(try await killed(someone, at: "restore"))
-                outputs.append(try await someone.pggraft("resume", "--yes", "--verbose", try someone.lastRun()))
+                outputs.append(try await someone.pggraft("resume", "--verbose", try someone.lastRun()))
                 #expect(outputs[2].status == 0, "\(outputs[2].standardOutput)\(outputs[2].standardError)")
                 let verification = try await writers.stop().verify(on: Bed.meshNodes + ["n4"], of: bed)
                 #expect(verification.isClean, "\(verification)")
@@ -174,7 +174,7 @@ struct StanzaTests {
                 pass = try await bed.host("repo").run(read)
                 #expect(pass.count == 64)
                 #expect(try await bed.host("repo").run("stat -c %a \(file)") == "600")
-                outputs.append(try await someone.pggraft("resume", "--yes", "--verbose", try someone.lastRun()))
+                outputs.append(try await someone.pggraft("resume", "--verbose", try someone.lastRun()))
                 #expect(outputs[1].status == 0, "\(outputs[1].standardOutput)\(outputs[1].standardError)")
                 #expect(try await bed.host("repo").run(read) == pass)
                 for host in ["n1", "n4"] { #expect(try await bed.host(host).run("\(read) || true") == "", "\(host)") }
