@@ -94,7 +94,9 @@ public actor ClusterAccess {
         var conninfo = Conninfo([
             "dbname": database ?? roster.database, "user": roster.role, "sslmode": "prefer", "application_name": applicationName ?? ways.applicationName,
         ])
-        conninfo["password"] = password?.reveal()
+        // libpq would look for a line with the forwarded port.
+        let known = password ?? PasswordFile.password(host: node.address, port: node.port, database: database ?? roster.database, user: roster.role)
+        conninfo["password"] = known?.reveal()
         conninfo = conninfo.forwarded(host: node.address, address: port.address, port: port.port)
         do {
             return try await PostgresConnection.connect(to: conninfo, node: name, deadline: deadline)
