@@ -20,7 +20,9 @@ enum EmptyDataDirectory {
 
     static let emptying = """
         cd -- "$1" || exit 1
-        for space in pg_tblspc/*/; do [ -d "$space" ] && find "$space" -mindepth 1 -maxdepth 1 -name 'PG_*' -exec rm -rf -- {} +; done
+        for space in pg_tblspc/*/; do
+            [ ! -d "$space" ] || find "$space" -mindepth 1 -maxdepth 1 -name 'PG_*' -exec rm -rf -- {} + || exit 1
+        done
         find . -mindepth 1 -maxdepth 1 ! -name global ! -name PG_VERSION ! -name backup.manifest -exec rm -rf -- {} + &&
             { [ ! -d global ] || find global -mindepth 1 ! -name pg_control -delete; } &&
             rm -f PG_VERSION && rm -rf global && rm -f backup.manifest

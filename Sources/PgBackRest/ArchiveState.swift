@@ -40,12 +40,7 @@ public enum ArchiveState: Sendable, Hashable, CustomStringConvertible {
 
     /// The stanza that an `archive_command` pushes to; `nil` when it does not call pgBackRest, or does not say the stanza.
     public static func stanza(pushedToBy command: String) -> String? {
-        let words = command.split(whereSeparator: \.isWhitespace).map { $0.filter { $0 != "'" && $0 != "\"" } }
-        guard words.contains(where: { $0.split(separator: "/").last == "pgbackrest" }), words.contains("archive-push") else { return nil }
-        for (index, word) in words.enumerated() {
-            if word.hasPrefix("--stanza=") { return String(word.dropFirst("--stanza=".count)) }
-            if word == "--stanza", index + 1 < words.count { return words[index + 1] }
-        }
-        return nil
+        guard let called = BackRestInvocation(command), called.command == "archive-push" else { return nil }
+        return called.stanza
     }
 }

@@ -17,12 +17,17 @@ public struct BackRest: Sendable, Hashable {
     public var user: String
     /// The configuration file; `nil` is the default place, with the default include directory.
     public var configuration: HostPath?
+    /// What it is told beside its files: `PGBACKREST_…`. They reach it by its standard input.
+    public var environment: [String: Secret]
 
-    public init(stanza: StanzaName, program: String = "pgbackrest", user: String = "postgres", configuration: HostPath? = nil) {
+    public init(
+        stanza: StanzaName, program: String = "pgbackrest", user: String = "postgres", configuration: HostPath? = nil, environment: [String: Secret] = [:]
+    ) {
         self.stanza = stanza
         self.program = program
         self.user = user
         self.configuration = configuration
+        self.environment = environment
     }
 
     // MARK: Commands
@@ -49,13 +54,17 @@ public struct BackRest: Sendable, Hashable {
         command("restore", log: .detail, options.words + ["--process-max=\(processes)"])
     }
 
-    /// What a repository on this host holds for the stanza, whatever the configuration files say.
-    public func infoWithoutConfiguration(repository: HostPath) -> Command {
-        Command(words: [program, "--no-config", "--repo1-path=\(repository)", "--stanza=\(stanza)", "info", "--output=json", "--log-level-stderr=warn"])
-            .as(user)
+    /// What is found in a repository by somebody who is told `options` and nothing else: of a configuration that is not written yet.
+    public func info(telling options: [BackRestOption], set: String? = nil) -> Command {
+        var told = self
+        told.environment = options.reduce(into: [:]) { $0[BackRestOption.variable($1.key)] = Secret($1.value) }
+        return told.informed([program, "--no-config", "--stanza=\(stanza)", "info"] + BackRest.infoOptions(set) + ["--log-level-stderr=warn"])
     }
 
-    public func info() -> Command { command("info", log: nil, ["--output=json"]) }
+    /// - Parameter set: a backup that is looked into as well.
+    public func info(set: String? = nil) -> Command { command("info", log: nil, BackRest.infoOptions(set)) }
+
+    private static func infoOptions(_ set: String?) -> [String] { ["--output=json"] + (set.map { ["--set=\($0)"] } ?? []) }
 
     /// Stops archiving and backups of the stanza on this host: needed before ``stanzaDelete()``.
     public func stop() -> Command { command("stop", log: .info) }
@@ -90,8 +99,17 @@ public struct BackRest: Sendable, Hashable {
     /// Levels are said each time: progress and errors are read from what is printed.
     private func command(_ name: String, log: LogLevel?, _ options: [String] = []) -> Command {
         let levels = (log.map { ["--log-level-console=\($0.rawValue)"] } ?? []) + ["--log-level-stderr=warn"]
-        return Command(words: words + [name] + options + levels).as(user)
+        return informed(words + [name] + options + levels)
     }
+
+    /// The command with ``environment``, in which secrets may be.
+    private func informed(_ words: [String]) -> Command {
+        guard !environment.isEmpty else { return Command(words: words, user: user) }
+        let lines = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value.reveal())\n" }
+        return Command(words: ["sh", "-c", BackRest.exporting, "sh"] + words, user: user).reading(Array(lines.joined().utf8))
+    }
+
+    static let exporting = #"while IFS= read -r variable; do export "$variable"; done; exec "$@""#
 }
 
 /// How a backup is restored as a standby.

@@ -1,3 +1,4 @@
+public import PostgresClient
 public import RemoteHost
 public import Report
 
@@ -21,7 +22,21 @@ public struct BackRestOption: Sendable, Hashable, CustomStringConvertible {
         self.weight = weight
     }
 
-    public var description: String { "\(key)=\(value)" }
+    /// As it stands in a file; the value of a secret is left out.
+    public var description: String { "\(key)=\(isSecret ? Redaction.mark : value)" }
+
+    /// Whether only hosts may see the value: a passphrase, the key of an object store.
+    public var isSecret: Bool { BackRestOption.isSecret(key) }
+
+    static func isSecret(_ key: String) -> Bool { Redaction.isSecret(key) }
+
+    /// The variable of the environment that says the same: `PGBACKREST_REPO1_PATH`.
+    static func variable(_ key: String) -> String { variablePrefix + key.uppercased().map { $0 == "-" ? "_" : "\($0)" }.joined() }
+
+    /// The option that a variable of the environment stands for.
+    static func key(ofVariable name: String) -> String { name.dropFirst(variablePrefix.count).lowercased().map { $0 == "_" ? "-" : "\($0)" }.joined() }
+
+    static let variablePrefix = "PGBACKREST_"
 }
 
 /// What pgBackRest reads on one host: the file we may edit, and the files included besides it.
@@ -32,17 +47,31 @@ public struct BackRestConfiguration: Sendable, Hashable {
     public private(set) var file: IniFile
     /// Files of the include directory; read, never edited.
     public let included: [IniFile]
+    /// What outweighs the files: the environment and the command line, as variables of the environment.
+    public let environment: [String: Secret]
 
-    public init(_ file: IniFile, included: [IniFile] = []) {
+    public init(_ file: IniFile, included: [IniFile] = [], environment: [String: Secret] = [:]) {
         self.file = file
         self.included = included
+        self.environment = environment
+    }
+
+    /// The value that holds for `command` of `stanza`, wherever it is said; `nil` where pgBackRest's own default does.
+    public func value(_ key: String, stanza: StanzaName, command: String? = nil) -> String? {
+        environment[BackRestOption.variable(key)]?.reveal() ?? setting(key, stanza: stanza, command: command)?.value
+    }
+
+    /// The options that are said for the stanza, wherever, by their current names and in order.
+    public func keys(of stanza: StanzaName) -> [String] {
+        let ofFiles = all.map(\.setting).filter { $0.section.isSection(of: stanza.name) || $0.section.isSection(of: "global") }.map(\.key.current)
+        return Set(ofFiles + environment.keys.map(BackRestOption.key(ofVariable:))).sorted()
     }
 
     /// The setting that holds for `command` of `stanza`, by pgBackRest's order of sections.
     public func setting(_ key: String, stanza: StanzaName, command: String? = nil) -> IniFile.Setting? {
         let sections = [command.map { "\(stanza):\($0)" }, stanza.name, command.map { "global:\($0)" }, "global"].compactMap { $0 }
         for section in sections {
-            if let found = all.first(where: { $0.setting.section == section && $0.setting.key == key }) { return found.setting }
+            if let found = all.first(where: { $0.setting.section == section && $0.setting.key.current == key }) { return found.setting }
         }
         return nil
     }
@@ -86,8 +115,9 @@ public struct BackRestConfiguration: Sendable, Hashable {
         return (result, added)
     }
 
-    /// The configuration without `options` in the stanza's section: takes back what ``adding(_:to:)`` added.
-    public func removing(_ options: [BackRestOption], from stanza: StanzaName) -> BackRestConfiguration {
+    /// The configuration without `options` in the stanza's section: takes back what ``adding(_:to:)`` added. An option without a value
+    /// goes whatever its value is.
+    public func removing(_ options: [(key: String, value: String?)], from stanza: StanzaName) -> BackRestConfiguration {
         var result = self
         for option in options.reversed() { result.file.remove(option.key, option.value, from: stanza.name) }
         return result
@@ -107,8 +137,8 @@ public struct BackRestConfigurationConflict: Explained, Hashable {
     public let stanza: StanzaName
 
     public var fact: String {
-        "\(file) line \(setting.line): [\(setting.section)] has \(setting.key)=\(setting.value), but stanza '\(stanza)' needs "
-            + (wanted.map { "\(setting.key)=\($0)" } ?? "it without \(setting.key)")
+        "\(file) line \(setting.line): [\(setting.section)] has \(BackRestOption(setting.key, setting.value)), but stanza '\(stanza)' needs "
+            + (wanted.map { "\(BackRestOption(setting.key, $0))" } ?? "it without \(setting.key)")
     }
 
     public var hint: String? {
@@ -117,6 +147,14 @@ public struct BackRestConfigurationConflict: Explained, Hashable {
 }
 
 extension String {
+    /// An option of before 2.0x under its current name: `repo-path` is `repo1-path`, `db-path` is `pg1-path`.
+    fileprivate var current: String {
+        for (old, new) in [("repo-", "repo1-"), ("db-", "pg1-"), ("pg-", "pg1-")] where hasPrefix(old) && !["db-timeout", "db-include", "db-exclude"].contains(self) {
+            return new + dropFirst(old.count)
+        }
+        return self
+    }
+
     /// Whether this section is `name` or belongs to a command of it: `name:backup`.
     fileprivate func isSection(of name: String) -> Bool { self == name || hasPrefix(name + ":") }
 }

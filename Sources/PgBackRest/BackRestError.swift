@@ -24,14 +24,19 @@ public enum BackRestError: Explained {
         public let message: String
         /// pgBackRest's own hints.
         public let hints: [String]
+        /// What it warned of before it gave up: often the reason, of which the error is what came of it.
+        public let warnings: [String]
 
-        public init(host: String, command: String, stanza: StanzaName, code: BackRestErrorCode, message: String, hints: [String]) {
+        public init(
+            host: String, command: String, stanza: StanzaName, code: BackRestErrorCode, message: String, hints: [String], warnings: [String] = []
+        ) {
             self.host = host
             self.command = command
             self.stanza = stanza
             self.code = code
             self.message = message
             self.hints = hints
+            self.warnings = warnings
         }
     }
 
@@ -136,7 +141,7 @@ extension BackRestError.Failure {
 
     fileprivate var fact: String {
         "\(host): pgbackrest \(command) of stanza '\(stanza)' failed: \(message) [\(code)]"
-            + (BackRestError.Failure.leaves(command).map { "; \($0)" } ?? "")
+            + (BackRestError.Failure.leaves(command).map { "; \($0)" } ?? "") + warnings.map { "\nWARN: \($0)" }.joined()
     }
 
     fileprivate var hint: String? { ownHint ?? (hints.isEmpty ? nil : hints.joined(separator: "\n")) }
@@ -150,6 +155,18 @@ extension BackRestError.Failure {
         }
     }
 
+    private var hintOfPath: String {
+        guard let named = message.split(separator: "'").first(where: { $0.hasPrefix("/") }), !isOwn(named) else {
+            return "the OS user that runs pgBackRest must own the repository, its lock and its log directory."
+        }
+        return "the OS user that runs pgBackRest must get at \(named): see who owns it, and the directories above."
+    }
+
+    /// Whether a path is the repository's, a lock or a log: of a server's directories others may be the owners.
+    private func isOwn(_ path: Substring) -> Bool {
+        path.hasSuffix(".lock") || path.hasSuffix(".log") || ["archive", "backup"].contains { path.contains("/\($0)/\(stanza)") }
+    }
+
     /// What to do, where we know better than pgBackRest.
     private var ownHint: String? {
         switch reason {
@@ -160,7 +177,7 @@ extension BackRestError.Failure {
         case .serverHoldsLock: "a backup was cut off and its server process still waits for a checkpoint; run CHECKPOINT on the source, then try again."
         case .directoryNotEmpty: "empty the directory, or let pggraft continue its own restore there."
         case .hostUnreachable: "the OS user that runs pgBackRest needs an SSH key that the other host accepts, and its host key in known_hosts."
-        case .permissionDenied: "the OS user that runs pgBackRest must own the repository, its lock and its log directory."
+        case .permissionDenied: hintOfPath
         case .diskFull: "make room, then run pggraft again."
         case .outputLost: "the connection to the host was lost; run pggraft again to continue."
         case .archivingOff: "set archive_mode = on and restart the server."

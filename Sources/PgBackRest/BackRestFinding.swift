@@ -5,6 +5,25 @@ public import Report
 public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
     case notInstalled(host: String)
     case tooOld(host: String, BackRestVersion)
+    /// It does not know the server's major version yet.
+    case tooOldForServer(host: String, BackRestVersion, server: Int, needed: BackRestVersion)
+    /// `pgbackrest stop` is in force.
+    case stopped(host: String, StanzaName, file: HostPath)
+    /// A file that pgBackRest reads, and its user may not.
+    case closedFile(host: String, HostPath, user: String)
+    /// The configuration names another server than the one that is copied.
+    case otherServer(host: String, StanzaName, says: BackRestOption, needed: String)
+    /// The repository's host knows nothing of the stanza that the source has; the lines are those it lacks.
+    case notConfigured(host: String, StanzaName, lines: [BackRestOption])
+    /// The playbook says something else of the repository than pgBackRest has.
+    case contradicted(host: String, StanzaName, has: String, key: String, says: String)
+    /// A full backup is to be taken on a host that the playbook does not name.
+    case backupElsewhere(host: String, StanzaName, repository: String)
+    /// The repository's configuration names a file that the user cannot read.
+    case fileMissing(host: String, HostPath, user: String)
+    case spoolClosed(host: String, HostPath, user: String)
+    /// What a repository of the stanza says of itself.
+    case damaged(host: String, StanzaName, repository: Int, message: String)
     /// pgBackRest refuses to talk to another version of itself.
     case versionsDiffer([String: BackRestVersion])
     case stanzaOfAnotherSystem(host: String, StanzaName, found: UInt64, expected: UInt64)
@@ -33,6 +52,18 @@ public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
         case .tooOld(let host, let version): "\(host): pgBackRest \(version) is too old"
         case .versionsDiffer(let versions):
             "versions of pgBackRest differ: " + versions.sorted { $0.key < $1.key }.map { "\($0.key) has \($0.value)" }.joined(separator: ", ")
+        case .tooOldForServer(let host, let version, let server, _): "\(host): pgBackRest \(version) does not know PostgreSQL \(server)"
+        case .stopped(let host, let stanza, let file): "\(host): pgbackrest stop is in force for stanza '\(stanza)' (\(file))"
+        case .closedFile(let host, let path, let user): "\(host): \(user) cannot read \(path), which pgBackRest reads"
+        case .otherServer(let host, let stanza, let says, let needed): "\(host): pgBackRest has \(says) for stanza '\(stanza)', the server's is \(needed)"
+        case .notConfigured(let host, let stanza, _): "\(host): pgBackRest's configuration has no server of stanza '\(stanza)' there"
+        case .contradicted(let host, let stanza, let has, let key, let says):
+            "\(host): pgBackRest has stanza '\(stanza)' in \(has), but the playbook says \(key): \(says)"
+        case .backupElsewhere(let host, let stanza, let repository):
+            "\(host): the repository of stanza '\(stanza)' is on \(repository), where a full backup is taken, and the playbook does not say how to log in there"
+        case .fileMissing(let host, let path, let user): "\(host): the source's pgBackRest uses \(path), which \(user) cannot read here"
+        case .spoolClosed(let host, let path, let user): "\(host): archive-async is on, and \(user) cannot write to its spool directory \(path)"
+        case .damaged(let host, let stanza, let repository, let message): "\(host): repo\(repository) of stanza '\(stanza)': \(message)"
         case .stanzaOfAnotherSystem(let host, let stanza, let found, let expected):
             "\(host): stanza '\(stanza)' belongs to database system \(found), the source is \(expected)"
         case .repositoryUnreadable(let host, let stanza, let message): "\(host): the repository of stanza '\(stanza)' cannot be read: \(message)"
@@ -55,6 +86,18 @@ public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .notInstalled: "install pgBackRest \(BackRestVersion.minimum) or newer, the same version on every host."
         case .tooOld: "install \(BackRestVersion.minimum) or newer, the same version on every host."
+        case .tooOldForServer(_, _, _, let needed): "install \(needed) or newer, the same version on every host."
+        case .stopped(let host, let stanza, _): "if nobody else needs that: pgbackrest --stanza=\(stanza) start on \(host)."
+        case .closedFile(_, _, let user): "let \(user) read it; pgBackRest runs as \(user)."
+        case .otherServer(let host, let stanza, let says, let needed):
+            "correct \(says.key) to \(needed) in pgBackRest's configuration on \(host), or name under copy.stanza the stanza of this server instead of \(stanza)."
+        case .notConfigured(let host, let stanza, let lines):
+            "add to pgBackRest's configuration on \(host):\n[\(stanza)]\n" + lines.map { "\($0)" }.joined(separator: "\n")
+        case .contradicted(_, _, _, let key, _): "leave \(key) out, which takes what is there; or choose another stanza under copy.stanza."
+        case .backupElsewhere: "say under copy.repository `host:`, how your machine reaches it, and `user:`; or use copy.backup: newest."
+        case .fileMissing(let host, _, _): "put it on \(host) too, or let the repository be reached in another way."
+        case .spoolClosed(_, let path, let user): "make \(path) and give it to \(user), or say archive-async=n."
+        case .damaged: "repair or recreate the repository (pgbackrest info says more); or use another stanza."
         case .versionsDiffer: "pgBackRest talks only to its own version; install the same one on every host."
         case .stanzaOfAnotherSystem: "choose another stanza name."
         case .repositoryUnreadable: "check path and owner of the repository, and the SSH connection to its host."

@@ -119,10 +119,12 @@ extension BackRest {
     @discardableResult
     private func succeeded(_ result: CommandResult, _ command: String, on host: any Host) throws(BackRestError) -> CommandResult {
         guard !result.succeeded else { return result }
-        if let failure = BackRestLog(result.errorText).failure ?? BackRestLog(result.text).failure {
+        for log in [BackRestLog(result.errorText), BackRestLog(result.text)] {
+            guard let failure = log.failure else { continue }
             throw .failed(
                 BackRestError.Failure(
-                    host: host.name, command: command, stanza: stanza, code: failure.code, message: failure.message, hints: failure.hints))
+                    host: host.name, command: command, stanza: stanza, code: failure.code, message: failure.message, hints: failure.hints,
+                    warnings: log.warnings.map(\.fact).filter { !$0.contains("-retention-") }))
         }
         if result.status == .code(63) {
             throw .failed(

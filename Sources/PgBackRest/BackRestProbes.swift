@@ -27,18 +27,7 @@ public struct BackRestHosts: Sendable {
 /// What a copy needs, looked at without changing anything.
 extension BackRestLayout {
     /// pgBackRest is there, new enough, and the same everywhere.
-    public func findVersions(on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
-        var versions: [(host: String, version: BackRestVersion?)] = []
-        for role in roles {
-            let host = hosts[role]
-            do {
-                versions.append((host.name, try await backRest(for: role).installedVersion(on: host, deadline: deadline)))
-            } catch BackRestError.notInstalled(let name, _) {
-                versions.append((name, nil))
-            }
-        }
-        return BackRestLayout.findings(inVersions: versions)
-    }
+    public static func findVersions(_ looks: [BackRestLook]) -> [BackRestFinding] { findings(inVersions: looks.map { ($0.host, $0.version) }) }
 
     static func findings(inVersions versions: [(host: String, version: BackRestVersion?)]) -> [BackRestFinding] {
         var findings: [BackRestFinding] = [], installed: [String: BackRestVersion] = [:]
@@ -71,7 +60,8 @@ extension BackRestLayout {
     /// The repository's directory is there or can be made, belongs to the right user, and has room.
     /// - Parameter databaseSize: bytes of the source's data directory.
     public func findRepository(on hosts: BackRestHosts, databaseSize: UInt64, deadline: Deadline) async throws -> [BackRestFinding] {
-        let host = hosts[repositoryRole], user = backRest(for: repositoryRole).user, path = repository.path
+        guard let path = repository.directory else { return [] }
+        let host = hosts[repositoryRole], user = backRest(for: repositoryRole).user
         let access = try await host.require(Command.script(BackRestLayout.accessScript, path.path).as(user), deadline: deadline).text
         switch access {
         case "missing": return [.repositoryMissing(host: host.name, path, user: user)]
@@ -104,31 +94,56 @@ extension BackRestLayout {
         return seen.text == nonce ? [] : finding("\(hosts.target.name) sees another file there")
     }
 
-    /// The stanza, if there is one, is the source's. No configuration need be in place.
-    public func findForeignStanza(on hosts: BackRestHosts, systemIdentifier: UInt64, deadline: Deadline) async throws -> [BackRestFinding] {
-        let host = hosts[repositoryRole], backRest = backRest(for: repositoryRole)
-        let result = try await host.run(backRest.infoWithoutConfiguration(repository: repository.path), deadline: deadline)
-        guard result.succeeded else {
-            let said = result.errorText.isEmpty ? result.text : result.errorText
-            return [.repositoryUnreadable(host: host.name, stanza, message: BackRestLog(said).failure?.message ?? said)]
+    /// The stanza is the source's if it is there, and the target reaches its repository: by the configuration that is in place, or by what it will be.
+    ///
+    /// - Returns: what was found, and what the repository holds for the stanza.
+    public func findStanza(
+        on hosts: BackRestHosts, systemIdentifier: UInt64, deadline: Deadline
+    ) async throws -> (findings: [BackRestFinding], info: StanzaInfo?) {
+        // A new stanza is not there yet to be seen from the target.
+        let roles = [repositoryRole] + (existing == nil ? [] : [.target])
+        var findings: [BackRestFinding] = [], held: StanzaInfo?
+        for role in roles {
+            let host = hosts[role], result = try await host.run(infoNow(role), deadline: deadline)
+            guard result.succeeded else {
+                let said = result.errorText.isEmpty ? result.text : result.errorText
+                findings.append(.repositoryUnreadable(host: host.name, stanza, message: BackRestLog(said).failure?.message ?? said))
+                continue
+            }
+            let info = try StanzaInfo.decode(result.output).first { $0.name == stanza.name }
+            findings += (info?.repositories ?? []).filter(\.status.isDamaged).map {
+                .damaged(host: host.name, stanza, repository: $0.key, message: $0.status.firstLine)
+            }
+            if let found = info?.systemIdentifier, found != systemIdentifier {
+                findings.append(.stanzaOfAnotherSystem(host: host.name, stanza, found: found, expected: systemIdentifier))
+            }
+            if role == repositoryRole { held = info }
         }
-        let info = try StanzaInfo.decode(result.output).first { $0.name == stanza.name }
-        guard let found = info?.systemIdentifier, found != systemIdentifier else { return [] }
-        return [.stanzaOfAnotherSystem(host: host.name, stanza, found: found, expected: systemIdentifier)]
+        return (findings, held)
+    }
+
+    /// Whether the files of a backup's manifest are there: `info` lists a backup by another file.
+    public func findBackup(_ label: String, on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
+        let host = hosts[repositoryRole], result = try await host.run(infoNow(repositoryRole, set: label), deadline: deadline)
+        let info = try result.succeeded ? StanzaInfo.decode(result.output).first { $0.name == stanza.name } : nil
+        if let info, info.backups.contains(where: { $0.label == label }) { return [] }
+        let message = info?.repositories.first?.status.firstLine ?? BackRestLog(result.errorText).failure?.message ?? "\(result.status)"
+        return [.damaged(host: host.name, stanza, repository: info?.repositories.first?.key ?? 1, message: "backup \(label): \(message)")]
+    }
+
+    /// `info` by the configuration that is in place, or by what it will be.
+    private func infoNow(_ role: BackRestRole, set: String? = nil) -> Command {
+        let isInPlace = existing != nil && (role != .target || isTargetConfigured)
+        return isInPlace ? backRest(for: role).info(set: set) : backRest(for: role).info(telling: options(for: role), set: set)
     }
 
     /// No backup and no restore of the stanza is running anywhere.
-    public func findRunning(on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
-        var findings: [BackRestFinding] = []
-        for role in roles {
-            let running = try await backRest(for: role).runningProcesses(on: hosts[role], deadline: deadline)
-            if !running.isEmpty { findings.append(.running(host: hosts[role].name, stanza, running)) }
-        }
-        return findings
+    public func findRunning(_ looks: [BackRestLook]) -> [BackRestFinding] {
+        looks.filter { !$0.processes.isEmpty }.map { .running(host: $0.host, stanza, $0.processes) }
     }
 
     /// What the copy's own `archive_command` would do to the source's stanza.
-    public func findArchiving(ofCopy node: String, mode: String, command: String) -> [BackRestFinding] {
+    public static func findArchiving(ofCopy node: String, of stanza: StanzaName, mode: String, command: String) -> [BackRestFinding] {
         mode != "off" && ArchiveState.stanza(pushedToBy: command) == stanza.name ? [.archivesIntoSource(node: node, stanza: stanza)] : []
     }
 

@@ -7,6 +7,15 @@ public struct BackRestVersion: Sendable, Hashable, Comparable, CustomStringConve
     /// The oldest version whose output and options are known here.
     public static let minimum = BackRestVersion(major: 2, minor: 45)
 
+    /// The oldest version that knows servers of this major version; `nil` for one that no version known here does.
+    ///
+    /// From pgBackRest's release notes; 2.44 has dropped 9.2 and older.
+    public static func minimum(forServer major: Int) -> BackRestVersion? {
+        let learned = [15: 39, 16: 46, 17: 52, 18: 56]
+        if let minor = learned[major] { return BackRestVersion(major: 2, minor: minor) }
+        return major < 15 ? .minimum : nil
+    }
+
     public init(major: Int, minor: Int, patch: Int = 0) {
         self.major = major
         self.minor = minor

@@ -67,6 +67,15 @@ public struct IniFile: Sendable, Hashable {
 
     public var bytes: [UInt8] { Array(lines.map(\.bytes).joined(separator: [UInt8(ascii: "\n")])) }
 
+    /// The bytes as people may see them: without passphrases and keys, however they are written.
+    public var withoutSecrets: [UInt8] {
+        var shown = self
+        for (index, line) in lines.enumerated() {
+            if case .setting(let key, _) = line.content, BackRestOption.isSecret(key) { shown.lines[index] = .setting(key, Redaction.mark) }
+        }
+        return shown.bytes
+    }
+
     /// All settings in the order they stand in the file.
     public var settings: [Setting] {
         var section = "", found: [Setting] = []
@@ -98,9 +107,10 @@ public struct IniFile: Sendable, Hashable {
         lines += [.section(section), .setting(key, value), .empty]
     }
 
-    /// Takes every line that says exactly `key=value` out of `section`, and the section when nothing is left in it.
-    mutating func remove(_ key: String, _ value: String, from section: String) {
-        for setting in settings.reversed() where setting.section == section && setting.key == key && setting.value == value {
+    /// Takes every line that says exactly `key=value` out of `section`, and the section when nothing is left in it. Without a value every
+    /// line of `key` goes.
+    mutating func remove(_ key: String, _ value: String?, from section: String) {
+        for setting in settings.reversed() where setting.section == section && setting.key == key && (value == nil || setting.value == value) {
             lines.remove(at: setting.line - 1)
         }
         guard !settings.contains(where: { $0.section == section }) else { return }

@@ -1,3 +1,4 @@
+public import PostgresClient
 public import RemoteHost
 
 /// A place that pgBackRest reaches over SSH, without a password.
@@ -24,10 +25,22 @@ public enum Repository: Sendable, Hashable {
     case sharedDirectory(HostPath)
     /// A directory on a third host, which takes the backup itself.
     case sshHost(SSHEndpoint, path: HostPath)
+    /// On a third host that pggraft does not log in to: it is read, and somebody else takes the backups.
+    case otherHost(String, path: HostPath)
+    /// An object store, which every host reaches by itself: its type, and where in it.
+    case store(String, path: HostPath)
 
     public var path: HostPath {
         switch self {
+        case .sourceDirectory(let path), .sharedDirectory(let path), .sshHost(_, let path), .otherHost(_, let path), .store(_, let path): path
+        }
+    }
+
+    /// The directory, where one of the hosts that pggraft logs in to has it.
+    var directory: HostPath? {
+        switch self {
         case .sourceDirectory(let path), .sharedDirectory(let path), .sshHost(_, let path): path
+        case .otherHost, .store: nil
         }
     }
 }
@@ -59,10 +72,12 @@ public struct BackRestInstance: Sendable, Hashable {
     public var databaseUser: String?
     /// The configuration file of pgBackRest on its host; `nil` is the default place.
     public var configuration: HostPath?
+    /// Where pgBackRest keeps what it has fetched ahead; `nil` is the default place.
+    public var spool: HostPath?
 
     public init(
         ssh: SSHEndpoint, dataDirectory: HostPath, port: UInt16, socketDirectory: HostPath? = nil,
-        databaseUser: String? = nil, configuration: HostPath? = nil
+        databaseUser: String? = nil, configuration: HostPath? = nil, spool: HostPath? = nil
     ) {
         self.ssh = ssh
         self.dataDirectory = dataDirectory
@@ -70,6 +85,7 @@ public struct BackRestInstance: Sendable, Hashable {
         self.socketDirectory = socketDirectory
         self.databaseUser = databaseUser
         self.configuration = configuration
+        self.spool = spool
     }
 }
 
@@ -78,6 +94,30 @@ public enum BackRestCompression: String, Sendable, Hashable {
     case lz4
     case zst
     case none
+}
+
+/// How a repository is encrypted.
+public struct BackRestCipher: Sendable, Hashable {
+    public let pass: Secret
+
+    public init(pass: Secret) { self.pass = pass }
+
+    /// A new one, of 384 bits of the kernel's.
+    public static func random() -> BackRestCipher {
+        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+        var generator = SystemRandomNumberGenerator()
+        return BackRestCipher(pass: Secret(String((0..<64).map { _ in letters[Int.random(in: letters.indices, using: &generator)] })))
+    }
+
+    /// What a configuration file of pggraft's own has for the first repository of the stanza; `nil` where it has none.
+    public init?(in file: IniFile, stanza: StanzaName) {
+        guard let setting = file.settings.first(where: { $0.section == stanza.name && $0.key == BackRestCipher.key }) else { return nil }
+        pass = Secret(setting.value)
+    }
+
+    static let key = "repo1-cipher-pass"
+
+    var options: [BackRestOption] { [BackRestOption("repo1-cipher-type", "aes-256-cbc"), BackRestOption(BackRestCipher.key, pass.reveal())] }
 }
 
 /// One copy: from where, over which repository, to where. Everything that goes into configuration files follows from it.
@@ -89,6 +129,16 @@ public struct BackRestLayout: Sendable, Hashable {
     public var compression: BackRestCompression
     /// The configuration file on a third repository host; `nil` is the default place.
     public var repositoryConfiguration: HostPath?
+    /// Of a new stanza; `nil` for a repository that is not encrypted. Only the hosts that have the repository for themselves are told.
+    public var cipher: BackRestCipher?
+    /// The stanza as the source's pgBackRest has it already; `nil` for a new one. Source and repository host are left as they are then.
+    public var existing: ConfiguredStanza?
+    /// Whether the target has its configuration for the stanza already.
+    public var isTargetConfigured = false
+    /// The program on the source, where it is called by another name there.
+    public var program = "pgbackrest"
+    /// What pgBackRest is told beside its files, by host.
+    public var environment: [BackRestRole: [String: Secret]] = [:]
 
     public init(
         stanza: StanzaName, repository: Repository, source: BackRestInstance, target: BackRestInstance,
@@ -115,11 +165,13 @@ public struct BackRestLayout: Sendable, Hashable {
     /// pgBackRest as it is called on the host of `role`.
     public func backRest(for role: BackRestRole) -> BackRest {
         switch role {
-        case .source: BackRest(stanza: stanza, user: source.ssh.user, configuration: source.configuration)
-        case .target: BackRest(stanza: stanza, user: target.ssh.user, configuration: target.configuration)
+        case .source:
+            BackRest(stanza: stanza, program: program, user: source.ssh.user, configuration: source.configuration, environment: environment[.source] ?? [:])
+        case .target:
+            BackRest(stanza: stanza, user: target.ssh.user, configuration: target.configuration, environment: isTargetConfigured ? environment[.target] ?? [:] : [:])
         case .repository:
             if case .sshHost(let host, _) = repository {
-                BackRest(stanza: stanza, user: host.user, configuration: repositoryConfiguration)
+                BackRest(stanza: stanza, user: host.user, configuration: repositoryConfiguration, environment: environment[.repository] ?? [:])
             } else {
                 backRest(for: .source)
             }
@@ -128,13 +180,15 @@ public struct BackRestLayout: Sendable, Hashable {
 
     /// What the section of the stanza must say on the host of `role`.
     public func options(for role: BackRestRole) -> [BackRestOption] {
-        switch role {
+        if let existing {
+            return role == .target && !isTargetConfigured ? local(target) + existing.options(from: target, source: source, isShared: isShared) + fetchingAhead : []
+        }
+        return switch role {
         case .source: local(source) + repositoryOptions(from: .source) + storage
-        // A standby that fetches one segment at a time over SSH falls behind a busy source.
-        case .target: local(target) + repositoryOptions(from: .target) + [BackRestOption("archive-async", "y", .preferred)]
+        case .target: local(target) + repositoryOptions(from: .target) + fetchingAhead
         case .repository:
             if case .sshHost = repository {
-                remote(source) + local(source) + [BackRestOption("repo1-path", repository.path.path)] + storage
+                remote(source) + local(source) + [BackRestOption("repo1-path", repository.path.path)] + (cipher?.options ?? []) + storage
             } else {
                 []
             }
@@ -143,18 +197,38 @@ public struct BackRestLayout: Sendable, Hashable {
 
     /// The SSH connections that pgBackRest makes itself.
     public var connections: [(from: BackRestRole, to: SSHEndpoint)] {
-        switch repository {
-        case .sharedDirectory: []
+        if existing != nil { return connectionsOfTarget }
+        return switch repository {
+        case .sharedDirectory, .store, .otherHost: []
         case .sourceDirectory: [(.target, source.ssh)]
         case .sshHost(let host, _): [(.source, host), (.repository, source.ssh), (.target, host)]
         }
+    }
+
+    /// Of a stanza that exists those of source and repository work already.
+    private var connectionsOfTarget: [(from: BackRestRole, to: SSHEndpoint)] {
+        (existing?.repositories ?? []).compactMap { repository in
+            if let host = repository.host {
+                return repository.isTLS || host == target.ssh.address ? nil : (.target, SSHEndpoint(address: host, user: repository.hostUser, port: repository.hostPort))
+            }
+            return repository.isLocalDirectory && !isShared(repository.path) ? (.target, source.ssh) : nil
+        }
+    }
+
+    private func isShared(_ path: String) -> Bool {
+        if case .sharedDirectory(let shared) = repository { shared.path == path } else { false }
+    }
+
+    /// A standby that fetches one segment at a time over SSH falls behind a busy source.
+    private var fetchingAhead: [BackRestOption] {
+        [BackRestOption("archive-async", "y", .preferred)] + (target.spool.map { [BackRestOption("spool-path", $0.path)] } ?? [])
     }
 
     private var storage: [BackRestOption] {
         [BackRestOption("repo1-bundle", "y", .preferred), BackRestOption("compress-type", compression.rawValue, .preferred)]
     }
 
-    private func local(_ instance: BackRestInstance) -> [BackRestOption] {
+    func local(_ instance: BackRestInstance) -> [BackRestOption] {
         var options = [
             BackRestOption("pg1-path", instance.dataDirectory.path), BackRestOption("pg1-port", "\(instance.port)"),
         ]
@@ -163,20 +237,20 @@ public struct BackRestLayout: Sendable, Hashable {
         return options
     }
 
-    private func remote(_ instance: BackRestInstance) -> [BackRestOption] {
-        host("pg1-host", instance.ssh, configuration: instance.configuration)
+    func remote(_ instance: BackRestInstance) -> [BackRestOption] {
+        Self.host("pg1-host", instance.ssh, configuration: instance.configuration)
     }
 
     private func repositoryOptions(from role: BackRestRole) -> [BackRestOption] {
         let path = BackRestOption("repo1-path", repository.path.path)
         return switch (repository, role) {
-        case (.sshHost(let endpoint, _), _): host("repo1-host", endpoint, configuration: repositoryConfiguration) + [path]
-        case (.sourceDirectory, .target): host("repo1-host", source.ssh, configuration: source.configuration) + [path]
-        case (.sourceDirectory, _), (.sharedDirectory, _): [path]
+        case (.sshHost(let endpoint, _), _): Self.host("repo1-host", endpoint, configuration: repositoryConfiguration) + [path]
+        case (.sourceDirectory, .target): Self.host("repo1-host", source.ssh, configuration: source.configuration) + [path]
+        case (.sourceDirectory, _), (.sharedDirectory, _), (.otherHost, _), (.store, _): [path] + (cipher?.options ?? [])
         }
     }
 
-    private func host(_ key: String, _ endpoint: SSHEndpoint, configuration: HostPath?) -> [BackRestOption] {
+    static func host(_ key: String, _ endpoint: SSHEndpoint, configuration: HostPath?) -> [BackRestOption] {
         var options = [BackRestOption(key, endpoint.address), BackRestOption("\(key)-user", endpoint.user)]
         if let port = endpoint.port { options.append(BackRestOption("\(key)-port", "\(port)")) }
         if let configuration { options.append(BackRestOption("\(key)-config", configuration.path)) }

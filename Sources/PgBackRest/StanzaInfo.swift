@@ -22,6 +22,17 @@ public struct StanzaInfo: Sendable, Hashable, Decodable {
         public let message: String
         /// What is running on the host that was asked; only on the stanza, not on its repositories.
         public let lock: Locks?
+
+        /// Of the message, what comes before causes and hints.
+        var firstLine: String { message.split(separator: "\n").first.map { "\($0)" } ?? message }
+
+        /// Whether there is something, and it cannot be used.
+        var isDamaged: Bool {
+            switch code {
+            case .ok, .missingStanzaPath, .noValidBackups, .missingStanzaData, .differsAcrossRepositories: false
+            case .databaseMismatch, .backupMissing, .other, .unknown: true
+            }
+        }
     }
 
     /// The codes of ``Status``.
@@ -167,11 +178,16 @@ public struct StanzaInfo: Sendable, Hashable, Decodable {
     }
 
     /// The database system that the stanza serves now; `nil` when there is no stanza yet.
-    public var systemIdentifier: UInt64? { databases.last { $0.repositoryKey == StanzaInfo.repositoryKey }?.systemIdentifier }
+    public var systemIdentifier: UInt64? { databases.last { $0.repositoryKey == repositoryKey }?.systemIdentifier }
 
     /// A stanza may have several repositories; the one that copies go through is the first.
-    private static let repositoryKey = 1
+    private var repositoryKey: Int { databases.map(\.repositoryKey).min() ?? 1 }
+
+    /// Backups of the database system that the stanza serves now: before an upgrade of the server it was another one.
+    public var currentBackups: [Backup] {
+        backups.filter { backup in databases.last { $0.repositoryKey == backup.database.repositoryKey }?.id == backup.database.id }
+    }
 
     /// The backup that starts at `lsn`, which is what the `backup_label` of a restored directory says.
-    public func backup(startingAt lsn: LSN) -> Backup? { backups.last { $0.startLSN == lsn && $0.database.repositoryKey == StanzaInfo.repositoryKey } }
+    public func backup(startingAt lsn: LSN) -> Backup? { backups.last { $0.startLSN == lsn && $0.database.repositoryKey == repositoryKey } }
 }

@@ -1,3 +1,4 @@
+import PostgresClient
 import RemoteHost
 import Testing
 
@@ -14,7 +15,7 @@ import Testing
         let (configuration, added) = try BackRestConfiguration(ini(debian)).adding(options, to: stanza("n1"))
         #expect(text(configuration.file) == debian + "\n[n1]\npg1-path=/srv/n1\nrepo1-path=/backup\ncompress-type=lz4\n")
         #expect(added == options)
-        #expect(text(configuration.removing(added, from: try stanza("n1")).file) == debian)
+        #expect(text(configuration.removing(added.map { ($0.key, $0.value) }, from: try stanza("n1")).file) == debian)
     }
 
     @Test func `what already holds is not written again`() throws {
@@ -177,6 +178,21 @@ import Testing
                 archive-async=y
 
                 """)
+    }
+
+    @Test func `a passphrase goes only to the hosts that have the repository for themselves`() throws {
+        func told(_ repository: Repository) throws -> [BackRestRole] {
+            var layout = try layout(repository)
+            layout.cipher = BackRestCipher(pass: Secret("s3cret"))
+            return layout.roles.filter { layout.options(for: $0).contains(BackRestOption("repo1-cipher-pass", "s3cret")) }
+        }
+        #expect(try told(.sshHost(SSHEndpoint(address: "backup", user: "pgbackrest"), path: path("/backup"))) == [.repository])
+        #expect(try told(.sourceDirectory(path("/backup"))) == [.source])
+        #expect(try told(.sharedDirectory(path("/backup"))) == [.source, .target])
+        let pass = BackRestCipher.random().pass.reveal()
+        #expect(pass.count == 64 && BackRestCipher.random().pass.reveal() != pass)
+        #expect(BackRestCipher(in: try ini("[n1]\nrepo1-cipher-pass=s3cret\n"), stanza: try stanza("n1"))?.pass == Secret("s3cret"))
+        #expect(BackRestCipher(in: try ini("[n2]\nrepo1-cipher-pass=s3cret\n"), stanza: try stanza("n1")) == nil)
     }
 
     @Test func `the other side is told about a configuration file that is not in the default place`() throws {

@@ -118,6 +118,48 @@ import Testing
                 """)
     }
 
+    @Test func `what was warned of before the error is the reason, and is shown`() throws {
+        let log = BackRestLog(
+            """
+            WARN: option 'repo1-retention-full' is not set for 'repo1-retention-full-type=count', the repository may run out of space
+            WARN: unable to check pg1: [VersionNotSupportedError] unexpected control version = 1800 and catalog version = 202506291
+                  HINT: is this version of PostgreSQL supported?
+            ERROR: [056]: unable to find primary cluster - cannot proceed
+                   HINT: are all available clusters in recovery?
+            """)
+        let failure = try #require(log.failure)
+        let error = BackRestError.failed(
+            .init(
+                host: "n1", command: "stanza-create", stanza: try stanza("n1"), code: failure.code, message: failure.message, hints: failure.hints,
+                warnings: [log.warnings[1].fact]))
+        #expect(
+            "\(error)" == """
+                n1: pgbackrest stanza-create of stanza 'n1' failed: unable to find primary cluster - cannot proceed [056 db-connect]
+                WARN: unable to check pg1: [VersionNotSupportedError] unexpected control version = 1800 and catalog version = 202506291
+                  HINT: are all available clusters in recovery?
+                """)
+    }
+
+    @Test(
+        arguments: [
+            (
+                "unable to create path '/mnt/fast/PG_15_202209061/5': [13] Permission denied",
+                "the OS user that runs pgBackRest must get at /mnt/fast/PG_15_202209061/5: see who owns it, and the directories above."
+            ),
+            (
+                "unable to get info for path/file '/root/repo/archive/n1/archive.info': [13] Permission denied",
+                "the OS user that runs pgBackRest must own the repository, its lock and its log directory."
+            ),
+            (
+                "unable to acquire lock on file '/root/lock/n1-archive.lock': [13] Permission denied",
+                "the OS user that runs pgBackRest must own the repository, its lock and its log directory."
+            ),
+        ])
+    func `the hint fits the path that may not be touched`(_ message: String, _ hint: String) throws {
+        let failure = BackRestError.Failure(host: "n4", command: "restore", stanza: try stanza("n1"), code: BackRestErrorCode(rawValue: 47), message: message, hints: [])
+        #expect(BackRestError.failed(failure).hint == hint)
+    }
+
     @Test func `warnings and labels are found in a whole log`() throws {
         let log = BackRestLog(Recorded.backup)
         #expect(log.newBackup == "20261121-041043F")

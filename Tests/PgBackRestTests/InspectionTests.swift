@@ -99,12 +99,11 @@ import Testing
     }
 
     @Test func `a copy that would archive into its source is found`() throws {
-        let instance = BackRestInstance(ssh: SSHEndpoint(address: "a", user: "postgres"), dataDirectory: try path("/srv/a"), port: 5432)
-        let layout = BackRestLayout(stanza: try stanza("n1"), repository: .sharedDirectory(try path("/backup")), source: instance, target: instance)
+        let n1 = try stanza("n1"), find = { BackRestLayout.findArchiving(ofCopy: "n4", of: n1, mode: $0, command: $1) }
         let pushing = "pgbackrest --stanza=n1 archive-push %p"
-        #expect(layout.findArchiving(ofCopy: "n4", mode: "on", command: pushing) == [.archivesIntoSource(node: "n4", stanza: layout.stanza)])
-        #expect(layout.findArchiving(ofCopy: "n4", mode: "off", command: pushing).isEmpty)
-        #expect(layout.findArchiving(ofCopy: "n4", mode: "on", command: "pgbackrest --stanza=n4 archive-push %p").isEmpty)
+        #expect(find("on", pushing) == [.archivesIntoSource(node: "n4", stanza: n1)])
+        #expect(find("off", pushing).isEmpty)
+        #expect(find("on", "pgbackrest --stanza=n4 archive-push %p").isEmpty)
     }
 
     @Test(arguments: [(0, "0 B"), (1023, "1023 B"), (1638, "1.6 KB"), (1 << 30, "1 GB"), (191_887_160, "183 MB")] as [(UInt64, String)])

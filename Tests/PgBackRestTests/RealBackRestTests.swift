@@ -142,13 +142,12 @@ struct RealBackRestTests {
             let system = try #require(UInt64(try await rig.sql("SELECT system_identifier FROM pg_control_system()")))
 
             // Before anything: everything is fine, and the stanza is not there.
-            #expect(try await layout.findVersions(on: hosts, deadline: rig.deadline).isEmpty)
             #expect(try await layout.findRepository(on: hosts, databaseSize: 1 << 20, deadline: rig.deadline).isEmpty)
             #expect(try await layout.findSharedDirectory(on: hosts, nonce: "x1", deadline: rig.deadline).map(\.description.isEmpty) == [false])
             try await rig.run("mkdir", (rig.root / "repo").path)
             #expect(try await layout.findSharedDirectory(on: hosts, nonce: "x1", deadline: rig.deadline).isEmpty)
             #expect(try await host.listDirectory(rig.root / "repo", deadline: rig.deadline) == [])
-            #expect(try await layout.findForeignStanza(on: hosts, systemIdentifier: system, deadline: rig.deadline).isEmpty)
+            #expect(try await layout.findStanza(on: hosts, systemIdentifier: system, deadline: rig.deadline).findings.isEmpty)
             #expect(try await backRest.info(on: host, deadline: rig.deadline).status.code == .missingStanzaPath)
 
             // The stanza, and archiving into it.
@@ -163,9 +162,9 @@ struct RealBackRestTests {
                 return ArchiveState(mode: "on", command: command, stanza: layout.stanza) == .ready ? .found(()) : .notYet(command)
             }
             try await backRest.check(on: host, deadline: rig.deadline)
-            #expect(try await layout.findForeignStanza(on: hosts, systemIdentifier: system, deadline: rig.deadline).isEmpty)
+            #expect(try await layout.findStanza(on: hosts, systemIdentifier: system, deadline: rig.deadline).findings.isEmpty)
             #expect(
-                try await layout.findForeignStanza(on: hosts, systemIdentifier: 1, deadline: rig.deadline)
+                try await layout.findStanza(on: hosts, systemIdentifier: 1, deadline: rig.deadline).findings
                     == [.stanzaOfAnotherSystem(host: "n1", layout.stanza, found: system, expected: 1)])
 
             // A full backup of some 200 MB, with progress.

@@ -74,14 +74,24 @@ import Testing
         #expect(host.user == "keeper")
     }
 
-    @Test func `gives a repository host the cluster's OS user and pgBackRest's own path`() throws {
-        let text = Examples.longest.replacing("    path: /backup\n", with: "").replacing("    user: keeper\n", with: "")
+    @Test func `takes the repository where the source has it`() throws {
+        let text = Examples.longest.replacing(
+            "  repository:\n    host: backup@repo\n    address: repo.example\n    path: /backup\n    user: keeper\n", with: "  repository: existing\n")
+        guard case .existing = try Examples.addSpockNode(text).copy.repository else {
+            Issue.record("not where it is")
+            return
+        }
+    }
+
+    @Test func `gives a repository host the cluster's OS user, and what the source's pgBackRest knows of it`() throws {
+        let text = Examples.longest.replacing("    address: repo.example\n    path: /backup\n", with: "").replacing("    user: keeper\n", with: "")
         guard case .host(let host) = try Examples.addSpockNode(text).copy.repository else {
             Issue.record("not a repository host")
             return
         }
         #expect(host.user == "pg")
-        #expect(host.path == "/var/lib/pgbackrest")
+        #expect(host.address == nil)
+        #expect(host.path == nil)
     }
 
     @Test func `may be for a cluster of one node`() throws {

@@ -71,7 +71,7 @@ import Testing
             p.yaml:30:3: error: copy.repository: neither "host" nor "shared" is given
               repository:
               ^
-              HINT: add `host: repo` with its `address`, or `shared: /mnt/backup`
+              HINT: add `host: repo` with its `address`, or `shared: /mnt/backup`; or write `repository: existing`
             """),
         Mistake(
             "    host: backup@repo\n", "    host: backup@repo\n    shared: /mnt/backup\n",
@@ -95,12 +95,12 @@ import Testing
               HINT: take it out: `shared` is the repository's directory
             """),
         Mistake(
-            "    address: repo.example\n", "",
+            "  repository:\n    host: backup@repo\n    address: repo.example\n    path: /backup\n    user: keeper\n", "  repository: exising\n",
             """
-            p.yaml:30:3: error: copy.repository: "address" is missing
-              repository:
-              ^
-              HINT: add `address: 10.77.0.20`
+            p.yaml:30:15: error: copy.repository: expected existing, or the keys of a repository below it, found "exising"
+              repository: exising
+                          ^
+              HINT: did you mean "existing"?
             """),
         Mistake(
             "transaction_grace: 0ms\n  window_limit: 2min", "transaction_grace: 30s",

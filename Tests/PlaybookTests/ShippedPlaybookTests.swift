@@ -24,7 +24,7 @@ import Testing
 
     /// The values that stand in a comment and are the defaults.
     @Test func `shows the defaults that there are`() throws {
-        let keys = ["os_user", "port", "ssh", "stanza", "path", "backup", "compression", "catch_up_lag", "transaction_grace", "window_limit", "proof"]
+        let keys = ["os_user", "port", "ssh", "stanza", "path", "backup", "compression", "cipher", "catch_up_lag", "transaction_grace", "window_limit", "proof"]
         var shown: Set<String> = []
         let text = try lines.map { line in
             guard let plain = uncommented(line), let key = keys.first(where: { plain.contains("\($0): ") }) else { return line }
@@ -70,8 +70,8 @@ import Testing
         let plan = try Examples.addSpockNode(text)
         guard case .host(let repository) = plan.copy.repository else { return [] }
         return [
-            plan.cluster.osUser, "\(plan.cluster.nodes.map(\.port))", "\(plan.cluster.nodes.map(\.ssh))", plan.copy.stanza, repository.path,
-            "\(plan.copy.backup)", "\(plan.copy.compression)", "\(plan.handover.catchUpLag)", "\(plan.handover.transactionGrace)",
+            plan.cluster.osUser, "\(plan.cluster.nodes.map(\.port))", "\(plan.cluster.nodes.map(\.ssh))", plan.copy.stanza, repository.path ?? "/var/lib/pgbackrest",
+            "\(plan.copy.backup)", "\(plan.copy.compression)", "\(plan.copy.cipher)", "\(plan.handover.catchUpLag)", "\(plan.handover.transactionGrace)",
             "\(plan.handover.windowLimit)", "\(plan.proof)",
         ]
     }

@@ -66,6 +66,16 @@ struct TakingBackTests {
         #expect(found.split(separator: "\n") == row.expected.split(separator: "\n"))
     }
 
+    @Test func `a secret is taken back by its name, which is all that the journal has of it`() throws {
+        let kept = [BackRestOption("pg1-path", "/data"), BackRestOption("repo1-cipher-pass", "s3cret")].map(\.kept)
+        #expect(kept == ["pg1-path=/data", "repo1-cipher-pass"])
+        let written = WrittenConfiguration(host: "h", user: "postgres", path: "/f", added: kept), stanza = try #require(StanzaName("app")), path = try #require(HostPath("/f"))
+        let file = try IniFile(Array("[app]\npg1-path=/data\nrepo1-cipher-pass=whatever it is\n".utf8), path: path)
+        #expect(try written.takingBack(from: file, of: stanza, isOwnFile: true) == .remove)
+        #expect(written.isMissing(in: file, of: stanza) == false)
+        #expect(written.isMissing(in: try IniFile(Array("[app]\npg1-path=/data\n".utf8), path: path), of: stanza))
+    }
+
     private static let complete = RestoredDirectory.complete(.init(startLSN: nil, started: true, hasPostmaster: false, isStandby: false))
 
     @Test(

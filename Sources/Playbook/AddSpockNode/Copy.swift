@@ -5,6 +5,8 @@ extension Playbook.AddSpockNode {
         public let repository: Repository
         @Located public var backup: Backup
         @Located public var compression: Compression
+        /// How the repository of a new stanza is encrypted.
+        @Located public var cipher: Cipher
         /// Processes that copy at the same time; `nil` to go by the processors of the hosts.
         @Located public var processMax: Int?
         /// The role the new node streams as, from the source.
@@ -12,6 +14,8 @@ extension Playbook.AddSpockNode {
 
         /// Where the backup is kept.
         public enum Repository: Sendable {
+            /// Where the source's pgBackRest has it.
+            case existing
             case host(RepositoryHost)
             /// A directory that is mounted on the source and on the new node at the same path.
             case shared(Located<String>)
@@ -31,17 +35,23 @@ extension Playbook.AddSpockNode {
             case lz4, zst, none
         }
 
+        public enum Cipher: String, Sendable, Hashable {
+            case none
+            case aes256 = "aes-256-cbc"
+        }
+
         init?(_ section: Section, cluster: Playbook.Cluster?) {
             let stanza = section.optional("stanza", .stanza)
-            let repository = section.required("repository") { Repository($0, osUser: cluster?.$osUser) }
+            let repository = section.required("repository", .existing) { Repository($0, osUser: cluster?.$osUser) }
             let backup = section.optional("backup", .backup, default: .full)
             let compression = section.optional(
                 "compression", .choice([("lz4", .lz4), ("zst", .zst), ("none", .none)]), default: Compression.lz4)
+            let cipher = section.optional("cipher", .choice([("none", .none), ("aes-256-cbc", .aes256)]), default: Cipher.none)
             let processMax = section.optional("process_max", .number(1...999))
             let user = section.required("replication_user", .identifier("a role name"), example: "replicator")
-            guard let cluster, let stanza, let repository, let backup, let compression, let processMax, let user else { return nil }
+            guard let cluster, let stanza, let repository, let backup, let compression, let cipher, let processMax, let user else { return nil }
             _stanza = stanza.wrappedValue.map { Located($0, at: stanza.place) } ?? cluster.$name
-            (self.repository, _backup, _compression) = (repository, backup, compression)
+            (self.repository, _backup, _compression, _cipher) = (repository, backup, compression, cipher)
             (_processMax, _replicationUser) = (processMax, user)
         }
     }
@@ -50,23 +60,30 @@ extension Playbook.AddSpockNode {
     public struct RepositoryHost: Sendable {
         /// What `ssh` would be given.
         @Located public var ssh: String
-        /// How the database hosts reach it: a host name or an IP address.
-        @Located public var address: String
-        /// Absolute; the repository's directory.
-        @Located public var path: String
+        /// How the database hosts reach it: a host name or an IP address; `nil` to go by what the source's pgBackRest has.
+        @Located public var address: String?
+        /// Absolute; the repository's directory. `nil` to go by what the source's pgBackRest has.
+        @Located public var path: String?
         /// The OS user that owns the repository.
         @Located public var user: String
 
         init?(_ section: Section, osUser: Located<String>?) {
             let ssh = section.required("host", .ssh, example: "repo")
-            let address = section.required("address", .address, example: "10.77.0.20")
-            let path = section.optional("path", .path, default: "/var/lib/pgbackrest")
+            let address = section.optional("address", .address)
+            let path = section.optional("path", .path)
             let user = section.optional("user", .osUser)
             guard let ssh, let address, let path, let user,
                 let owner = user.wrappedValue.map({ Located($0, at: user.place) }) ?? osUser
             else { return nil }
             (_ssh, _address, _path, _user) = (ssh, address, path, owner)
         }
+    }
+}
+
+extension Scalar<Playbook.AddSpockNode.Copy.Repository> {
+    fileprivate static let existing = Scalar("existing, or the keys of a repository below it") { text in
+        if text == "existing" { return .value(.existing) }
+        return .malformed(hint: Spelling.nearest(to: text, among: ["existing"]).map { "did you mean \"\($0)\"?" })
     }
 }
 
@@ -79,7 +96,7 @@ extension Playbook.AddSpockNode.Copy.Repository {
         case (nil, nil):
             section.report(
                 "neither \"host\" nor \"shared\" is given",
-                hint: "add `host: repo` with its `address`, or `shared: /mnt/backup`", at: section.place)
+                hint: "add `host: repo` with its `address`, or `shared: /mnt/backup`; or write `repository: existing`", at: section.place)
             return nil
         case (_?, let shared?):
             section.report(

@@ -103,6 +103,12 @@ final class Section {
         return section(entry, read)
     }
 
+    /// As ``required(_:_:)``; where a single word stands there, what that means.
+    func required<Value>(_ key: String, _ word: Scalar<Value>, _ read: (Section) -> Value?) -> Value? {
+        if let entry = ask(key), case .scalar = entry.value.content { return self.read(entry, word)?.wrappedValue }
+        return required(key, read)
+    }
+
     /// What `read` makes of the section `key`; one that is not there is read as an empty one.
     func optional<Value>(_ key: String, _ read: (Section) -> Value?) -> Value? {
         guard let entry = ask(key) else {

@@ -13,6 +13,8 @@ public actor BackRestCopy {
         public var repository: Place
         public var backup: Backup
         public var compression: BackRestCompression
+        /// Whether the repository of a new stanza is encrypted.
+        public var isEncrypted: Bool
         /// Processes that copy at the same time; `nil` to go by the processors of the hosts.
         public var processes: Int?
         /// The role that the copy streams as, from the source.
@@ -20,10 +22,12 @@ public actor BackRestCopy {
 
         /// Where the backup is kept.
         public enum Place: Sendable {
+            /// Where the source's pgBackRest has it already.
+            case existing
             /// A directory that is mounted on source and copy at the same path.
             case shared(HostPath)
-            /// A directory on a host, which may be the source's own.
-            case host(ssh: String, address: String, path: HostPath, user: String)
+            /// A directory on a host, which may be the source's own. Address and path are left out where the source's pgBackRest has them.
+            case host(ssh: String, address: String?, path: HostPath?, user: String)
         }
 
         /// Which backup set is restored.
@@ -36,16 +40,17 @@ public actor BackRestCopy {
         }
 
         public init(
-            stanza: StanzaName, repository: Place, backup: Backup = .full, compression: BackRestCompression = .lz4, processes: Int? = nil, replicationUser: String
+            stanza: StanzaName, repository: Place, backup: Backup = .full, compression: BackRestCompression = .lz4, isEncrypted: Bool = false,
+            processes: Int? = nil, replicationUser: String
         ) {
             (self.stanza, self.repository, self.backup) = (stanza, repository, backup)
-            (self.compression, self.processes, self.replicationUser) = (compression, processes, replicationUser)
+            (self.compression, self.isEncrypted, self.processes, self.replicationUser) = (compression, isEncrypted, processes, replicationUser)
         }
     }
 
     public nonisolated let order: Order
     public nonisolated let node: CopiedNode
-    private var known: BackRestLayout?
+    private var known: Ground?
 
     public init(_ order: Order, to node: CopiedNode) {
         (self.order, self.node) = (order, node)
@@ -57,35 +62,100 @@ public actor BackRestCopy {
     // MARK: Who takes part
 
     /// Source, repository and target as pgBackRest is told about them.
-    public func layout() async throws -> BackRestLayout {
+    /// - Throws: `Problem` where the playbook leaves out what pgBackRest does not have either.
+    public func layout() async throws -> BackRestLayout { try await ground().layout }
+
+    /// What was found of pgBackRest on the hosts, by what they are for the copy.
+    public func looks() async throws -> [BackRestRole: BackRestLook] { try await ground().looks }
+
+    /// The directories of the source's sockets.
+    func sockets() async throws -> [HostPath] { try await ground().sockets }
+
+    private func ground() async throws -> Ground {
         if let known { return known }
-        let source = try await access.instance(self.source), target = try await node.instance()
-        let sockets = try await access.server(self.source).settings(["unix_socket_directories"], deadline: .after(.seconds(10)))["unix_socket_directories"] ?? ""
+        return try await look()
+    }
+
+    private func look() async throws -> Ground {
+        let source = try await access.instance(self.source), target = try await node.instance(), stanza = order.stanza, deadline = Deadline.after(.seconds(60))
+        let settings = try await access.server(self.source).settings(["unix_socket_directories", "archive_command"], deadline: .after(.seconds(10)))
+        let sockets = (settings["unix_socket_directories"] ?? "").split(separator: ",").compactMap { HostPath($0.trimmed) }
+        let called = BackRestInvocation(settings["archive_command"] ?? "").flatMap { [nil, stanza.name].contains($0.stanza) ? $0 : nil }
+        let sourceLook = try await BackRestLook(
+            BackRestLook.Request(
+                stanza, user: source.user, program: called?.program ?? "pgbackrest", dataDirectory: source.dataDirectory, configuration: called?.configuration,
+                environment: called?.environment ?? [:]), on: try await host(.source), deadline: deadline)
+        let existing = ConfiguredStanza(stanza, in: sourceLook.configuration)
         var layout = BackRestLayout(
-            stanza: order.stanza, repository: try repository(),
+            stanza: stanza, repository: try repository(existing),
             source: BackRestInstance(
                 ssh: SSHEndpoint(address: try access.roster.entry(self.source).address, user: source.user), dataDirectory: source.dataDirectory, port: source.port,
-                socketDirectory: sockets.split(separator: ",").first.flatMap { HostPath($0.trimmed) }),
+                socketDirectory: sockets.first,
+                configuration: existing == nil ? BackRestLook.ownFile(for: stanza, below: sourceLook.home) : called?.configuration),
             target: BackRestInstance(
                 ssh: SSHEndpoint(address: try access.roster.entry(node.name).address, user: target.user), dataDirectory: target.dataDirectory, port: target.port),
             compression: order.compression)
-        for role in layout.roles {
-            let configuration = try await layout.backRest(for: role).findConfiguration(on: try await host(role), deadline: .after(.seconds(20)))
-            switch role {
-            case .source: layout.source.configuration = configuration
-            case .target: layout.target.configuration = configuration
-            case .repository: layout.repositoryConfiguration = configuration
+        (layout.existing, layout.program) = (existing, called?.program ?? "pgbackrest")
+        let others = layout.roles.filter { $0 != .source }, repositoryFile = existing?.repositories.first?.value("host-config").flatMap { HostPath($0) }
+        let users = Dictionary(uniqueKeysWithValues: others.map { ($0, layout.backRest(for: $0).user) }), certificates = existing?.repositories.flatMap(\.files) ?? []
+        var looks = try await onEach(others) { role in
+            let request = BackRestLook.Request(
+                stanza, user: users[role] ?? source.user, configuration: role == .repository ? repositoryFile : nil, paths: role == .target ? certificates : [])
+            return try await BackRestLook(request, on: try await self.host(role), deadline: deadline)
+        }
+        looks[.source] = sourceLook
+        if existing == nil, order.isEncrypted {
+            // One that this run has written before it was cut off is the one.
+            let written = [.source, .repository, .target].compactMap { looks[$0]?.ownFile }.compactMap { BackRestCipher(in: $0, stanza: stanza) }
+            layout.cipher = written.first ?? .random()
+        }
+        if existing != nil { layout.environment = looks.mapValues(\.configuration.environment) }
+        if let look = looks[.repository] { layout.repositoryConfiguration = existing == nil ? BackRestLook.ownFile(for: stanza, below: look.home) : repositoryFile }
+        if let look = looks[.target] {
+            let there = existing == nil ? nil : ConfiguredStanza(stanza, in: look.configuration)
+            layout.isTargetConfigured = there?.servers.contains { $0.host == nil && $0.dataDirectory == target.dataDirectory } ?? false
+            if !layout.isTargetConfigured {
+                let file = BackRestLook.ownFile(for: stanza, below: look.home)
+                (layout.target.configuration, layout.target.spool) = (file, file.directory / "\(stanza).spool")
             }
         }
-        known = layout
-        return layout
+        let found = Ground(layout: layout, looks: looks, sockets: sockets)
+        known = found
+        return found
     }
 
-    private func repository() throws -> Repository {
+    private struct Ground: Sendable {
+        var layout: BackRestLayout
+        var looks: [BackRestRole: BackRestLook]
+        var sockets: [HostPath]
+    }
+
+    private func repository(_ existing: ConfiguredStanza?) throws -> Repository {
+        if let first = existing?.repositories.first {
+            let path = try HostPath(checking: first.path)
+            guard let host = first.host else {
+                guard first.isLocalDirectory else { return .store(first.type, path: path) }
+                if case .shared = order.repository { return .sharedDirectory(path) }
+                return .sourceDirectory(path)
+            }
+            guard repositoryHost != nil, case .host(_, _, _, let user) = order.repository else { return .otherHost(host, path: path) }
+            return .sshHost(SSHEndpoint(address: host, user: first.isTLS ? user : first.hostUser, port: first.hostPort), path: path)
+        }
         switch order.repository {
-        case .shared(let directory): .sharedDirectory(directory)
+        case .existing:
+            throw Problem(
+                "\(source): copy.repository is existing, and pgBackRest has no stanza \(order.stanza) there",
+                hint: "correct copy.stanza, or say under copy.repository where the backups of a new stanza shall be")
+        case .shared(let directory): return .sharedDirectory(directory)
         case .host(_, let address, let path, let user):
-            address == (try access.roster.entry(source).address) ? .sourceDirectory(path) : .sshHost(SSHEndpoint(address: address, user: user), path: path)
+            let path = try path ?? HostPath(checking: "/var/lib/pgbackrest")
+            guard repositoryHost != nil else { return .sourceDirectory(path) }
+            guard let address else {
+                throw Problem(
+                    "\(source): pgBackRest has no stanza \(order.stanza), and copy.repository says no address for a new one",
+                    hint: "add `address:`, how the source and the new node reach the repository's host")
+            }
+            return .sshHost(SSHEndpoint(address: address, user: user), path: path)
         }
     }
 
@@ -101,7 +171,7 @@ public actor BackRestCopy {
     /// The name of the repository's host, where it is neither the source's nor a shared directory.
     public nonisolated var repositoryHost: String? {
         guard case .host(let ssh, let address, _, _) = order.repository,
-            !access.roster.entries.contains(where: { $0.name == source && $0.address == address })
+            !access.roster.entries.contains(where: { $0.name == source && (address == nil ? $0.ssh == ssh : $0.address == address) })
         else { return nil }
         return ssh
     }
@@ -113,19 +183,19 @@ public actor BackRestCopy {
     /// The backups of the source in the repository.
     public func backups() async throws -> [StanzaInfo.Backup] {
         let layout = try await layout(), role = layout.repositoryRole
-        return try await layout.backRest(for: role).info(on: try await host(role), deadline: .after(.seconds(60))).backups
+        return try await layout.backRest(for: role).info(on: try await host(role), deadline: .after(.seconds(60))).currentBackups
     }
 
     /// The backup that was asked for.
-    func chosen(_ backups: [StanzaInfo.Backup]) throws -> StanzaInfo.Backup {
-        let sound = backups.filter { $0.hasErrors != true }
-        let found: StanzaInfo.Backup? = if case .set(let label) = order.backup { sound.first { $0.label == label } } else { sound.last }
-        guard let found else {
-            throw Problem(
-                "the repository has no such backup: there are \(backups.isEmpty ? "none" : backups.map(\.label).joined(separator: ", "))",
-                hint: "say backup: full to take one")
+    /// - Throws: `Problem` where there is none, or it is not whole.
+    nonisolated func chosen(_ backups: [StanzaInfo.Backup]) throws -> StanzaInfo.Backup {
+        let label: String? = if case .set(let label) = order.backup { label } else { nil }
+        let meant = backups.filter { label == nil || $0.label == label }, hint = "say backup: full to take one"
+        if let found = meant.last(where: { $0.hasErrors != true }) { return found }
+        guard let broken = meant.last else {
+            throw Problem("the repository has no such backup: there are \(backups.isEmpty ? "none" : backups.map(\.label).joined(separator: ", "))", hint: hint)
         }
-        return found
+        throw Problem("the backup \(broken.label) has errors: pgBackRest found pages with wrong checksums when it was taken", hint: hint)
     }
 
     /// Bytes of all databases of the source.

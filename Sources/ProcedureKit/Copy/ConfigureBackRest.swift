@@ -15,23 +15,31 @@ public struct ConfigureBackRest: Step {
     public var title: String { "Configure pgBackRest for the stanza \(copy.order.stanza)" }
 
     public func inspect(_ memory: Memory) async throws -> Inspection {
-        let edits = try await copy.configurationEdits().filter { $0.old != $0.new }
+        let edits = try await copy.configurationEdits()
         if edits.isEmpty { return .done("every host has it") }
         return .needed(edits.map { Change("\($0.host): \($0.path)", diff: $0.diff) })
     }
 
     public func perform(_ run: StepRun) async throws -> String {
-        let edits = try await copy.configurationEdits().filter { $0.old != $0.new }
+        let edits = try await copy.configurationEdits()
         for edit in edits {
-            let host = try await copy.access.host(edit.host), directory = edit.path.directory
+            let host = try await copy.access.host(edit.host), directory = edit.path.directory, deadline = Deadline.after(.seconds(20))
             if edit.old == nil {
-                if try await host.stat(directory, as: edit.user, deadline: .after(.seconds(20))) == nil {
+                if try await host.stat(directory, as: edit.user, deadline: deadline) == nil {
                     try run.creating(Created("directory", on: edit.host, directory.path))
+                    try await host.makeDirectory(directory, as: edit.user, deadline: deadline)
                 }
                 try run.creating(Created("file", on: edit.host, edit.path.path))
             }
+            if let spool = edit.spool { try run.creating(Created("spool", on: edit.host, spool.path)) }
             try remember(edit, run)
             try await edit.write(on: host)
+        }
+        let keepers = edits.filter { edit in edit.added.contains(where: \.isSecret) && edit.host != copy.node.name }
+        if try await copy.layout().cipher != nil, !keepers.isEmpty {
+            run.note(
+                "the repository is encrypted: its passphrase is repo1-cipher-pass in \(list(keepers.map { "\($0.path) on \($0.host)" })), and nowhere else. "
+                    + "Keep a copy in a safe place: without it the backups are lost")
         }
         return edits.map { "\($0.host): \($0.path)" }.joined(separator: ", ")
     }
@@ -41,9 +49,8 @@ public struct ConfigureBackRest: Step {
         var written = try run.memory.recall(WrittenConfiguration.all) ?? []
         let earlier = written.first { $0.host == edit.host && $0.path == edit.path.path }?.added ?? []
         written.removeAll { $0.host == edit.host && $0.path == edit.path.path }
-        written.append(
-            WrittenConfiguration(
-                host: edit.host, user: edit.user, path: edit.path.path, added: earlier + edit.added.filter { !earlier.contains($0) }))
+        let added = edit.added.map(\.kept)
+        written.append(WrittenConfiguration(host: edit.host, user: edit.user, path: edit.path.path, added: earlier + added.filter { !earlier.contains($0) }))
         try run.remember(WrittenConfiguration.all, written)
     }
 
@@ -54,6 +61,10 @@ public struct ConfigureBackRest: Step {
             guard let edit = written.first(where: { $0.host == thing.place && $0.path == thing.name }) else { return .absent }
             let path = try HostPath(checking: edit.path), host = try await copy.access.host(edit.host), deadline = Deadline.after(.seconds(20))
             func removeDirectory() async throws {
+                // What the copy's pgBackRest has fetched ahead.
+                for spool in created where spool.kind == "spool" && spool.place == edit.host {
+                    try await host.remove(try HostPath(checking: spool.name), recursively: true, as: edit.user, deadline: deadline)
+                }
                 guard created.contains(Created("directory", on: edit.host, path.directory.path)) else { return }
                 try await host.removeIfEmpty(path.directory, as: edit.user, deadline: deadline)
             }
@@ -94,41 +105,37 @@ public struct ConfigureBackRest: Step {
 struct BackRestEdit: Sendable {
     let host: String
     let user: String
-    let path: HostPath
-    let old: [UInt8]?
-    let new: [UInt8]?
-    /// The options that are added, as `key=value`.
-    let added: [String]
+    /// As it is; `nil` where there is no file.
+    let old: IniFile?
+    let new: IniFile
+    let added: [BackRestOption]
 
-    /// Without the secrets that may stand beside what is added.
-    var diff: String { ConfigurationEdit(path: path, before: old, after: new).diff }
+    var path: HostPath { new.path }
+
+    /// The directory that pgBackRest makes for what it fetches ahead, where the edit names one.
+    var spool: HostPath? { added.first { $0.key == "spool-path" }.flatMap { HostPath($0.value) } }
+
+    /// Without the secrets that are added, and those that stand beside.
+    var diff: String { ConfigurationEdit(path: path, before: old?.withoutSecrets, after: new.withoutSecrets).diff }
 
     func write(on host: any Host) async throws {
-        guard let new else { return }
-        try await host.makeDirectory(path.directory, mode: 0o750, as: user, deadline: .after(.seconds(20)))
-        try await host.write(new, to: path, as: user, mode: old == nil ? 0o640 : nil, deadline: .after(.seconds(20)))
+        let isPrivate = old == nil || added.contains(where: \.isSecret)
+        try await host.write(new.bytes, to: path, as: user, mode: isPrivate ? 0o600 : nil, deadline: .after(.seconds(20)))
     }
 }
 
 extension BackRestCopy {
-    /// What the configuration files of all roles must become.
+    /// What has to be changed in the configuration files of all roles.
     func configurationEdits() async throws -> [BackRestEdit] {
         let layout = try await layout()
         var edits: [BackRestEdit] = []
         for role in layout.roles {
-            let backRest = layout.backRest(for: role), host = try await host(role), path = try backRest.configurationFile
-            let old = try await host.read(path, as: backRest.user, deadline: .after(.seconds(20)))
-            let (result, added) = try BackRestConfiguration(try IniFile(old ?? [], path: path)).adding(layout.options(for: role), to: layout.stanza)
-            edits.append(
-                BackRestEdit(
-                    host: hostName(role), user: backRest.user, path: path, old: old, new: added.isEmpty ? old : result.file.bytes,
-                    added: added.map(\.description)))
+            let backRest = layout.backRest(for: role), options = layout.options(for: role)
+            guard !options.isEmpty, let path = backRest.configuration else { continue }
+            let old = try await host(role).read(path, as: backRest.user, deadline: .after(.seconds(20))).map { try IniFile($0, path: path) }
+            let (result, added) = try BackRestConfiguration(try old ?? IniFile([], path: path)).adding(options, to: layout.stanza)
+            if !added.isEmpty { edits.append(BackRestEdit(host: hostName(role), user: backRest.user, old: old, new: result.file, added: added)) }
         }
         return edits
     }
-}
-
-extension BackRest {
-    /// Where its configuration is, or would be.
-    var configurationFile: HostPath { get throws { try configuration ?? HostPath(checking: "/etc/pgbackrest.conf") } }
 }

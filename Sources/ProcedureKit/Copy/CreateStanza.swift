@@ -20,7 +20,9 @@ public struct CreateStanza: Step {
     public func inspect(_ memory: Memory) async throws -> Inspection {
         let layout = try await copy.layout(), role = layout.repositoryRole, backRest = layout.backRest(for: role), host = try await copy.host(role)
         let needed: Inspection = .needed([Change("\(copy.hostName(role)): pgbackrest stanza-create, check")])
-        guard try await host.read(try backRest.configurationFile, as: backRest.user, deadline: .after(.seconds(20))) != nil else { return needed }
+        if layout.existing == nil, let file = backRest.configuration {
+            guard try await host.read(file, as: backRest.user, deadline: .after(.seconds(20))) != nil else { return needed }
+        }
         guard try await backRest.info(on: host, deadline: .after(.seconds(60))).systemIdentifier != nil else { return needed }
         if try memory.recall(Self.isProven) == true { return .done("it is there") }
         return .needed([Change("\(copy.hostName(role)): pgbackrest check (the stanza is there)")])

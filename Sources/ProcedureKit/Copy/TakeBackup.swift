@@ -27,14 +27,14 @@ public struct TakeBackup: Step {
     }
 
     public func inspect(_ memory: Memory) async throws -> Inspection {
-        let size = try await copy.databaseSize()
         if let label = try memory.recall(Self.chosen) {
             if try await copy.node.state() > .empty { return .done("\(copy.node.name) holds the backup \(label)") }
             if try await copy.backups().contains(where: { $0.label == label }) { return .done("\(label) is in the repository") }
         }
         guard case .full = copy.order.backup else { return .needed([Change("look it up in the repository")]) }
         let again = memory.began(name) ? ["what an earlier attempt left in the repository is resumed or made anew by pgBackRest"] : []
-        return .needed((["\(copy.hostName(try await copy.layout().repositoryRole)): pgbackrest backup --type=full, \(size.inBytes)"] + again).map { Change($0) })
+        let place = copy.hostName(try await copy.layout().repositoryRole), size = try await copy.databaseSize().inBytes
+        return .needed((["\(place): pgbackrest backup --type=full, \(size)"] + again).map { Change($0) })
     }
 
     public func perform(_ run: StepRun) async throws -> String {

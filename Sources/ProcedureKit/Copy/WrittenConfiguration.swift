@@ -9,7 +9,7 @@ struct WrittenConfiguration: Sendable, Codable {
     var host: String
     var user: String
     var path: String
-    /// The options that were added, as `key=value`.
+    /// The options that were added, as `key=value`; of a secret the key alone.
     var added: [String]
 
     /// What takes them back.
@@ -28,9 +28,9 @@ struct WrittenConfiguration: Sendable, Codable {
 
     /// All or nothing: half of them would describe a repository that nobody meant.
     func takingBack(from file: IniFile, of stanza: StanzaName, isOwnFile: Bool) -> TakingBack {
-        let options = added.compactMap(BackRestOption.init)
+        let options = added.map(WrittenOption.init)
         let changed = file.settings.filter { setting in
-            setting.section == stanza.name && options.contains { $0.key == setting.key && $0.value != setting.value }
+            setting.section == stanza.name && options.contains { $0.key == setting.key && $0.value != nil && $0.value != setting.value }
         }
         guard changed.isEmpty else {
             let lines = changed.map { "line \($0.line), \($0.key)" }.joined(separator: "; ")
@@ -39,7 +39,7 @@ struct WrittenConfiguration: Sendable, Codable {
                     "\(host): \(path) says something else in [\(stanza)] than this run wrote (\(lines)): left alone",
                     hint: "put that back, or take out of [\(stanza)] what this run wrote (\(list(options.map(\.key)))); then undo again"))
         }
-        let rest = BackRestConfiguration(file).removing(options, from: stanza).file
+        let rest = BackRestConfiguration(file).removing(options.map { ($0.key, $0.value) }, from: stanza).file
         guard isOwnFile else { return rest.bytes == file.bytes ? .nothing : .write(rest.bytes) }
         let more = String(decoding: rest.bytes, as: UTF8.self).split(separator: "\n").contains { !$0.hasPrefix("[") && !$0.allSatisfy(\.isWhitespace) }
         guard !more else {
@@ -53,16 +53,24 @@ struct WrittenConfiguration: Sendable, Codable {
 
     /// Whether one of the options does not stand in the section of `stanza` as it was written.
     func isMissing(in file: IniFile, of stanza: StanzaName) -> Bool {
-        let there = Set(file.settings.filter { $0.section == stanza.name }.map { "\($0.key)=\($0.value)" })
-        return !there.isSuperset(of: added)
+        let there = file.settings.filter { $0.section == stanza.name }
+        return !added.map(WrittenOption.init).allSatisfy { option in there.contains { $0.key == option.key && (option.value == nil || option.value == $0.value) } }
     }
 }
 
 extension BackRestOption {
-    /// `key=value`.
-    fileprivate init?(_ text: String) {
+    /// What the journal keeps of it.
+    var kept: String { isSecret ? key : "\(key)=\(value)" }
+}
+
+/// An option as the journal has it.
+private struct WrittenOption {
+    let key: String
+    /// `nil` for a secret, whatever it is.
+    let value: String?
+
+    init(_ text: String) {
         let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2 else { return nil }
-        self.init(String(parts[0]), String(parts[1]))
+        (key, value) = (String(parts[0]), parts.count == 2 ? String(parts[1]) : nil)
     }
 }

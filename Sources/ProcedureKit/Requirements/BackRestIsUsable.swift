@@ -1,6 +1,8 @@
 import EventLoop
 import Foundation
+import Instance
 import PgBackRest
+import PostgresConfig
 import RemoteHost
 import Report
 public import Run
@@ -21,19 +23,28 @@ public struct BackRestIsUsable: Requirement {
         let hosts = BackRestHosts(
             source: try await copy.host(.source), target: try await copy.host(.target),
             repository: copy.repositoryHost == nil ? nil : try await copy.host(.repository))
-        var found = try await layout.findVersions(on: hosts, deadline: deadline)
+        let looks = try await copy.looks(), inOrder = layout.roles.compactMap { looks[$0] }
+        var found = BackRestLayout.findVersions(inOrder)
         // Without the program nothing else can be asked.
         guard found.isEmpty else { return notMet(found) }
+        let source = try await copy.access.instance(copy.source), takesBackup = copy.order.backup == .full
+        found += layout.findConfiguration(looks, server: source.version.number / 100, sockets: try await copy.sockets(), takesBackup: takesBackup)
+        found += try await copy.contradictions()
         found += try await layout.findConnections(on: hosts, deadline: deadline)
         found += try await layout.findRepository(on: hosts, databaseSize: try await copy.databaseSize(), deadline: deadline)
         found += try await layout.findSharedDirectory(on: hosts, nonce: UUID().uuidString, deadline: deadline)
         if found.isEmpty {
-            found += try await layout.findForeignStanza(on: hosts, systemIdentifier: try await copy.sourceIdentifier(deadline: deadline), deadline: deadline)
+            let stanza = try await layout.findStanza(on: hosts, systemIdentifier: try await copy.sourceIdentifier(deadline: deadline), deadline: deadline)
+            found += stanza.findings
+            if found.isEmpty, !takesBackup, try memory.recall(TakeBackup.chosen) == nil {
+                let backup = try copy.chosen(stanza.info?.currentBackups ?? [])
+                found += try await layout.findBackup(backup.label, on: hosts, deadline: deadline)
+            }
         }
         // A backup of this run's own may have outlived it: the step waits for it.
-        if !memory.began(RestoreBackup.self), !memory.began(TakeBackup.self) { found += try await layout.findRunning(on: hosts, deadline: deadline) }
+        if !memory.began(RestoreBackup.self), !memory.began(TakeBackup.self) { found += layout.findRunning(inOrder) }
         guard found.isEmpty else { return notMet(found) }
-        let version = try await layout.backRest(for: .source).installedVersion(on: hosts.source, deadline: deadline)
+        let version = looks[.source]?.version.map { "\($0)" } ?? "?"
         return [Finding(name, "\(version) on every host, repository \(layout.repository.path) on \(copy.hostName(layout.repositoryRole)) is usable")]
     }
 

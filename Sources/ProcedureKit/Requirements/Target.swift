@@ -146,8 +146,8 @@ public struct CopyDoesNotArchive: Requirement {
         let files = try await instance.configurationFiles(deadline: deadline)
         guard let content = try await instance.host.read(files.configFile, as: instance.user, deadline: deadline) else { return [] }
         let settings = SettingsFile(content)
-        let found = try await ground.copy.layout().findArchiving(
-            ofCopy: ground.node, mode: settings.value(of: "archive_mode") ?? "off", command: settings.value(of: "archive_command") ?? "")
+        let found = BackRestLayout.findArchiving(
+            ofCopy: ground.node, of: ground.copy.order.stanza, mode: settings.value(of: "archive_mode") ?? "off", command: settings.value(of: "archive_command") ?? "")
         return found.map { Finding(notMet: name, on: ground.node, $0.problem) }
     }
 }

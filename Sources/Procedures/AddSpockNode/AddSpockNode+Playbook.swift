@@ -12,7 +12,7 @@ extension Roster {
         entries.append(try Entry(playbook.newNode.node, osUser: osUser, dataDirectory: playbook.newNode.dataDirectory, copyOf: playbook.source.name))
         var others: [Entry] = []
         if case .host(let repository) = playbook.copy.repository {
-            others.append(Entry(name: repository.ssh, ssh: repository.ssh, address: repository.address, osUser: repository.user))
+            others.append(Entry(name: repository.ssh, ssh: repository.ssh, address: repository.address ?? repository.ssh, osUser: repository.user))
         }
         self.init(entries, otherHosts: others, database: playbook.cluster.database, role: playbook.cluster.user)
     }
@@ -25,7 +25,8 @@ extension BackRestCopy.Order {
         let repository: Place =
             switch copy.repository {
             case .shared(let directory): .shared(try HostPath(checking: directory.wrappedValue))
-            case .host(let host): .host(ssh: host.ssh, address: host.address, path: try HostPath(checking: host.path), user: host.user)
+            case .existing: .existing
+            case .host(let host): .host(ssh: host.ssh, address: host.address, path: try host.path.map(HostPath.init(checking:)), user: host.user)
             }
         let backup: Backup =
             switch copy.backup {
@@ -40,7 +41,8 @@ extension BackRestCopy.Order {
             case .none: .none
             }
         self.init(
-            stanza: stanza, repository: repository, backup: backup, compression: compression, processes: copy.processMax,
+            stanza: stanza, repository: repository, backup: backup, compression: compression, isEncrypted: copy.cipher == .aes256,
+            processes: copy.processMax,
             replicationUser: copy.replicationUser)
     }
 }

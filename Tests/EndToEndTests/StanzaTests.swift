@@ -1,0 +1,264 @@
+import Bed
+import Glibc
+import Run
+import Testing
+
+/// Clusters whose pgBackRest works already: what root has configured stays as it is, byte for byte, and no secret of it is seen anywhere.
+@Suite("A stanza that is configured already", .serialized)
+struct StanzaTests {
+    private static let everyHost = Bed.meshNodes + ["n4", "repo"]
+    private static let pass = "Vergiss mein nicht/7+x=="
+
+    /// Files as an administrator has them: below /etc, root's, in pgBackRest's own places.
+    private func configure(_ bed: Bed, cipher: Bool = true) async throws {
+        let n1 = try bed.host("n1").address, repo = try bed.host("repo").address
+        let encryption = cipher ? "repo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=\(Self.pass)\n" : ""
+        try await write(
+            """
+            # the administrator's
+            [global]
+            repo1-path=/srv/backup
+            repo1-retention-full=3
+            start-fast=y
+            \(encryption)
+            [app]
+            pg1-host=\(n1)
+            pg1-host-user=postgres
+            pg1-path=\(Bed.dataDirectory)
+            pg1-socket-path=/run/postgresql
+            """, to: "/etc/pgbackrest/pgbackrest.conf", on: "repo", bed)
+        try await bed.host("repo").run("install -d -o postgres -g postgres -m 750 /srv/backup")
+        try await write("[global]\nrepo1-host=\(repo)\nrepo1-host-user=postgres\nprocess-max=2\n", to: "/etc/pgbackrest/pgbackrest.conf", on: "n1", bed)
+        try await write("[app]\npg1-path=\(Bed.dataDirectory)\npg1-socket-path=/run/postgresql\n", to: "/etc/pgbackrest/conf.d/app.conf", on: "n1", bed)
+        try await bed.psql("n1", "ALTER SYSTEM SET archive_command = 'pgbackrest --stanza=app archive-push %p'; SELECT pg_reload_conf()")
+        try await bed.host("repo").run(asUser: "postgres", "pgbackrest --stanza=app --log-level-file=off stanza-create && pgbackrest --stanza=app --log-level-file=off check")
+    }
+
+    private func write(_ text: String, to path: String, on host: String, _ bed: Bed) async throws {
+        try await bed.host(host).run("install -d -m 750 -g postgres $(dirname \(path)) && cat >\(path) && chgrp postgres \(path) && chmod 640 \(path)", input: text + "\n")
+    }
+
+    /// What pgBackRest reads on the hosts, with owners and modes.
+    private func configuration(_ bed: Bed) async throws -> [String] {
+        var found: [String] = []
+        for host in Self.everyHost {
+            found.append(
+                try await bed.host(host).run("find /etc/pgbackrest* ~postgres/.pgbackrest -printf '%p %M %u %g %T@\\n' -type f -exec cat {} \\; 2>/dev/null || true"))
+        }
+        return found
+    }
+
+    private func isExisting(_ bed: Bed) throws -> Operator {
+        try Operator(of: bed, playbook: ["    address: 10.77.0.20\n": ""])
+    }
+
+    /// Every process of every host, over and over, while `work` is done.
+    private func sampling(_ bed: Bed, _ work: () async throws -> Void) async throws {
+        let sampler = "rm -f /tmp/sampled; until [ -e /tmp/sampled ]; do ps -ww -eo args; sleep 0.02; done >/tmp/samples"
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for host in Self.everyHost { group.addTask { _ = try await bed.host(host).execute(sampler, within: .seconds(600)) } }
+            do { try await work() } catch {
+                for host in Self.everyHost { try await bed.host(host).run("touch /tmp/sampled") }
+                throw error
+            }
+            for host in Self.everyHost { try await bed.host(host).run("touch /tmp/sampled") }
+            try await group.waitForAll()
+        }
+    }
+
+    /// Looks for `secret` in everything that was sampled, printed and kept.
+    private func expectUnseen(_ secret: String, _ bed: Bed, _ someone: Operator, _ outputs: [CommandOutput]) async throws {
+        var samples = 0
+        for host in Self.everyHost {
+            let found = try await bed.host(host).run("grep -c . /tmp/samples; grep -cF -f - /tmp/samples || true", input: secret + "\n").split(separator: "\n").compactMap {
+                Int($0)
+            }
+            #expect(found.count == 2 && found.last == 0, "process lists of \(host)")
+            samples += found.first ?? 0
+        }
+        for output in outputs { #expect(!(output.standardOutput + output.standardError).contains(secret), "output") }
+        for journal in try someone.journals() { #expect(try !readFile(journal).contains(secret), "\(journal)") }
+        report("  \(samples) lines of process lists on \(Self.everyHost.count) hosts, \(outputs.count) outputs and the journal: 0 hits")
+    }
+
+    @Test func `in root's files and encrypted: nothing is edited, n4 is made of it, killed in the restore it goes on, and undo leaves the rest`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            try await configure(bed)
+            let before = try await configuration(bed), mesh = try await MeshBefore(bed), someone = try isExisting(bed)
+            let backups = try await bed.host("repo").run(asUser: "postgres", "pgbackrest --stanza=app info | grep -c 'full backup:' || true")
+            var outputs: [CommandOutput] = []
+            try await sampling(bed) {
+                outputs.append(try await someone.pggraft("plan", "--verbose", someone.playbook))
+                #expect(outputs[0].status == 0, "\(outputs[0].standardOutput)\(outputs[0].standardError)")
+                #expect(outputs[0].standardOutput.contains("n4: /var/lib/postgresql/.pgbackrest/app.conf"))
+                #expect(!outputs[0].standardOutput.contains("n1: /var/lib/postgresql/.pgbackrest"))
+                let writers = try await Writers.start(of: bed, perNode: 1, rate: 10)
+                let run = try someone.start("run", "--yes", "--verbose", someone.playbook)
+                try await someone.reaches("restore")
+                run.signal(SIGKILL)
+                outputs.append(try await run.wait(within: .seconds(20)))
+                outputs.append(try await someone.pggraft("resume", "--yes", "--verbose", try someone.lastRun()))
+                #expect(outputs[2].status == 0, "\(outputs[2].standardOutput)\(outputs[2].standardError)")
+                let verification = try await writers.stop().verify(on: Bed.meshNodes + ["n4"], of: bed)
+                #expect(verification.isClean, "\(verification)")
+            }
+            report("an encrypted stanza in root's files: \(bed.spockDescription)")
+            let after = try await configuration(bed)
+            #expect(Array(after[0...2]) == Array(before[0...2]), "n1, n2 and n3")
+            #expect(after[4] == before[4], "repo")
+            #expect(
+                try await bed.host("n4").run("stat -c '%a %U' ~postgres/.pgbackrest/app.conf && cat ~postgres/.pgbackrest/app.conf")
+                    == """
+                    600 postgres
+                    [app]
+                    pg1-path=\(Bed.dataDirectory)
+                    pg1-port=5432
+                    repo1-host=10.77.0.20
+                    repo1-host-user=postgres
+                    repo1-path=/srv/backup
+                    archive-async=y
+                    spool-path=/var/lib/postgresql/.pgbackrest/app.spool
+                    """)
+            try await mesh.expectUntouched(bed)
+            try await expectUnseen(Self.pass, bed, someone, outputs)
+
+            outputs.append(try await someone.pggraft("undo", "--purge-data", try someone.lastRun(), within: .seconds(400)))
+            #expect(outputs[3].status == 0, "\(outputs[3].standardOutput)\(outputs[3].standardError)")
+            #expect(try await configuration(bed) == before)
+            #expect(try await bed.host("n4").run("ls -A ~postgres/.pgbackrest 2>/dev/null || true") == "")
+            #expect(try await bed.psql("n1", "SHOW archive_command") == "pgbackrest --stanza=app archive-push %p")
+            let left = try await bed.host("repo").run(asUser: "postgres", "pgbackrest --stanza=app info | grep -c 'full backup:' || true")
+            #expect(Int(left) == (Int(backups) ?? 0) + 1, "a backup in a stanza that was there stays")
+        }
+    }
+
+    @Test func `local to the source, by archive_command's own file, with the newest backup`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            let file = "/srv/backrest/here.conf"
+            try await bed.host("n1").run("install -d -o postgres -g postgres -m 750 /srv/backup")
+            try await write(
+                "[global]\nrepo1-path=/srv/backup\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=\(Self.pass)\n[app]\npg1-path=\(Bed.dataDirectory)\npg1-socket-path=/run/postgresql",
+                to: file, on: "n1", bed)
+            try await bed.psql("n1", "ALTER SYSTEM SET archive_command = '/usr/bin/pgbackrest --config=\(file) --stanza=app archive-push %p'; SELECT pg_reload_conf()")
+            let backRest = "pgbackrest --config=\(file) --stanza=app --log-level-file=off"
+            try await bed.host("n1").run(asUser: "postgres", "\(backRest) stanza-create && \(backRest) backup --type=full --start-fast 2>/dev/null", within: .seconds(120))
+            let host =
+                "  repository:\n    # How your machine reaches it, like `ssh` above.\n    host: repo\n    # How the source and the new node reach it.\n    address: 10.77.0.20\n"
+            let someone = try Operator(of: bed, playbook: [host: "  repository: existing\n", "  # backup: full\n": "  backup: newest\n"])
+            let output = try await someone.pggraft("run", "--yes", someone.playbook)
+            try #require(output.status == 0, "\(output.standardOutput)\(output.standardError)")
+            try await bed.expectMember()
+            #expect(try await bed.host("n1").run("ls ~postgres/.pgbackrest 2>/dev/null || true") == "")
+            #expect(
+                try await bed.host("n4").run("grep -E 'repo1|cipher' ~postgres/.pgbackrest/app.conf")
+                    == "repo1-host=10.77.0.11\nrepo1-host-user=postgres\nrepo1-host-config=\(file)\nrepo1-path=/srv/backup")
+        }
+    }
+
+    @Test func `a new stanza is encrypted with a passphrase that only the repository's host has, also when the run was killed at once`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            let someone = try Operator(of: bed, playbook: ["  # cipher: none\n": "  cipher: aes-256-cbc\n"]), before = try await configuration(bed)
+            var outputs: [CommandOutput] = [], pass = ""
+            try await sampling(bed) {
+                let run = try someone.start("run", "--yes", "--verbose", someone.playbook)
+                try await someone.reaches("archiving")
+                run.signal(SIGKILL)
+                outputs.append(try await run.wait(within: .seconds(20)))
+                let file = "~postgres/.pgbackrest/app.conf", read = "sed -n 's/^repo1-cipher-pass=//p' \(file)"
+                pass = try await bed.host("repo").run(read)
+                #expect(pass.count == 64)
+                #expect(try await bed.host("repo").run("stat -c %a \(file)") == "600")
+                outputs.append(try await someone.pggraft("resume", "--yes", "--verbose", try someone.lastRun()))
+                #expect(outputs[1].status == 0, "\(outputs[1].standardOutput)\(outputs[1].standardError)")
+                #expect(try await bed.host("repo").run(read) == pass)
+                for host in ["n1", "n4"] { #expect(try await bed.host(host).run("\(read) || true") == "", "\(host)") }
+            }
+            #expect(try await bed.host("repo").run(asUser: "postgres", "pgbackrest --config=$HOME/.pgbackrest/app.conf --stanza=app info").contains("cipher: aes-256-cbc"))
+            try await bed.expectMember()
+            report("a new encrypted stanza: \(bed.spockDescription)")
+            try await expectUnseen(pass, bed, someone, outputs)
+            let undone = try await someone.pggraft("undo", "--purge-data", try someone.lastRun(), within: .seconds(400))
+            #expect(undone.status == 0, "\(undone.standardOutput)\(undone.standardError)")
+            #expect(try await configuration(bed) == before)
+            #expect(try await bed.host("repo").run("find /var/lib/pgbackrest -name 'backup.info*'") == "")
+        }
+    }
+
+    @Test func `what is wrong with it is found by a check`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            try await configure(bed)
+            let someone = try isExisting(bed)
+            func check(_ says: String..., sourceLocation: SourceLocation = #_sourceLocation) async throws {
+                let output = try await someone.pggraft("check", someone.playbook), text = output.standardOutput + output.standardError
+                #expect(output.status == (says.isEmpty ? 0 : 1), "\(text)", sourceLocation: sourceLocation)
+                for words in says { #expect(text.contains(words), "\(words)\n\(text)", sourceLocation: sourceLocation) }
+                #expect(!text.contains(Self.pass), sourceLocation: sourceLocation)
+            }
+            let repo = try bed.host("repo"), n1 = try bed.host("n1")
+            try await check()
+
+            try await repo.run(asUser: "postgres", "pgbackrest --stanza=app --log-level-file=off stop")
+            try await n1.run("sed -i 's|^pg1-path=.*|pg1-path=/var/lib/postgresql/14/main|' /etc/pgbackrest/conf.d/app.conf")
+            try await check(
+                "repo: pgbackrest stop is in force for stanza 'app' (/tmp/pgbackrest/app.stop)", "pgbackrest --stanza=app start on repo",
+                "n1: pgBackRest has pg1-path=/var/lib/postgresql/14/main for stanza 'app', the server's is \(Bed.dataDirectory)")
+            try await repo.run(asUser: "postgres", "pgbackrest --stanza=app --log-level-file=off start")
+            try await n1.run("sed -i 's|^pg1-path=.*|pg1-path=\(Bed.dataDirectory)|' /etc/pgbackrest/conf.d/app.conf")
+
+            // The repository's host: no section, then a damaged repository.
+            try await repo.run("cp -p /etc/pgbackrest/pgbackrest.conf /root/conf && sed -i '/^\\[app\\]/,$d' /etc/pgbackrest/pgbackrest.conf")
+            try await check("repo: pgBackRest's configuration has no server of stanza 'app' there", "[app]", "pg1-path=\(Bed.dataDirectory)")
+            try await repo.run("cp -p /root/conf /etc/pgbackrest/pgbackrest.conf")
+            try await repo.run(asUser: "postgres", "cd /srv/backup/backup/app && for f in backup.info backup.info.copy; do cp -p $f /tmp/$f; echo garbage >$f; done")
+            try await check("repo1 of stanza 'app': [CryptoError] unable to load info file")
+            try await repo.run(asUser: "postgres", "cd /srv/backup/backup/app && for f in backup.info backup.info.copy; do mv /tmp/$f $f; done")
+
+            // The playbook against what is there.
+            try someone.write(playbook: ["    # path: /var/lib/pgbackrest\n": "    path: /var/lib/pgbackrest\n"])
+            try await check("n1: pgBackRest has stanza 'app' in /srv/backup on postgres@10.77.0.20, but the playbook says copy.repository.path: /var/lib/pgbackrest")
+            let keys =
+                "  repository:\n    # How your machine reaches it, like `ssh` above.\n    host: repo\n    # How the source and the new node reach it.\n    address: 10.77.0.20\n"
+            try someone.write(playbook: [keys: "  repository: existing\n"])
+            try await check("the repository of stanza 'app' is on 10.77.0.20, where a full backup is taken")
+            try someone.write(playbook: [keys: "  repository: existing\n", "  # backup: full\n": "  backup: newest\n"])
+            try await check("the repository has no such backup: there are none")
+            try await repo.run(asUser: "postgres", "pgbackrest --stanza=app --log-level-file=off --log-level-console=off backup --type=full", within: .seconds(120))
+            try await check()
+            let label = try await repo.run("cd /srv/backup/backup/app && ls -d *F")
+            try await repo.run("rm /srv/backup/backup/app/\(label)/backup.manifest")
+            try await check("backup \(label): requested backup not found")
+        }
+    }
+
+    @Test func `without a spool directory that it may write to, a standby that fetches ahead is told so`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            try await configure(bed, cipher: false)
+            try await write(
+                "[global]\nrepo1-host=10.77.0.20\nrepo1-host-user=postgres\narchive-async=y\nspool-path=/srv/spool\n[app]\npg1-path=\(Bed.dataDirectory)",
+                to: "/etc/pgbackrest.conf",
+                on: "n4", bed)
+            let someone = try isExisting(bed), before = try await configuration(bed)
+            let refused = try await someone.pggraft("check", someone.playbook), text = refused.standardOutput + refused.standardError
+            #expect(refused.status == 1)
+            #expect(text.contains("n4: archive-async is on, and postgres cannot write to its spool directory /srv/spool"), "\(text)")
+            try await bed.host("n4").run("install -d -o postgres -m 750 /srv/spool")
+            let output = try await someone.pggraft("run", "--yes", someone.playbook)
+            try #require(output.status == 0, "\(output.standardOutput)\(output.standardError)")
+            try await bed.expectMember()
+            #expect(try await configuration(bed) == before, "n4 has its own: nothing is written anywhere")
+        }
+    }
+}
+
+extension Operator {
+    /// The name of the newest run.
+    fileprivate func lastRun() throws -> String {
+        let path = try #require(try journals().last)
+        return String(try #require(path.split(separator: "/").last).dropLast(".jsonl".count))
+    }
+}
