@@ -11,7 +11,7 @@ public import Server
 /// reached through the host's SSH connection, so that it need not be reachable from the operator's machine.
 public actor ClusterAccess {
     public nonisolated let roster: Roster
-    private let ways: Ways
+    private nonisolated let ways: Ways
     private let sessionSettings: [SessionSetting]
     private var password: Secret?
 
@@ -116,6 +116,9 @@ public actor ClusterAccess {
         forwards[node.name] = forward
         return forward
     }
+
+    /// Asks the operator for a secret; `nil` when nobody is there.
+    public nonisolated func ask(_ what: String) -> String? { ways.askSecret?(what) }
 
     // MARK: Ends
 

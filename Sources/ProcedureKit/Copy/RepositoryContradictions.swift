@@ -11,6 +11,14 @@ extension BackRestCopy {
         case .existing: return []
         case .shared(let directory):
             return repository.isLocalDirectory && repository.path == directory.path ? [] : contradicted("copy.repository.shared", directory.path)
+        case .s3(let store, let path, _):
+            guard repository.type == "s3" else { return contradicted("copy.repository.s3", "bucket \(store.bucket)") }
+            guard repository.value("s3-bucket") == store.bucket else { return contradicted("copy.repository.s3.bucket", store.bucket) }
+            return repository.path == path.path ? [] : contradicted("copy.repository.s3.path", path.path)
+        case .tls(let ssh, let address, let path, _, _):
+            guard repository.isTLS, let host = repository.host else { return contradicted("copy.repository.tls", "host \(ssh)") }
+            guard host == address else { return contradicted("copy.repository.tls.address", address) }
+            return repository.path == path.path ? [] : contradicted("copy.repository.tls.path", path.path)
         case .host(let ssh, let address, let path, let user):
             if let path, path.path != repository.path { return contradicted("copy.repository.path", path.path) }
             guard repositoryHost != nil else { return repository.isLocalDirectory ? [] : contradicted("copy.repository.host", ssh) }
