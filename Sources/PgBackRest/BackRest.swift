@@ -56,9 +56,9 @@ public struct BackRest: Sendable, Hashable {
 
     /// What is found in a repository by somebody who is told `options` and nothing else: of a configuration that is not written yet.
     public func info(telling options: [BackRestOption], set: String? = nil) -> Command {
-        var told = self
-        told.environment = options.reduce(into: [:]) { $0[BackRestOption.variable($1.key)] = Secret($1.value) }
-        return told.informed([program, "--no-config", "--stanza=\(stanza)", "info"] + BackRest.infoOptions(set) + ["--log-level-stderr=warn"])
+        let content = "[\(stanza)]\n" + options.map { "\($0.key)=\($0.value)\n" }.joined()
+        let words = [program, "--stanza=\(stanza)", "info"] + BackRest.infoOptions(set) + ["--log-level-stderr=warn"]
+        return Command(words: ["sh", "-c", BackRest.telling, "sh"] + words, user: user).reading(Array(content.utf8))
     }
 
     /// - Parameter set: a backup that is looked into as well.
@@ -108,6 +108,18 @@ public struct BackRest: Sendable, Hashable {
         let lines = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value.reveal())\n" }
         return Command(words: ["sh", "-c", BackRest.exporting, "sh"] + words, user: user).reading(Array(lines.joined().utf8))
     }
+
+    /// A file for the time of the command, which nobody else reads: keys may be in it.
+    static let telling = #"""
+        umask 077
+        file=$(mktemp) || exit 125
+        trap 'rm -f -- "$file"' EXIT
+        trap 'exit 125' HUP INT TERM
+        cat >"$file"
+        program=$1
+        shift
+        "$program" --config="$file" "$@"
+        """#
 
     static let exporting = #"while IFS= read -r variable; do export "$variable"; done; exec "$@""#
 }

@@ -22,6 +22,10 @@ public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
     /// The repository's configuration names a file that the user cannot read.
     case fileMissing(host: String, HostPath, user: String)
     case spoolClosed(host: String, HostPath, user: String)
+    /// A host cannot look into a repository that it will reach by itself.
+    case refused(host: String, StanzaName, RepositoryRefusal)
+    /// pgBackRest's server on the source does not let the repository's host in.
+    case noServer(host: String, at: String, RepositoryRefusal)
     /// What a repository of the stanza says of itself.
     case damaged(host: String, StanzaName, repository: Int, message: String)
     /// pgBackRest refuses to talk to another version of itself.
@@ -63,6 +67,8 @@ public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
             "\(host): the repository of stanza '\(stanza)' is on \(repository), where a full backup is taken, and the playbook does not say how to log in there"
         case .fileMissing(let host, let path, let user): "\(host): the source's pgBackRest uses \(path), which \(user) cannot read here"
         case .spoolClosed(let host, let path, let user): "\(host): archive-async is on, and \(user) cannot write to its spool directory \(path)"
+        case .refused(let host, let stanza, let refusal): "\(host): the repository of stanza '\(stanza)' is not to be had: \(refusal.message)"
+        case .noServer(let host, let address, let refusal): "\(host): pgBackRest's server at \(address) is not to be had: \(refusal.message)"
         case .damaged(let host, let stanza, let repository, let message): "\(host): repo\(repository) of stanza '\(stanza)': \(message)"
         case .stanzaOfAnotherSystem(let host, let stanza, let found, let expected):
             "\(host): stanza '\(stanza)' belongs to database system \(found), the source is \(expected)"
@@ -97,6 +103,7 @@ public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
         case .backupElsewhere: "say under copy.repository `host:`, how your machine reaches it, and `user:`; or use copy.backup: newest."
         case .fileMissing(let host, _, _): "put it on \(host) too, or let the repository be reached in another way."
         case .spoolClosed(_, let path, let user): "make \(path) and give it to \(user), or say archive-async=n."
+        case .refused(_, _, let refusal), .noServer(_, _, let refusal): refusal.hint
         case .damaged:
             "pgbackrest info says more: is it encrypted, and by the passphrase that the configuration has? Else repair it, or use another stanza."
         case .versionsDiffer: "pgBackRest talks only to its own version; install the same one on every host."

@@ -16,6 +16,8 @@ public struct BackRestLook: Sendable {
     public let closedFiles: [HostPath]
     /// The file of pggraft's own for the stanza; `nil` where there is none.
     public let ownFile: IniFile?
+    /// Of the machine: the same where hosts are one.
+    public let machine: String
     public let processes: [BackRestProcess]
     /// Of the paths that were asked about, those that the user cannot read.
     public let missingPaths: [HostPath]
@@ -23,7 +25,10 @@ public struct BackRestLook: Sendable {
     private let spools: [HostPath: Bool]
 
     /// The place of the file of pggraft's own for `stanza`, below the user's home: nothing of the system's is changed, and no root is needed.
-    public static func ownFile(for stanza: StanzaName, below home: HostPath) -> HostPath { home / ".pgbackrest/\(stanza).conf" }
+    /// - Parameter port: of the server, where another one of the copy has its file on the same host.
+    public static func ownFile(for stanza: StanzaName, below home: HostPath, port: UInt16? = nil) -> HostPath {
+        home / ".pgbackrest/\(stanza)\(port.map { ".\($0)" } ?? "").conf"
+    }
 
     /// The file that holds by `pgbackrest stop`, for one stanza or for all; `nil` where nothing is stopped.
     public func stopFile(of stanza: StanzaName) -> HostPath? {
@@ -78,7 +83,7 @@ public struct BackRestLook: Sendable {
             return Array(data)
         }
         var version: BackRestVersion?, home: HostPath?, files: [IniFile] = [], closed: [HostPath] = [], own: IniFile?
-        var environment: [String: Secret] = [:], stops: [HostPath] = [], spools: [HostPath: Bool] = [:], missing: [HostPath] = [], processes: [String] = []
+        var machine = "", environment: [String: Secret] = [:], stops: [HostPath] = [], spools: [HostPath: Bool] = [:], missing: [HostPath] = [], processes: [String] = []
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
             guard words.count == 2 else { continue }
@@ -86,6 +91,7 @@ public struct BackRestLook: Sendable {
             let path = parts.count == 2 ? HostPath(String(parts[1])) : nil
             switch kind {
             case "version": version = BackRestVersion(String(rest))
+            case "machine": machine = String(rest)
             case "home": home = HostPath(String(rest))
             case "file": if let path { if parts[0] == "-" { closed.append(path) } else { files.append(try IniFile(try bytes(parts[0]), path: path)) } }
             case "own": if let path, parts[0] != "-" { own = try IniFile(try bytes(parts[0]), path: path) }
@@ -105,6 +111,7 @@ public struct BackRestLook: Sendable {
         (self.host, self.version, self.home, ownFile) = (host, version, home, own)
         configuration = BackRestConfiguration(
             try files.first ?? IniFile([], path: Self.ownFile(for: request.stanza, below: home)), included: Array(files.dropFirst()), environment: environment)
+        self.machine = machine
         (closedFiles, stopFiles, self.spools, missingPaths) = (closed, stops, spools, missing)
         self.processes = BackRestProcess.list(processes.joined(separator: "\n")).filter { $0.stanza == request.stanza.name }
     }
@@ -113,6 +120,8 @@ public struct BackRestLook: Sendable {
     static let script = #"""
         user=$1 stanza=$2 program=$3 data=$4 config=$5 include=$6 path=$7
         shift 7
+        # Containers share the kernel, and its boot; machines the numbers of their first namespaces.
+        printf 'machine %s %s %s\n' "$(cat /proc/sys/kernel/random/boot_id)" "$(readlink /proc/self/ns/pid)" "$(readlink /proc/self/ns/net)"
         printf 'version %s\n' "$("$program" version 2>/dev/null)"
         entry=$(getent passwd "$user") shell=${entry##*:} home=$(printf '%s' "$entry" | cut -d: -f6)
         printf 'home %s\n' "$home"

@@ -107,7 +107,7 @@ extension BackRest {
         _ command: Command, _ name: String, on host: any Host, bytesTotal: UInt64?, deadline: Deadline,
         _ onProgress: (@Sendable (CopyProgress) -> Void)?
     ) async throws -> BackRestLog {
-        let running = try await runningProcesses(on: host, deadline: deadline)
+        let running = try await ownProcesses(on: host, deadline: deadline)
         guard running.isEmpty else { throw BackRestError.alreadyRunning(host: host.name, stanza: stanza, running) }
         let meter = Mutex(ProgressMeter(bytesTotal: bytesTotal))
         let result = try await host.run(command, deadline: deadline) { line in

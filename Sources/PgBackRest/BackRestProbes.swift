@@ -100,17 +100,25 @@ extension BackRestLayout {
     public func findStanza(
         on hosts: BackRestHosts, systemIdentifier: UInt64, deadline: Deadline
     ) async throws -> (findings: [BackRestFinding], info: StanzaInfo?) {
-        // A new stanza is not there yet to be seen from the target.
-        let roles = [repositoryRole] + (existing == nil ? [] : [.target])
         var findings: [BackRestFinding] = [], held: StanzaInfo?
+        let roles = existing == nil ? rolesThatReach : [repositoryRole, .target]
         for role in roles {
             let host = hosts[role], result = try await host.run(infoNow(role), deadline: deadline)
             guard result.succeeded else {
                 let said = result.errorText.isEmpty ? result.text : result.errorText
-                findings.append(.repositoryUnreadable(host: host.name, stanza, message: BackRestLog(said).failure?.message ?? said))
+                let refusal = RepositoryRefusal(BackRestLog(said).failure?.message ?? said)
+                findings.append(
+                    existing == nil
+                        ? .refused(host: host.name, stanza, refusal) : .repositoryUnreadable(host: host.name, stanza, message: refusal.message)
+                )
                 continue
             }
             let info = try backRest(for: role).stanza(in: result, on: host)
+            if existing == nil, let other = info?.repositories.first(where: { $0.status.code == .other }) {
+                let refusal = RepositoryRefusal(other.status.message)
+                findings.append(.refused(host: host.name, stanza, refusal))
+                continue
+            }
             findings += (info?.repositories ?? []).filter(\.status.isDamaged).map {
                 .damaged(host: host.name, stanza, repository: $0.key, message: $0.status.firstLine)
             }
@@ -126,6 +134,31 @@ extension BackRestLayout {
         return (findings, held)
     }
 
+    /// The roles that reach the repository of a new stanza by ways that nothing else has tried.
+    private var rolesThatReach: [BackRestRole] {
+        switch repository {
+        case .s3: [.source, .target]
+        case .tlsHost: [.repository, .source, .target]
+        // A new stanza is not there yet to be seen from the target, and SSH is tried by itself.
+        case .sourceDirectory, .sharedDirectory, .sshHost, .otherHost, .store: [repositoryRole]
+        }
+    }
+
+    /// pgBackRest's server on the source lets the repository's host in, which reads the data by it: asked as if there were a repository.
+    public func findServer(on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
+        guard existing == nil, case .tlsHost(_, let access, _) = repository else { return [] }
+        let told = access.options("repo1-host", at: source.ssh.address, configuration: nil) + [BackRestOption("repo1-path", repository.path.path)]
+        let host = hosts[.repository], result = try await host.run(backRest(for: .repository).info(telling: told), deadline: deadline)
+        let said: String?
+        if result.succeeded {
+            said = try StanzaInfo.decode(result.output).first { $0.name == stanza.name }?.repositories.first { $0.status.code == .other }?.status.message
+        } else {
+            let text = result.errorText.isEmpty ? result.text : result.errorText
+            said = BackRestLog(text).failure?.message ?? text
+        }
+        return said.map { [.noServer(host: host.name, at: "\(source.ssh.address) port \(access.port)", RepositoryRefusal($0))] } ?? []
+    }
+
     /// Whether the files of a backup's manifest are there: `info` lists a backup by another file.
     public func findBackup(_ label: String, on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
         let host = hosts[repositoryRole], result = try await host.run(infoNow(repositoryRole, set: label), deadline: deadline)
@@ -138,8 +171,11 @@ extension BackRestLayout {
     /// `info` by the configuration that is in place, or by what it will be.
     private func infoNow(_ role: BackRestRole, set: String? = nil) -> Command {
         let isInPlace = existing != nil && (role != .target || isTargetConfigured)
-        return isInPlace ? backRest(for: role).info(set: set) : backRest(for: role).info(telling: options(for: role), set: set)
+        return isInPlace ? backRest(for: role).info(set: set) : backRest(for: role).info(telling: toldNow(role), set: set)
     }
+
+    /// What a host will be told, without the files of others that are not there yet.
+    private func toldNow(_ role: BackRestRole) -> [BackRestOption] { options(for: role).filter { existing != nil || !$0.key.hasSuffix("-host-config") } }
 
     /// No backup and no restore of the stanza is running anywhere.
     public func findRunning(_ looks: [BackRestLook]) -> [BackRestFinding] {

@@ -13,6 +13,8 @@ public struct BackRestProcess: Sendable, Hashable {
     public let command: String
     /// The main process it works for: itself, or the one that started it, from `--exec-id`.
     public let main: Int32
+    /// The configuration file that it was given; `nil` for the default place.
+    public let configuration: String?
 
     /// The copying processes among the lines of `ps -ww -eo pid=,args=`.
     static func list(_ ps: String) -> [BackRestProcess] {
@@ -23,26 +25,34 @@ public struct BackRestProcess: Sendable, Hashable {
                 let command = words[2...].first(where: { !$0.hasPrefix("-") }),
                 ["backup", "restore"].contains(command.split(separator: ":")[0])
             else { return nil }
+            let configuration = words.first { $0.hasPrefix("--config=") }?.dropFirst("--config=".count)
             let starter = words.first { $0.hasPrefix("--exec-id=") }?.dropFirst("--exec-id=".count).prefix { $0.isNumber }
             return BackRestProcess(
-                pid: pid, stanza: String(stanza), command: String(command), main: starter.flatMap { Int32($0) } ?? pid)
+                pid: pid, stanza: String(stanza), command: String(command), main: starter.flatMap { Int32($0) } ?? pid,
+                configuration: configuration.map(String.init))
         }
     }
 }
 
 extension BackRest {
-    /// The backups and restores of the stanza that run on `host` now, whoever started them.
+    /// The backups and restores of a stanza of this name that run on `host` now, whoever started them: pgBackRest's locks go by the name.
     public func runningProcesses(on host: any Host, deadline: Deadline) async throws -> [BackRestProcess] {
         let lines = try await host.require(Command("ps", "-ww", "-eo", "pid=,args="), deadline: deadline).text
         return BackRestProcess.list(lines).filter { $0.stanza == stanza.name }
     }
 
-    /// Ends what a lost connection left of a `restore`, or of another command.
+    /// Those of ``runningProcesses(on:deadline:)`` that go by the same configuration. With another one they copy something else: a host may
+    /// have several instances, and others than us a stanza of the same name.
+    public func ownProcesses(on host: any Host, deadline: Deadline) async throws -> [BackRestProcess] {
+        try await runningProcesses(on: host, deadline: deadline).filter { $0.configuration == configuration?.path }
+    }
+
+    /// Ends what a lost connection left of a `restore`, or of another command, by the same configuration.
     ///
     /// A backup may be someone else's, and is worth waiting for: it has to be named.
     /// - Throws: `DeadlineExceeded` naming the processes that are still there.
     public func endRunningProcesses(of command: String = "restore", on host: any Host, deadline: Deadline) async throws {
-        let running = try await runningProcesses(on: host, deadline: deadline)
+        let running = try await ownProcesses(on: host, deadline: deadline)
         try await end(running.filter { $0.command.split(separator: ":").first ?? "" == command }, on: host, deadline: deadline)
     }
 

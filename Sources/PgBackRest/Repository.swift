@@ -25,6 +25,10 @@ public enum Repository: Sendable, Hashable {
     case sharedDirectory(HostPath)
     /// A directory on a third host, which takes the backup itself.
     case sshHost(SSHEndpoint, path: HostPath)
+    /// The same, reached by TLS. The endpoint is pggraft's own way to it.
+    case tlsHost(SSHEndpoint, TLSAccess, path: HostPath)
+    /// A bucket, which every host reaches by itself.
+    case s3(S3Store, path: HostPath)
     /// On a third host that pggraft does not log in to: it is read, and somebody else takes the backups.
     case otherHost(String, path: HostPath)
     /// An object store, which every host reaches by itself: its type, and where in it.
@@ -32,15 +36,25 @@ public enum Repository: Sendable, Hashable {
 
     public var path: HostPath {
         switch self {
-        case .sourceDirectory(let path), .sharedDirectory(let path), .sshHost(_, let path), .otherHost(_, let path), .store(_, let path): path
+        case .sourceDirectory(let path), .sharedDirectory(let path), .sshHost(_, let path), .tlsHost(_, _, let path), .s3(_, let path), .otherHost(_, let path),
+            .store(_, let path):
+            path
+        }
+    }
+
+    /// The host that it is on, where that is a third one that pggraft logs in to.
+    var host: SSHEndpoint? {
+        switch self {
+        case .sshHost(let host, _), .tlsHost(let host, _, _): host
+        case .sourceDirectory, .sharedDirectory, .s3, .otherHost, .store: nil
         }
     }
 
     /// The directory, where one of the hosts that pggraft logs in to has it.
     var directory: HostPath? {
         switch self {
-        case .sourceDirectory(let path), .sharedDirectory(let path), .sshHost(_, let path): path
-        case .otherHost, .store: nil
+        case .sourceDirectory(let path), .sharedDirectory(let path), .sshHost(_, let path), .tlsHost(_, _, let path): path
+        case .s3, .otherHost, .store: nil
         }
     }
 }
@@ -137,6 +151,12 @@ public struct BackRestLayout: Sendable, Hashable {
     public var isTargetConfigured = false
     /// The program on the source, where it is called by another name there.
     public var program = "pgbackrest"
+    /// Whether source and target are on one host.
+    public var targetIsOnSource = false
+    /// Whether target and repository are on one host that is not the source's, for the same OS user.
+    public var targetIsOnRepository = false
+    /// The key of the bucket; `nil` where there is none.
+    public var key: S3Key?
     /// What pgBackRest is told beside its files, by host.
     public var environment: [BackRestRole: [String: Secret]] = [:]
 
@@ -154,12 +174,12 @@ public struct BackRestLayout: Sendable, Hashable {
 
     /// The roles that have a host and a configuration of their own.
     public var roles: [BackRestRole] {
-        if case .sshHost = repository { [.source, .repository, .target] } else { [.source, .target] }
+        repository.host == nil ? [.source, .target] : [.source, .repository, .target]
     }
 
     /// Where the repository is a local directory: `stanza-create`, `backup` and `stanza-delete` run nowhere else (error 072).
     public var repositoryRole: BackRestRole {
-        if case .sshHost = repository { .repository } else { .source }
+        repository.host == nil ? .source : .repository
     }
 
     /// pgBackRest as it is called on the host of `role`.
@@ -170,7 +190,7 @@ public struct BackRestLayout: Sendable, Hashable {
         case .target:
             BackRest(stanza: stanza, user: target.ssh.user, configuration: target.configuration, environment: isTargetConfigured ? environment[.target] ?? [:] : [:])
         case .repository:
-            if case .sshHost(let host, _) = repository {
+            if let host = repository.host {
                 BackRest(stanza: stanza, user: host.user, configuration: repositoryConfiguration, environment: environment[.repository] ?? [:])
             } else {
                 backRest(for: .source)
@@ -181,17 +201,16 @@ public struct BackRestLayout: Sendable, Hashable {
     /// What the section of the stanza must say on the host of `role`.
     public func options(for role: BackRestRole) -> [BackRestOption] {
         if let existing {
-            return role == .target && !isTargetConfigured ? local(target) + existing.options(from: target, source: source, isShared: isShared) + fetchingAhead : []
+            return role == .target && !isTargetConfigured
+                ? local(target) + existing.options(from: target, source: source, isShared: { targetIsOnSource || isShared($0) }) + fetchingAhead : []
         }
         return switch role {
         case .source: local(source) + repositoryOptions(from: .source) + storage
         case .target: local(target) + repositoryOptions(from: .target) + fetchingAhead
         case .repository:
-            if case .sshHost = repository {
-                remote(source) + local(source) + [BackRestOption("repo1-path", repository.path.path)] + (cipher?.options ?? []) + storage
-            } else {
-                []
-            }
+            repository.host == nil
+                ? []
+                : remote(source) + local(source) + [BackRestOption("repo1-path", repository.path.path)] + (cipher?.options ?? []) + storage
         }
     }
 
@@ -199,9 +218,9 @@ public struct BackRestLayout: Sendable, Hashable {
     public var connections: [(from: BackRestRole, to: SSHEndpoint)] {
         if existing != nil { return connectionsOfTarget }
         return switch repository {
-        case .sharedDirectory, .store, .otherHost: []
-        case .sourceDirectory: [(.target, source.ssh)]
-        case .sshHost(let host, _): [(.source, host), (.repository, source.ssh), (.target, host)]
+        case .sharedDirectory, .tlsHost, .s3, .store, .otherHost: []
+        case .sourceDirectory: targetIsOnSource ? [] : [(.target, source.ssh)]
+        case .sshHost(let host, _): [(.source, host), (.repository, source.ssh)] + (targetIsOnRepository ? [] : [(.target, host)])
         }
     }
 
@@ -211,7 +230,7 @@ public struct BackRestLayout: Sendable, Hashable {
             if let host = repository.host {
                 return repository.isTLS || host == target.ssh.address ? nil : (.target, SSHEndpoint(address: host, user: repository.hostUser, port: repository.hostPort))
             }
-            return repository.isLocalDirectory && !isShared(repository.path) ? (.target, source.ssh) : nil
+            return repository.isLocalDirectory && !targetIsOnSource && !isShared(repository.path) ? (.target, source.ssh) : nil
         }
     }
 
@@ -220,8 +239,10 @@ public struct BackRestLayout: Sendable, Hashable {
     }
 
     /// A standby that fetches one segment at a time over SSH falls behind a busy source.
+    ///
+    /// Beside the source its pgBackRest would be in the way of the source's own, whose lock is of the same name.
     private var fetchingAhead: [BackRestOption] {
-        [BackRestOption("archive-async", "y", .preferred)] + (target.spool.map { [BackRestOption("spool-path", $0.path)] } ?? [])
+        targetIsOnSource ? [] : [BackRestOption("archive-async", "y", .preferred)] + (target.spool.map { [BackRestOption("spool-path", $0.path)] } ?? [])
     }
 
     private var storage: [BackRestOption] {
@@ -238,12 +259,16 @@ public struct BackRestLayout: Sendable, Hashable {
     }
 
     func remote(_ instance: BackRestInstance) -> [BackRestOption] {
-        Self.host("pg1-host", instance.ssh, configuration: instance.configuration)
+        guard case .tlsHost(_, let access, _) = repository else { return Self.host("pg1-host", instance.ssh, configuration: instance.configuration) }
+        return access.options("pg1-host", at: instance.ssh.address, configuration: instance.configuration)
     }
 
     private func repositoryOptions(from role: BackRestRole) -> [BackRestOption] {
         let path = BackRestOption("repo1-path", repository.path.path)
         return switch (repository, role) {
+        case (.sshHost, .target) where targetIsOnRepository, (.sourceDirectory, .target) where targetIsOnSource: [path] + (cipher?.options ?? [])
+        case (.s3(let store, _), _): store.options + (key?.options ?? []) + [path] + (cipher?.options ?? [])
+        case (.tlsHost(let host, let access, _), _): access.options("repo1-host", at: host.address, configuration: repositoryConfiguration) + [path]
         case (.sshHost(let endpoint, _), _): Self.host("repo1-host", endpoint, configuration: repositoryConfiguration) + [path]
         case (.sourceDirectory, .target): Self.host("repo1-host", source.ssh, configuration: source.configuration) + [path]
         case (.sourceDirectory, _), (.sharedDirectory, _), (.otherHost, _), (.store, _): [path] + (cipher?.options ?? [])

@@ -11,7 +11,7 @@ public import Server
 /// reached through the host's SSH connection, so that it need not be reachable from the operator's machine.
 public actor ClusterAccess {
     public nonisolated let roster: Roster
-    private let ways: Ways
+    private nonisolated let ways: Ways
     private let sessionSettings: [SessionSetting]
     private var password: Secret?
 
@@ -128,7 +128,9 @@ public actor ClusterAccess {
             "dbname": database ?? roster.database, "user": roster.role, "sslmode": "prefer", "application_name": applicationName ?? ways.applicationName,
         ])
         if !asItIs { conninfo["options"] = SessionSetting.startupOptions }
-        conninfo["password"] = password?.reveal()
+        // libpq would look for a line with the forwarded port.
+        let known = password ?? PasswordFile.password(host: node.address, port: node.port, database: database ?? roster.database, user: roster.role)
+        conninfo["password"] = known?.reveal()
         conninfo = conninfo.forwarded(host: node.address, address: port.address, port: port.port)
         do {
             return try await PostgresConnection.connect(to: conninfo, node: name, deadline: deadline)
@@ -148,6 +150,9 @@ public actor ClusterAccess {
         forwards[node.name] = forward
         return forward
     }
+
+    /// Asks the operator for a secret; `nil` when nobody is there.
+    public nonisolated func ask(_ what: String) -> String? { ways.askSecret?(what) }
 
     // MARK: Ends
 

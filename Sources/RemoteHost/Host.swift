@@ -46,7 +46,7 @@ extension Host {
 public struct ForwardedPort: Sendable {
     /// A loopback address of this machine, for libpq's `hostaddr`.
     public let address: String
-    /// The same port number as on the host wherever possible, so that `.pgpass` lines match.
+    /// Another than on the host, where something is forwarded.
     public let port: UInt16
     private let end: @Sendable () async -> Void
     private let lastErrorNow: @Sendable () async -> HostError?

@@ -60,7 +60,7 @@ extension ConnectionOptions {
         let passphrases = Passphrases { file, attempt in
             terminal.secret(attempt == 1 ? "Passphrase for \(file)" : "That was not it. Passphrase for \(file)")
         }
-        return Ways(applicationName: sessionName, askPassword: { terminal.secret("Password of \($0)") }) { destination, name, deadline in
+        return Ways(applicationName: sessionName, askPassword: { terminal.secret("Password of \($0)") }, askSecret: { terminal.secret($0) }) { destination, name, deadline in
             guard destination != "." else { return LocalHost(name: name) }
             return try await SSHHost.connect(SSHTarget(destination: destination, configFile: config), name: name, passphrases: passphrases, deadline: deadline)
         }

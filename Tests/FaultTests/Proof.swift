@@ -32,7 +32,8 @@ func expectMesh(of four: Bed, _ writers: Writers, sourceLocation: SourceLocation
     }
     try await expectNothingRunning(four, sourceLocation: sourceLocation)
     for node in everyNode {
-        let leases = try await four.host(node).run("find \(Bed.dataDirectory) -maxdepth 1 -name '*pggraft*'")
+        let directory = try four.place(of: node)?.dataDirectory ?? Bed.dataDirectory
+        let leases = try await four.host(node).run("find \(directory) -maxdepth 1 -name '*pggraft*'")
         #expect(leases.isEmpty, "\(node)", sourceLocation: sourceLocation)
     }
 }
@@ -83,7 +84,7 @@ struct Snapshot: Sendable {
 
     init(of bed: Bed) async throws {
         for node in Bed.meshNodes { lines["\(node), catalogs"] = try await bed.psql(node, Self.catalogs).split(separator: "\n").map(String.init) }
-        for host in everyNode + ["repo"] {
+        for host in Set(try (everyNode + ["repo"]).map { try bed.host($0).name }).sorted() {
             let output = try await Bed.execute(["sh", "-c", Self.files, "sh", "/run/pggraft-bed/disk/\(host)"])
             #expect(output.status == 0, "\(output.standardError)")
             lines["\(host), files"] = output.standardOutput.split(separator: "\n").map(String.init)
@@ -120,7 +121,7 @@ struct Snapshot: Sendable {
     // configuration; logs; and what pgBackRest keeps for itself: its lock directory, its spool, the empty directories of a
     // repository without a stanza.
     private static let files = """
-        cd "$1" && find upper tmp \\( -path '*/postgresql/15/main/*' ! -name '*.conf' ! -name '*.signal' ! -name '*pggraft*' -o -path upper/var/log \
+        cd "$1" && find upper tmp \\( -path '*/postgresql/15/*/*' ! -name '*.conf' ! -name '*.signal' ! -name '*pggraft*' -o -path upper/var/log \
         -o -path tmp/pgbackrest -o -path upper/var/spool/pgbackrest -o -name .bash_history \\) -prune \
         -o -type d ! -path 'upper/var/lib/pgbackrest' ! -path 'upper/var/lib/pgbackrest/archive' ! -path 'upper/var/lib/pgbackrest/backup' \
         ! -path 'upper/var/spool' -printf '%p %m %u\\n' -o -type f -printf '%p %m %u ' -exec sh -c 'cksum <"$0"' {} \\; | sort

@@ -41,9 +41,13 @@ extension Trait where Self == IssueHandlingTrait {
 }
 
 /// Runs one case with writers on all nodes, searches its journals for secrets, and prints its line of the table.
-/// - Parameter body: returns what was seen, for the table.
+/// - Parameters:
+///   - onOneHost: whether all nodes are on one host.
+///   - prepare: what the hosts get before the writers begin.
+///   - body: returns what was seen, for the table.
 func withLoad(
-    _ title: String, playbook edits: KeyValuePairs<String, String> = [:], _ body: (Bed, Writers, WatchedRun) async throws -> String
+    _ title: String, onOneHost: Bool = false, prepare: (Bed) async throws -> Void = { _ in }, playbook edits: KeyValuePairs<String, String> = [:],
+    _ body: (Bed, Writers, WatchedRun) async throws -> String
 ) async throws {
     let began = ContinuousClock.now, failedBefore = failedExpectations.withLock { $0 }
     func row(_ result: String, _ seen: String) -> String {
@@ -52,7 +56,8 @@ func withLoad(
     }
     do {
         try await Bed.exclusively { bed in
-            try await bed.mesh()
+            try await bed.mesh(onOneHost: onOneHost)
+            try await prepare(bed)
             let someone = try Operator(of: bed, playbook: edits)
             let seen = try await body(bed, try await Writers.start(of: bed, perNode: 1, rate: 15), WatchedRun(someone: someone))
             try expectNoSecrets(someone)

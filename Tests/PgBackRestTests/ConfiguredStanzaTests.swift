@@ -90,7 +90,7 @@ import Testing
         #expect(String(decoding: try ini("[n1]\nrepo1-s3-key = a b c\nrepo1-path=/x\n").withoutSecrets, as: UTF8.self) == "[n1]\nrepo1-s3-key=‹redacted›\nrepo1-path=/x\n")
         let command = BackRest(stanza: try stanza("n1")).info(telling: [option])
         #expect(!command.words.joined().contains("two words"))
-        #expect(String(decoding: command.input, as: UTF8.self) == "PGBACKREST_REPO1_CIPHER_PASS=two words\n")
+        #expect(String(decoding: command.input, as: UTF8.self) == "[n1]\nrepo1-cipher-pass=two words\n")
     }
 
     @Test(

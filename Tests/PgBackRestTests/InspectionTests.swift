@@ -69,9 +69,9 @@ import Testing
             """
         #expect(
             BackRestProcess.list(ps) == [
-                BackRestProcess(pid: 26491, stanza: "n1", command: "restore", main: 26491),
-                BackRestProcess(pid: 26492, stanza: "n1", command: "restore:local", main: 26491),
-                BackRestProcess(pid: 27085, stanza: "n2", command: "backup", main: 27085),
+                BackRestProcess(pid: 26491, stanza: "n1", command: "restore", main: 26491, configuration: "/srv/n4.conf"),
+                BackRestProcess(pid: 26492, stanza: "n1", command: "restore:local", main: 26491, configuration: "/srv/n4.conf"),
+                BackRestProcess(pid: 27085, stanza: "n2", command: "backup", main: 27085, configuration: nil),
             ])
     }
 }

@@ -421,7 +421,7 @@ import Testing
                 ^
                   HINT: add `replication_user: replicator`
 
-                p.yaml:17:28: error: copy.repository.shared: a repository is on a host or in a shared directory, not both
+                p.yaml:17:28: error: copy.repository.shared: a repository is in one place, and "host" is given already
                   repository: {host: repo, shared: /x}
                                            ^
                   HINT: keep one of `host` and `shared`

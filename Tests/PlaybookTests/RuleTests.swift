@@ -68,15 +68,15 @@ import Testing
         Mistake(
             "    host: backup@repo\n    address: repo.example\n    path: /backup\n    user: keeper\n", "    path: /backup\n",
             """
-            p.yaml:30:3: error: copy.repository: neither "host" nor "shared" is given
+            p.yaml:30:3: error: copy.repository: none of "host", "shared", "s3" and "tls" is given
               repository:
               ^
-              HINT: add `host: repo` with its `address`, or `shared: /mnt/backup`; or write `repository: existing`
+              HINT: add `host: repo` with its `address`, `shared: /mnt/backup`, or a section `s3:` or `tls:`; or write `repository: existing`
             """),
         Mistake(
             "    host: backup@repo\n", "    host: backup@repo\n    shared: /mnt/backup\n",
             """
-            p.yaml:32:5: error: copy.repository.shared: a repository is on a host or in a shared directory, not both
+            p.yaml:32:5: error: copy.repository.shared: a repository is in one place, and "host" is given already
                 shared: /mnt/backup
                 ^
               HINT: keep one of `host` and `shared`
@@ -93,6 +93,53 @@ import Testing
                 user: keeper
                 ^
               HINT: take it out: `shared` is the repository's directory
+            """),
+        Mistake(
+            "    host: backup@repo\n    address: repo.example\n    path: /backup\n    user: keeper\n",
+            "    s3:\n      bucket: a/b\n      endpoint: https://store\n      uri_style: paht\n      credentials: environment\n      profile: backup\n    path: /backup\n",
+            """
+            p.yaml:31:5: error: copy.repository.s3: "region" is missing
+                s3:
+                ^
+              HINT: add `region: eu-central-1`
+
+            p.yaml:32:15: error: copy.repository.s3.bucket: expected the name of a bucket, found "a/b"
+                  bucket: a/b
+                          ^
+              HINT: the path in it stands in its own line: `path: /pgbackrest`
+
+            p.yaml:33:17: error: copy.repository.s3.endpoint: expected the host name of an object store, found "https://store"
+                  endpoint: https://store
+                            ^
+              HINT: without https://; the port stands in its own line: `port: 443`
+
+            p.yaml:34:18: error: copy.repository.s3.uri_style: expected host or path, found "paht"
+                  uri_style: paht
+                             ^
+              HINT: did you mean "path"?
+
+            p.yaml:36:16: error: copy.repository.s3.profile: a profile is one of a file
+                  profile: backup
+                           ^
+              HINT: take `profile` out, or name the file: `credentials: ~/.aws/credentials`
+
+            p.yaml:37:5: error: copy.repository.path: "path" is for a repository on a host
+                path: /backup
+                ^
+              HINT: write it below `s3`, indented, if it is the repository's
+            """),
+        Mistake(
+            "    host: backup@repo\n    address: repo.example\n    path: /backup\n    user: keeper\n",
+            "    tls:\n      host: backup@repo\n      address: repo.example\n      ca_file: ca.crt\n      cert_file: /c\n",
+            """
+            p.yaml:31:5: error: copy.repository.tls: "key_file" is missing
+                tls:
+                ^
+              HINT: add `key_file: /etc/pgbackrest/cert/client.key`
+
+            p.yaml:34:16: error: copy.repository.tls.ca_file: expected an absolute path, found "ca.crt"
+                  ca_file: ca.crt
+                           ^
             """),
         Mistake(
             "  repository:\n    host: backup@repo\n    address: repo.example\n    path: /backup\n    user: keeper\n", "  repository: exising\n",

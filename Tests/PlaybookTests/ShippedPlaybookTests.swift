@@ -38,7 +38,7 @@ import Testing
     @Test func `shows only keys and values that are allowed`() throws {
         let lines = try lines
         var tried = 0
-        for (index, line) in lines.enumerated() where !["repository:", "shared:", "subscriptions:", "name:"].contains(where: line.contains) {
+        for (index, line) in lines.enumerated() where !["repository:", "subscriptions:"].contains(where: line.contains) && !line.contains("#  ") {
             guard let plain = uncommented(line) else { continue }
             var changed = lines
             changed[index] = plain
@@ -62,6 +62,21 @@ import Testing
             return
         }
         #expect(directory.wrappedValue == "/mnt/backup")
+
+        // The keys of a section, those with the default too.
+        func section(_ kind: String) throws -> Playbook.AddSpockNode.Copy.Repository {
+            let lines = try lines, begin = try #require(lines.firstIndex(of: "  #   \(kind):"))
+            let block = lines[begin...].prefix { $0.hasPrefix("  #    ") || $0 == "  #   \(kind):" }.map { line in
+                let plain = line.replacing("  # ", with: "  ", maxReplacements: 1)
+                return plain.contains(#/\# [a-z_]+: /#) ? plain.replacing("# ", with: "", maxReplacements: 1) : plain
+            }
+            return try Examples.addSpockNode(whole.replacing(host, with: block.joined(separator: "\n") + "\n").replacing(address, with: "")).copy.repository
+        }
+        guard case .s3(let store) = try section("s3") else { return #expect(Bool(false), "no bucket") }
+        #expect(store.bucket == "backups" && store.path == "/pgbackrest" && store.port == 443 && store.uriStyle == .host && store.verifies)
+        #expect(store.credentials == .file("~/.aws/credentials") && store.profile == "default" && store.caFile == "/etc/ssl/certs/store.crt")
+        guard case .tls(let server) = try section("tls") else { return #expect(Bool(false), "no TLS server") }
+        #expect(server.host.ssh == "backup" && server.host.user == "pgbackrest" && server.port == 8432 && server.keyFile == "/etc/pgbackrest/cert/host.key")
     }
 
     @Test func `fits into 120 columns`() throws { #expect(try lines.allSatisfy { $0.count <= 120 }) }

@@ -97,12 +97,13 @@ private final class TestClient: Sendable {
         }
     }
 
-    @Test func aPortOfTheHostIsReachedUnderItsOwnNumber() async throws {
+    /// On the same number a server of this machine that listens on every address could not start.
+    @Test func aPortOfTheHostIsReachedUnderAnotherNumber() async throws {
         let server = try await TestSSHServer()
         let far = try TestListener(serve: Self.echo)
         try await withHost(server) { host in
             let forwarded = try await host.forward(toPort: far.port, address: "127.0.0.1")
-            #expect(forwarded.port == far.port)
+            #expect(forwarded.port != far.port)
             #expect(forwarded.address.hasPrefix("127."))
             #expect(forwarded.address != "127.0.0.1")
             // The far side sends its last byte after our end: neither end may end the other.
@@ -110,22 +111,6 @@ private final class TestClient: Sendable {
             #expect(await forwarded.lastError == nil)
             await forwarded.close()
         }
-    }
-
-    @Test func aPortThatIsTakenEverywhereGetsAnotherNumber() async throws {
-        let taken = Descriptor(owning: socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
-        var name = sockaddr_in()
-        name.sin_family = sa_family_t(AF_INET)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        withUnsafeMutablePointer(to: &name) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                #expect(bind(taken.raw, $0, length) == 0 && listen(taken.raw, 1) == 0 && getsockname(taken.raw, $0, &length) == 0)
-            }
-        }
-        let port = UInt16(bigEndian: name.sin_port)
-        let (_, endpoint) = try LocalEndpoint.listen(onPort: port)
-        #expect(endpoint.port != port)
-        #expect(endpoint.port != 0)
     }
 
     @Test func manyConnectionsAndMuchDataGoThroughAtOnce() async throws {

@@ -27,12 +27,11 @@ import Testing
     }
 
     @Test func aListenerIsOnALoopbackAddressOfItsOwn() throws {
-        let (socket, endpoint) = try LocalEndpoint.listen(onPort: 0)
+        let (socket, endpoint) = try LocalEndpoint.listen()
         #expect(endpoint.address >> 24 == 127)
         #expect(endpoint.address >> 16 & 0xC0 == 64)
         #expect(endpoint.port != 0)
-        let (_, second) = try LocalEndpoint.listen(onPort: endpoint.port)
-        #expect(second.port == endpoint.port)
+        let (_, second) = try LocalEndpoint.listen()
         #expect(second.address != endpoint.address)
         withExtendedLifetime(socket) {}
     }

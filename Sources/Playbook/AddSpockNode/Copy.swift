@@ -17,8 +17,11 @@ extension Playbook.AddSpockNode {
             /// Where the source's pgBackRest has it.
             case existing
             case host(RepositoryHost)
-            /// A directory that is mounted on the source and on the new node at the same path.
+            /// A directory that is mounted on the source and on the new node at the same path, or is on the one host of both.
             case shared(Located<String>)
+            case s3(S3Repository)
+            /// On a host, reached through pgBackRest's own server there.
+            case tls(TLSRepository)
         }
 
         /// Which backup set is restored.
@@ -53,65 +56,6 @@ extension Playbook.AddSpockNode {
             _stanza = stanza.wrappedValue.map { Located($0, at: stanza.place) } ?? cluster.$name
             (self.repository, _backup, _compression, _cipher) = (repository, backup, compression, cipher)
             (_processMax, _replicationUser) = (processMax, user)
-        }
-    }
-
-    /// A machine of its own that keeps the repository.
-    public struct RepositoryHost: Sendable {
-        /// What `ssh` would be given.
-        @Located public var ssh: String
-        /// How the database hosts reach it: a host name or an IP address; `nil` to go by what the source's pgBackRest has.
-        @Located public var address: String?
-        /// Absolute; the repository's directory. `nil` to go by what the source's pgBackRest has.
-        @Located public var path: String?
-        /// The OS user that owns the repository.
-        @Located public var user: String
-
-        init?(_ section: Section, osUser: Located<String>?) {
-            let ssh = section.required("host", .ssh, example: "repo")
-            let address = section.optional("address", .address)
-            let path = section.optional("path", .path)
-            let user = section.optional("user", .osUser)
-            guard let ssh, let address, let path, let user,
-                let owner = user.wrappedValue.map({ Located($0, at: user.place) }) ?? osUser
-            else { return nil }
-            (_ssh, _address, _path, _user) = (ssh, address, path, owner)
-        }
-    }
-}
-
-extension Scalar<Playbook.AddSpockNode.Copy.Repository> {
-    fileprivate static let existing = Scalar("existing, or the keys of a repository below it") { text in
-        if text == "existing" { return .value(.existing) }
-        return .malformed(hint: Spelling.nearest(to: text, among: ["existing"]).map { "did you mean \"\($0)\"?" })
-    }
-}
-
-extension Playbook.AddSpockNode.Copy.Repository {
-    /// One of the two kinds; the user of a repository host is `osUser` unless it says otherwise.
-    init?(_ section: Section, osUser: Located<String>?) {
-        let (host, shared) = (section.given("host"), section.given("shared"))
-        let ofHost = ["address", "path", "user"].map { ($0, section.given($0)) }
-        switch (host, shared) {
-        case (nil, nil):
-            section.report(
-                "neither \"host\" nor \"shared\" is given",
-                hint: "add `host: repo` with its `address`, or `shared: /mnt/backup`; or write `repository: existing`", at: section.place)
-            return nil
-        case (_?, let shared?):
-            section.report(
-                "a repository is on a host or in a shared directory, not both", hint: "keep one of `host` and `shared`", at: shared)
-            return nil
-        case (nil, _?):
-            for case (let key, let place?) in ofHost {
-                section.report(
-                    "\"\(key)\" is for a repository on a host", hint: "take it out: `shared` is the repository's directory", at: place)
-            }
-            guard let directory = section.required("shared", .path, example: "/mnt/backup") else { return nil }
-            self = .shared(directory)
-        case (_?, nil):
-            guard let host = Playbook.AddSpockNode.RepositoryHost(section, osUser: osUser) else { return nil }
-            self = .host(host)
         }
     }
 }

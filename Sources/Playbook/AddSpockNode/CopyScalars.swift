@@ -14,6 +14,43 @@ extension Scalar<String> {
     }
 }
 
+extension Scalar<String> {
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>, and what compatible stores allow besides.
+    static let bucket = Scalar("the name of a bucket", hint: "the path in it stands in its own line: `path: /pgbackrest`") { text in
+        let allowed = text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+            default: ".-_".utf8.contains(byte)
+            }
+        }
+        return allowed && (3...255).contains(text.utf8.count) ? text : nil
+    }
+
+    static let endpoint = Scalar("the host name of an object store", hint: "without https://; the port stands in its own line: `port: 443`") {
+        text in Scalar.address.reads(text)
+    }
+
+    static func word(_ what: String) -> Scalar {
+        Scalar(what) { text in text.isEmpty || text.contains(where: { $0.isWhitespace || $0 == "[" || $0 == "]" || $0 == "#" }) ? nil : text }
+    }
+
+    private func reads(_ text: String) -> String? { if case .value(let value) = reading(of: text) { value } else { nil } }
+}
+
+extension Scalar<Playbook.AddSpockNode.S3Credentials> {
+    static let s3Credentials = Scalar("a file such as ~/.aws/credentials, environment, prompt, role or web-id") { text in
+        switch text {
+        case "environment": return .value(.environment)
+        case "prompt": return .value(.prompt)
+        case "role": return .value(.role)
+        case "web-id": return .value(.webIdentity)
+        default:
+            if text.hasPrefix("/") || text.hasPrefix("~/") { return .value(.file(text)) }
+            return .malformed(hint: Spelling.nearest(to: text, among: ["environment", "prompt", "role", "web-id"]).map { "did you mean \"\($0)\"?" })
+        }
+    }
+}
+
 extension Scalar<Playbook.AddSpockNode.Copy.Backup> {
     /// A label is pgBackRest's: `20260131-104500F`, and for a differential or incremental set `…F_20260201-104500D` or `…I`.
     static let backup = Scalar("full, newest or the label of a backup set such as 20260131-104500F") { text in

@@ -28,6 +28,10 @@ public actor BackRestCopy {
             case shared(HostPath)
             /// A directory on a host, which may be the source's own. Address and path are left out where the source's pgBackRest has them.
             case host(ssh: String, address: String?, path: HostPath?, user: String)
+            /// A bucket, and where its key comes from.
+            case s3(S3Store, path: HostPath, key: S3KeySource)
+            /// A directory on a host that pgBackRest reaches by TLS.
+            case tls(ssh: String, address: String, path: HostPath, user: String, TLSAccess)
         }
 
         /// Which backup set is restored.
@@ -51,6 +55,7 @@ public actor BackRestCopy {
     public nonisolated let order: Order
     public nonisolated let node: CopiedNode
     private var known: Ground?
+    private var looking: Task<Ground, any Error>?
 
     public init(_ order: Order, to node: CopiedNode) {
         (self.order, self.node) = (order, node)
@@ -73,7 +78,15 @@ public actor BackRestCopy {
 
     private func ground() async throws -> Ground {
         if let known { return known }
-        return try await look()
+        // Who asks meanwhile waits for the same look: the operator may be asked for a key in it.
+        let looking = looking ?? Task { try await look() }
+        self.looking = looking
+        do {
+            return try await looking.value
+        } catch {
+            self.looking = nil
+            throw error
+        }
     }
 
     private func look() async throws -> Ground {
@@ -114,18 +127,32 @@ public actor BackRestCopy {
             // Its host knows the path, and the source need not.
             layout.repository = .sshHost(endpoint, path: try HostPath(checking: there.repositories.first?.path ?? layout.repository.path.path))
         }
-        if let look = looks[.repository] { layout.repositoryConfiguration = existing == nil ? BackRestLook.ownFile(for: stanza, below: look.home) : repositoryFile }
+        if let look = looks[.repository] { layout.repositoryConfiguration = existing == nil ? ownFile(ofRepository: look, beside: sourceLook) : repositoryFile }
         if let look = looks[.target] {
             let there = existing == nil ? nil : ConfiguredStanza(stanza, in: look.configuration)
             layout.isTargetConfigured = there?.servers.contains { $0.host == nil && $0.dataDirectory == target.dataDirectory } ?? false
+            let isOnRepository = looks[.repository]?.machine == look.machine
+            layout.targetIsOnSource = look.machine == sourceLook.machine
+            layout.targetIsOnRepository = isOnRepository && !layout.targetIsOnSource && users[.repository] == users[.target]
             if !layout.isTargetConfigured {
-                let file = BackRestLook.ownFile(for: stanza, below: look.home)
-                (layout.target.configuration, layout.target.spool) = (file, file.directory / "\(stanza).spool")
+                let sharesHost = layout.targetIsOnSource || isOnRepository
+                let file = BackRestLook.ownFile(for: stanza, below: look.home, port: sharesHost ? target.port : nil)
+                layout.target.configuration = file
+                if !layout.targetIsOnSource { layout.target.spool = file.directory / "\(stanza).spool" }
             }
+        }
+        if existing == nil, case .s3(let store, _, let keySource) = order.repository {
+            // What an earlier attempt has written: the key need not be given twice.
+            layout.key = try sourceLook.ownFile.flatMap { S3Key(in: $0, of: stanza) } ?? keySource.key(of: store.bucket) { access.ask($0) }
         }
         let found = Ground(layout: layout, looks: looks, sockets: sockets)
         known = found
         return found
+    }
+
+    private nonisolated func ownFile(ofRepository look: BackRestLook, beside source: BackRestLook) -> HostPath {
+        let file = BackRestLook.ownFile(for: order.stanza, below: look.home)
+        return look.machine == source.machine ? file.directory / "\(order.stanza).repository.conf" : file
     }
 
     private struct Ground: Sendable {
@@ -142,6 +169,7 @@ public actor BackRestCopy {
                 if case .shared = order.repository { return .sharedDirectory(path) }
                 return .sourceDirectory(path)
             }
+            if case .tls(_, _, _, let user, let access) = order.repository, first.isTLS { return .tlsHost(SSHEndpoint(address: host, user: user), access, path: path) }
             guard repositoryHost != nil, case .host(_, _, _, let user) = order.repository else { return .otherHost(host, path: path) }
             return .sshHost(SSHEndpoint(address: host, user: first.isTLS ? user : first.hostUser, port: first.hostPort), path: path)
         }
@@ -151,6 +179,8 @@ public actor BackRestCopy {
                 "\(source): copy.repository is existing, and pgBackRest has no stanza \(order.stanza) there",
                 hint: "correct copy.stanza, or say under copy.repository where the backups of a new stanza shall be")
         case .shared(let directory): return .sharedDirectory(directory)
+        case .s3(let store, let path, _): return .s3(store, path: path)
+        case .tls(_, let address, let path, let user, let access): return .tlsHost(SSHEndpoint(address: address, user: user), access, path: path)
         case .host(_, let address, let path, let user):
             let path = try path ?? HostPath(checking: "/var/lib/pgbackrest")
             guard repositoryHost != nil else { return .sourceDirectory(path) }
@@ -172,12 +202,14 @@ public actor BackRestCopy {
         }
     }
 
-    /// The name of the repository's host, where it is neither the source's nor a shared directory.
+    /// The name of the repository's host, where it has one that is not the source's.
     public nonisolated var repositoryHost: String? {
-        guard case .host(let ssh, let address, _, _) = order.repository,
-            !access.roster.entries.contains(where: { $0.name == source && (address == nil ? $0.ssh == ssh : $0.address == address) })
-        else { return nil }
-        return ssh
+        switch order.repository {
+        case .existing, .shared, .s3: return nil
+        case .tls(let ssh, _, _, _, _): return ssh
+        case .host(let ssh, let address, _, _):
+            return access.roster.entries.contains { $0.name == source && ($0.ssh == ssh || $0.address == address) } ? nil : ssh
+        }
     }
 
     public func host(_ role: BackRestRole) async throws -> any Host { try await access.host(hostName(role)) }

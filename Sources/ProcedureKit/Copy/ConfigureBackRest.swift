@@ -57,7 +57,7 @@ public struct ConfigureBackRest: Step {
     public func undo(_ run: StepRun) async throws -> UndoOutcome {
         let written = try run.memory.recall(WrittenConfiguration.all) ?? []
         let created = Set(try run.created), stanza = copy.order.stanza, needed = try hostsThatNeedIt(run.memory)
-        return await takeBack(written.map { Created("file", on: $0.host, $0.path) }) { [copy] thing in
+        let outcome = await takeBack(written.map { Created("file", on: $0.host, $0.path) }) { [copy] thing in
             guard let edit = written.first(where: { $0.host == thing.place && $0.path == thing.name }) else { return .absent }
             let path = try HostPath(checking: edit.path), host = try await copy.access.host(edit.host), deadline = Deadline.after(.seconds(20))
             func removeDirectory() async throws {
@@ -88,6 +88,13 @@ public struct ConfigureBackRest: Step {
                 return .gone("\(edit.host): \(path) is removed")
             }
         }
+        guard case .undone = outcome else { return outcome }
+        // Another node of the same host may have had its file there until now.
+        for directory in created where directory.kind == "directory" {
+            guard let user = written.first(where: { $0.host == directory.place })?.user else { continue }
+            try await copy.access.host(directory.place).removeIfEmpty(try HostPath(checking: directory.name), as: user, deadline: .after(.seconds(20)))
+        }
+        return outcome
     }
 
     /// What is not taken back yet, by host: it still needs the host's file, and so does taking it back.

@@ -12,6 +12,14 @@ extension BackRestCopy {
         case .existing: return []
         case .shared(let directory):
             return repository.isLocalDirectory && path == directory ? [] : contradicted("copy.repository.shared", directory.path)
+        case .s3(let store, let said, _):
+            guard repository.type == "s3" else { return contradicted("copy.repository.s3", "bucket \(store.bucket)") }
+            guard repository.value("s3-bucket") == store.bucket else { return contradicted("copy.repository.s3.bucket", store.bucket) }
+            return path == said ? [] : contradicted("copy.repository.s3.path", said.path)
+        case .tls(let ssh, let address, let said, _, _):
+            guard repository.isTLS, let host = repository.host else { return contradicted("copy.repository.tls", "host \(ssh)") }
+            guard host == address else { return contradicted("copy.repository.tls.address", address) }
+            return path == said ? [] : contradicted("copy.repository.tls.path", said.path)
         case .host(let ssh, let address, let said, let user):
             if let said, said != path { return contradicted("copy.repository.path", said.path) }
             guard repositoryHost != nil else { return repository.isLocalDirectory ? [] : contradicted("copy.repository.host", ssh) }

@@ -12,6 +12,9 @@ public struct RestoreBackup: Step {
     private let copy: BackRestCopy
     private let standby: Standby
 
+    /// The configuration file that it restores by; empty for pgBackRest's default place.
+    private static let configuration = Fact<String>("configuration of the restore")
+
     public init(copy: BackRestCopy, standby: Standby) { (self.copy, self.standby) = (copy, standby) }
 
     public var title: String { "Restore the backup to \(copy.node.name)" }
@@ -32,6 +35,7 @@ public struct RestoreBackup: Step {
         let instance = try await copy.node.instance(), host = instance.host, directory = instance.dataDirectory
         try run.remember(CopiedNode.programs, KnownPrograms(of: instance))
         try run.remember(CopiedNode.system, "\(try await copy.sourceIdentifier(deadline: .after(.seconds(20))))")
+        try run.remember(Self.configuration, layout.backRest(for: .target).configuration?.path ?? "")
         if try await host.stat(directory, as: instance.user, deadline: .after(.seconds(20))) == nil {
             try run.creating(Created("directory", on: copy.node.name, directory.path))
         }
@@ -55,7 +59,8 @@ public struct RestoreBackup: Step {
         // What an earlier connection left running would write on into it.
         let instance = try await copy.node.instance(run.memory)
         if try copy.node.obstacle(to: "", run.memory) == nil {
-            try await BackRest(stanza: copy.order.stanza, user: instance.user).endRunningProcesses(on: instance.host, deadline: .after(.seconds(60)))
+            let configuration = try run.memory.recall(Self.configuration).flatMap { HostPath($0) }
+            try await BackRest(stanza: copy.order.stanza, user: instance.user, configuration: configuration).endRunningProcesses(on: instance.host, deadline: .after(.seconds(60)))
         }
         return try await copy.node.purge(run)
     }

@@ -32,6 +32,7 @@ public struct BackRestIsUsable: Requirement {
         found += try await copy.contradictions()
         found += try await layout.findConnections(on: hosts, deadline: deadline)
         found += try await layout.findRepository(on: hosts, databaseSize: try await copy.databaseSize(), deadline: deadline)
+        found += try await layout.findServer(on: hosts, deadline: deadline)
         found += try await layout.findSharedDirectory(on: hosts, nonce: UUID().uuidString, deadline: deadline)
         if found.isEmpty {
             let stanza = try await layout.findStanza(on: hosts, systemIdentifier: try await copy.sourceIdentifier(deadline: deadline), deadline: deadline)
@@ -46,8 +47,16 @@ public struct BackRestIsUsable: Requirement {
         if !memory.began(RestoreBackup.self), !memory.began(TakeBackup.self) { found += layout.findRunning(inOrder) }
         guard found.isEmpty else { return notMet(found) }
         let version = looks[.source]?.version.map { "\($0)" } ?? "?"
-        return [Finding(name, "\(version) on every host, repository \(layout.repository.path) on \(copy.hostName(layout.repositoryRole)) is usable")]
+        return [Finding(name, "\(version) on every host, repository \(layout.repository.path) \(copy.place(of: layout)) is usable")]
     }
 
     private func notMet(_ found: [BackRestFinding]) -> [Finding] { found.map { Finding(notMet: name, $0.problem) } }
+}
+
+extension BackRestCopy {
+    /// `on repo`, `in the bucket backups`.
+    fileprivate nonisolated func place(of layout: BackRestLayout) -> String {
+        if case .s3(let store, _) = layout.repository { return "in the bucket \(store.bucket)" }
+        return "on \(hostName(layout.repositoryRole))"
+    }
 }

@@ -7,6 +7,8 @@ public import Run
 public struct HostIsReached: Requirement {
     public let name = "host"
     private let host: String
+    /// The other nodes on it.
+    private var others: [String] = []
     private let access: ClusterAccess
     private let survey: Survey
 
@@ -14,13 +16,29 @@ public struct HostIsReached: Requirement {
         (self.host, self.access, self.survey) = (host, access, survey)
     }
 
+    /// One for each host that `names` are on, however many of them: those that SSH reaches in the same way.
+    public static func each(of names: [String], of access: ClusterAccess, survey: Survey) -> [HostIsReached] {
+        let entries = access.roster.entries + access.roster.otherHosts
+        var found: [(way: [String], requirement: HostIsReached)] = []
+        for name in names {
+            let way = entries.first { $0.name == name }.map { [$0.ssh, $0.osUser] } ?? [name]
+            if let index = found.firstIndex(where: { $0.way == way }) {
+                found[index].requirement.others.append(name)
+            } else {
+                found.append((way, HostIsReached(name, of: access, survey: survey)))
+            }
+        }
+        return found.map(\.requirement)
+    }
+
     public var place: String? { host }
 
     public func look(_ memory: Memory) async throws -> [Finding] {
         let user = try access.roster.entry(host).osUser, machine = try await access.host(host)
         let offset = try await machine.clockOffset(as: user, deadline: .after(.seconds(20)))
-        await survey.reached(host, clockOffset: offset)
-        return [Finding(name, on: host, "reached as \(machine.loginUser), commands run as \(user)")]
+        for node in [host] + others { await survey.reached(node, clockOffset: offset) }
+        let also = others.isEmpty ? "" : "; \(list(others)) \(others.count == 1 ? "is" : "are") there too"
+        return [Finding(name, on: host, "reached as \(machine.loginUser), commands run as \(user)\(also)")]
     }
 }
 

@@ -106,7 +106,7 @@ public struct AddSpockNode: Procedure {
         let source = SourceGround(copy) { try await members.requireSource() }, ground = TargetGround(source, survey: survey)
         let hosts = mesh.nodes + [copy.repositoryHost].compactMap { $0 }
         return [
-            RequirementGroup("hosts", hosts.map { HostIsReached($0, of: access, survey: survey) }),
+            RequirementGroup("hosts", HostIsReached.each(of: hosts, of: access, survey: survey)),
             RequirementGroup("clocks", [ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock")]),
             RequirementGroup("lease", mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) }),
             RequirementGroup("servers", mesh.members.map { MemberIsSpockNode(node: $0, survey: members) }),

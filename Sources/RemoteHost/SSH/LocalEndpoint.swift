@@ -24,13 +24,14 @@ struct LocalEndpoint: Hashable, Sendable {
 
     // MARK: Listening
 
-    /// A listener on a random address of 127.64.0.0/10, on `port` when it is free there and on any port otherwise.
-    static func listen(onPort port: UInt16) throws(SystemFailure) -> (socket: Descriptor, endpoint: LocalEndpoint) {
+    /// A listener on a random address of 127.64.0.0/10, on a port that the system chooses: a server of this machine that listens on every
+    /// address could not start where its own port was taken on one.
+    static func listen() throws(SystemFailure) -> (socket: Descriptor, endpoint: LocalEndpoint) {
         var failure = SystemFailure(code: EADDRINUSE)
-        for attempt in 0..<8 {
+        for _ in 0..<8 {
             let address: UInt32 = 127 << 24 | 64 << 16 | UInt32.random(in: 1..<(1 << 22) - 1)
             do {
-                return try listen(LocalEndpoint(address: address, port: attempt < 4 ? port : 0))
+                return try listen(LocalEndpoint(address: address, port: 0))
             } catch {
                 failure = error
             }

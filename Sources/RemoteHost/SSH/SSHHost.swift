@@ -65,7 +65,7 @@ public final class SSHHost: Host {
     public func forward(toPort port: UInt16, address: String) async throws -> ForwardedPort {
         let (socket, local): (Descriptor, LocalEndpoint)
         do {
-            (socket, local) = try LocalEndpoint.listen(onPort: port)
+            (socket, local) = try LocalEndpoint.listen()
         } catch {
             throw HostError.forwardNotOpened(host: name, detail: error.fact)
         }
