@@ -17,8 +17,8 @@ struct InheritanceTests {
                 SELECT spock.repset_add_table('default', 'public.items');
                 """, database: "other")
         }
-        try await bed.psql("n1", "ALTER SEQUENCE items_id_seq INCREMENT 2; SELECT nextval('items_id_seq')", database: "other")
-        try await bed.psql("n2", "ALTER SEQUENCE items_id_seq INCREMENT 2", database: "other")
+        try await bed.psql("n1", "ALTER SEQUENCE items_id_seq INCREMENT 2", database: "other")
+        try await bed.psql("n2", "ALTER SEQUENCE items_id_seq INCREMENT 2; SELECT setval('items_id_seq', 2, false)", database: "other")
         for (node, provider) in [("n1", "n2"), ("n2", "n1")] {
             try await bed.psql(
                 node,
