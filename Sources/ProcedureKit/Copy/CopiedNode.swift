@@ -71,6 +71,19 @@ public struct CopiedNode: Sendable {
     /// Why `thing` of it must stay for now; `nil` where it may go.
     public func obstacle(to thing: String, _ memory: Memory) throws -> Problem? { try obstacle(thing, memory) }
 
+    /// What an undo would empty now, as its question says it; `nil` where there is nothing, or it was not asked to.
+    public func purgeable(_ memory: Memory) async throws -> String? {
+        guard purgesData, !memory.isUndone(RestoreBackup.self),
+            let directory = try memory.created(by: RestoreBackup.name).first(where: { $0.kind == "data directory" })?.name
+        else { return nil }
+        do {
+            return try await holding(memory) == .copy ? "\(name): everything in the data directory \(directory) is removed (--purge-data)" : nil
+        } catch {
+            try Task.checkCancellation()
+            return "\(name): everything in the data directory \(directory) is removed (--purge-data), which cannot be looked at now: \(Problem(explaining: error).fact)"
+        }
+    }
+
     // MARK: Files
 
     /// Applies `edits`. A file outside of the data directory is kept beside itself, for undo.

@@ -125,6 +125,15 @@ public struct AddSpockNode: Procedure {
         await access.endEarlierSessions(on: mesh.nodes)
     }
 
+    public func inUse(_ memory: Memory) async throws -> [String] {
+        var things = [try await node.membership(memory)]
+        if undo.givesUpWrites, try memory.holdsUnreadWrites {
+            things.append("what clients wrote on \(node.name) and no other node has read is given up (--give-up-writes)")
+        }
+        things.append(try await node.copy.purgeable(memory))
+        return things.compactMap(\.self)
+    }
+
     public func closingWords(run: String) -> [String] { ["Done. Nothing was lost."] }
 
     public func afterFailure(_ failure: RunFailure) -> AfterFailure {
