@@ -80,7 +80,7 @@ let package = Package(
         tests("Spock", ["Scratch", "Server", "PostgresClient", "EventLoop"]),
         tests(
             "ProcedureKit",
-            ["Scratch", "Instance", "PgBackRest", "RemoteHost", "EventLoop", "Run", "Server"]),
+            ["Scratch", "Instance", "PgBackRest", "PostgresClient", "RemoteHost", "EventLoop", "Run", "Server"]),
         tests(
             "Procedures",
             [
