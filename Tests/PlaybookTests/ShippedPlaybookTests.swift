@@ -24,7 +24,7 @@ import Testing
 
     /// The values that stand in a comment and are the defaults.
     @Test func `shows the defaults that there are`() throws {
-        let keys = ["os_user", "port", "ssh", "stanza", "path", "backup", "compression", "catch_up_lag", "transaction_grace", "window_limit", "proof"]
+        let keys = ["os_user", "port", "ssh", "stanza", "path", "backup", "compression", "catch_up_lag", "transaction_grace", "window_limit", "stall_limit", "proof"]
         var shown: Set<String> = []
         let text = try lines.map { line in
             guard let plain = uncommented(line), let key = keys.first(where: { plain.contains("\($0): ") }) else { return line }

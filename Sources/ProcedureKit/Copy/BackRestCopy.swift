@@ -1,4 +1,4 @@
-import EventLoop
+public import EventLoop
 import Instance
 public import PgBackRest
 public import RemoteHost
@@ -17,6 +17,8 @@ public actor BackRestCopy {
         public var processes: Int?
         /// The role that the copy streams as, from the source.
         public var replicationUser: String
+        /// With a backup or a restore that does not get on.
+        public var patience: Patience
 
         /// Where the backup is kept.
         public enum Place: Sendable {
@@ -36,10 +38,11 @@ public actor BackRestCopy {
         }
 
         public init(
-            stanza: StanzaName, repository: Place, backup: Backup = .full, compression: BackRestCompression = .lz4, processes: Int? = nil, replicationUser: String
+            stanza: StanzaName, repository: Place, backup: Backup = .full, compression: BackRestCompression = .lz4, processes: Int? = nil, replicationUser: String,
+            patience: Patience = Patience()
         ) {
             (self.stanza, self.repository, self.backup) = (stanza, repository, backup)
-            (self.compression, self.processes, self.replicationUser) = (compression, processes, replicationUser)
+            (self.compression, self.processes, self.replicationUser, self.patience) = (compression, processes, replicationUser, patience)
         }
     }
 

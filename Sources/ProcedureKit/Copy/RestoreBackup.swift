@@ -43,9 +43,13 @@ public struct RestoreBackup: Step {
         let cores = try await BackRest.cores(of: host, deadline: .after(.seconds(20)))
         let processes = copy.order.processes ?? BackRest.restoreProcesses(cores: cores)
         let began = ContinuousClock.Instant.now
-        let (_, warnings) = try await layout.backRest(for: .target).restore(
-            options, on: host, processes: processes, bytesTotal: backup?.size, deadline: Deadline.copy
-        ) { run.progress("restore: \($0.text)", fraction: $0.percent / 100) }
+        let backRest = layout.backRest(for: .target)
+        let (_, warnings) = try await copy.whileMoving("the restore of \(label) to \(copy.node.name)", backRest, on: host, run) { seen in
+            try await backRest.restore(options, on: host, processes: processes, bytesTotal: backup?.size, deadline: Deadline.copy) {
+                seen()
+                run.progress("restore: \($0.text)", fraction: $0.percent / 100)
+            }
+        }
         warnings.forEach { run.note("\($0)") }
         return "\(label) in \(began.duration(to: .now).inSeconds) with \(processes) processes" + (isPart ? " (went on with --delta)" : "")
     }

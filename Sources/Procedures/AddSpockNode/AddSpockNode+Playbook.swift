@@ -1,3 +1,4 @@
+import EventLoop
 import PgBackRest
 import Playbook
 import ProcedureKit
@@ -41,6 +42,6 @@ extension BackRestCopy.Order {
             }
         self.init(
             stanza: stanza, repository: repository, backup: backup, compression: compression, processes: copy.processMax,
-            replicationUser: copy.replicationUser)
+            replicationUser: copy.replicationUser, patience: Patience(limit: copy.stallLimit))
     }
 }

@@ -39,7 +39,7 @@ public struct AddSpockNode: Procedure {
         let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy), to: copied)
         (self.access, self.mesh, self.copy) = (access, mesh, copy)
         lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
-        standby = Standby(copied, replicationUser: playbook.copy.replicationUser) { try await copy.layout().backRest(for: .target).restoreCommand }
+        standby = Standby(copied, replicationUser: playbook.copy.replicationUser, patience: copy.order.patience) { try await copy.layout().backRest(for: .target).restoreCommand }
         window = ClosedWindow(
             mesh.nodes, of: access, by: .spockReadOnly, limit: playbook.handover.windowLimit, lease: playbook.handover.lease,
             // Once it was emptied, nobody may write there any more.
