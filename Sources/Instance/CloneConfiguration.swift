@@ -97,7 +97,7 @@ public struct CloneConfiguration: Sendable {
     // MARK: postgresql.auto.conf
 
     /// Whether the copy's `postgresql.conf` is the source's.
-    private var configFileTravels: Bool {
+    var configFileTravels: Bool {
         sourceHolds(source.files.configFile) && target.content[target.files.configFile] != nil
             && target.files.configFile.path.hasPrefix(target.files.dataDirectory.path + "/")
     }
@@ -171,7 +171,7 @@ public struct CloneConfiguration: Sendable {
     }
 
     /// The files of the source that the copy's server reads too.
-    private var travellingFiles: Set<String> {
+    var travellingFiles: Set<String> {
         var files: Set<String> = [source.files.autoConfFile.path]
         guard configFileTravels else { return files }
         files.insert(source.files.configFile.path)

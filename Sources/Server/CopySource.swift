@@ -4,8 +4,6 @@ import PostgresConfig
 
 /// What of a server decides whether it can be copied as it is.
 public struct CopySource: Sendable, Hashable {
-    /// Beside the built-in ones: a copy has them at the same paths.
-    public var tablespaces: [String]
     /// Subscriptions of PostgreSQL's own logical replication: a copy would take over their slots. None before 10.
     public var subscriptions: [String]
     /// Whether the role that copies may replicate; `nil` where there is no such role.
@@ -14,8 +12,7 @@ public struct CopySource: Sendable, Hashable {
     static func read(replicatingAs role: String, _ features: ServerFeatures) -> SQL {
         let subscriptions: SQL = features.hasSubscriptions ? "ARRAY(SELECT subname::text FROM pg_subscription ORDER BY 1)" : "'{}'::text[]"
         return """
-            SELECT ARRAY(SELECT spcname::text FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY 1) AS tablespaces, \
-            \(subscriptions) AS subscriptions, (SELECT rolreplication FROM pg_roles WHERE rolname = \(role)) AS replicates
+            SELECT \(subscriptions) AS subscriptions, (SELECT rolreplication FROM pg_roles WHERE rolname = \(role)) AS replicates
             """
     }
 
@@ -27,7 +24,7 @@ extension ServerSession {
     /// - Parameter role: the role that copies and streams.
     public func copySource(replicatingAs role: String, deadline: Deadline) async throws -> CopySource {
         let row = try await query(CopySource.read(replicatingAs: role, features), deadline).one()
-        return CopySource(tablespaces: try row.get("tablespaces"), subscriptions: try row.get("subscriptions"), mayReplicate: try row.optional("replicates"))
+        return CopySource(subscriptions: try row.get("subscriptions"), mayReplicate: try row.optional("replicates"))
     }
 
     /// The number that all copies of one `initdb` share; `nil` before 9.6, where only `pg_controldata` says it.

@@ -38,7 +38,7 @@ import Testing
     @Test func `shows only keys and values that are allowed`() throws {
         let lines = try lines
         var tried = 0
-        for (index, line) in lines.enumerated() where !["repository:", "shared:", "subscriptions:", "name:"].contains(where: line.contains) {
+        for (index, line) in lines.enumerated() where !["repository:", "shared:", "subscriptions:", "name:", "tablespaces:", "fast:"].contains(where: line.contains) {
             guard let plain = uncommented(line) else { continue }
             var changed = lines
             changed[index] = plain
@@ -53,6 +53,9 @@ import Testing
         let named = whole.replacing("# subscriptions:\n#   name:", with: "subscriptions:\n  name:")
         #expect(named != whole)
         #expect(try Examples.addSpockNode(named).subscriptions.name?.description == "sub_{provider}_{subscriber}")
+
+        let spaces = whole.replacing("  # tablespaces:\n  #   fast:", with: "  tablespaces:\n    fast:")
+        #expect(try Examples.addSpockNode(spaces).newNode.tablespaces == ["fast": "/srv/fast"])
 
         let host = "    host: repo\n", address = "    address: 10.77.0.20\n"
         let shared = whole.replacing(host, with: "").replacing(address, with: "")

@@ -64,6 +64,8 @@ extension Playbook.AddSpockNode {
         @Located public var dataDirectory: String
         /// The connection string the peers use to reach it, without a password; `nil` for the one of address and port.
         @Located public var dsn: String?
+        /// Where tablespaces go, by their name or their directory at the source; the others go where they are there.
+        public let tablespaces: [String: String]
 
         init?(_ section: Section, _ roster: inout Roster) {
             let name = section.required("name", .nodeName, example: "n4")
@@ -71,8 +73,10 @@ extension Playbook.AddSpockNode {
             let dataDirectory = section.required("data_directory", .path, example: "/var/lib/postgresql/15/main")
             let node = Playbook.Node(name, section, &roster)
             let dsn = section.optional("dsn", .dsn)
-            guard let node, let dataDirectory, let dsn else { return nil }
+            let tablespaces = section.optional("tablespaces") { $0.values(.path) }
+            guard let node, let dataDirectory, let dsn, let tablespaces else { return nil }
             (self.node, _dataDirectory, _dsn) = (node, dataDirectory, dsn)
+            self.tablespaces = tablespaces.mapValues(\.wrappedValue)
         }
     }
 }

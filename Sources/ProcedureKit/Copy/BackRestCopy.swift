@@ -19,6 +19,8 @@ public actor BackRestCopy {
         public var replicationUser: String
         /// With a backup or a restore that does not get on.
         public var patience: Patience
+        /// Where tablespaces go, by their name or their directory at the source; the others go where they are there.
+        public var tablespaces: [String: HostPath]
 
         /// Where the backup is kept.
         public enum Place: Sendable {
@@ -39,10 +41,11 @@ public actor BackRestCopy {
 
         public init(
             stanza: StanzaName, repository: Place, backup: Backup = .full, compression: BackRestCompression = .lz4, processes: Int? = nil, replicationUser: String,
-            patience: Patience = Patience()
+            patience: Patience = Patience(), tablespaces: [String: HostPath] = [:]
         ) {
             (self.stanza, self.repository, self.backup) = (stanza, repository, backup)
             (self.compression, self.processes, self.replicationUser, self.patience) = (compression, processes, replicationUser, patience)
+            self.tablespaces = tablespaces
         }
     }
 

@@ -155,8 +155,9 @@ public struct CopiedNode: Sendable {
             try await instance.emptyDataDirectory(deadline: .after(.seconds(3600)))
             undone = ["\(name): \(directory) is empty"]
         }
-        if created.contains(Created("directory", on: name, directory.path)) {
-            try await instance.host.removeIfEmpty(directory, as: instance.user, deadline: .after(.seconds(60)))
+        for thing in created.reversed() where thing.kind == "directory" {
+            guard let path = HostPath(thing.name) else { continue }
+            try await instance.host.removeIfEmpty(path, as: instance.user, deadline: .after(.seconds(60)))
         }
         return .undone(undone)
     }

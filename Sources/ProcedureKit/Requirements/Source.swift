@@ -32,12 +32,6 @@ public struct SourceCanBeCopied: Requirement {
                     "native subscriptions", on: source, found.subscriptions.joined(separator: ", ") + ": their copies would take over their slots",
                     .notMet(hint: "disable or drop them for the run")))
         }
-        if !found.tablespaces.isEmpty {
-            findings.append(
-                Finding(
-                    "tablespaces", on: source, found.tablespaces.joined(separator: ", "),
-                    .note(hint: "they are restored to the same paths: those directories must be there and empty on \(copy.node.name)")))
-        }
         switch found.mayReplicate {
         case true?: findings.append(Finding("role \(role)", on: source, "has REPLICATION"))
         case false?: findings.append(Finding("role \(role)", on: source, "has no REPLICATION", .notMet(hint: "ALTER ROLE \(role) REPLICATION")))

@@ -21,7 +21,7 @@ extension Roster {
 
 extension BackRestCopy.Order {
     /// - Throws: `Problem` for what no playbook can say.
-    init(_ copy: Playbook.AddSpockNode.Copy) throws {
+    init(_ copy: Playbook.AddSpockNode.Copy, to newNode: Playbook.AddSpockNode.NewNode) throws {
         guard let stanza = StanzaName(copy.stanza) else { throw Problem("\(copy.stanza) is no name for a stanza") }
         let repository: Place =
             switch copy.repository {
@@ -42,6 +42,6 @@ extension BackRestCopy.Order {
             }
         self.init(
             stanza: stanza, repository: repository, backup: backup, compression: compression, processes: copy.processMax,
-            replicationUser: copy.replicationUser, patience: Patience(limit: copy.stallLimit))
+            replicationUser: copy.replicationUser, patience: Patience(limit: copy.stallLimit), tablespaces: try newNode.tablespaces.mapValues(HostPath.init(checking:)))
     }
 }

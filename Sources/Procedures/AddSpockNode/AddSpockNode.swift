@@ -36,7 +36,7 @@ public struct AddSpockNode: Procedure {
                 "\(thing) is left as it is: what clients wrote on \(newNode) may not be on \(list(members)) yet",
                 hint: "see what stands above at the step that opened \(newNode); then undo again")
         }
-        let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy), to: copied)
+        let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy, to: playbook.newNode), to: copied)
         (self.access, self.mesh, self.copy) = (access, mesh, copy)
         lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
         standby = Standby(copied, replicationUser: playbook.copy.replicationUser, patience: copy.order.patience) { try await copy.layout().backRest(for: .target).restoreCommand }
@@ -109,7 +109,7 @@ public struct AddSpockNode: Procedure {
             RequirementGroup("source", [SourceCanBeCopied(source), SourceArchives(source)]),
             RequirementGroup("programs", [ProgramsMatch(ground)]),
             RequirementGroup("libraries", [PreloadedLibrariesAreThere(ground), SpockIsInstalled(ground, survey: members)]),
-            RequirementGroup("place", [PlaceIsFree(ground), DiskHasRoom(ground), CopyDoesNotArchive(ground)]),
+            RequirementGroup("place", [PlaceIsFree(ground), TablespacesHavePlace(ground), DirectoriesAreThere(standby, ground), DiskHasRoom(ground), CopyDoesNotArchive(ground)]),
             RequirementGroup("routes from the new node", mesh.members.map { NewNodeReachesMember(member: $0, ground, survey: members) } + [StreamingIsAllowed(standby, ground)]),
             RequirementGroup("routes to the new node", mesh.members.map { MemberReachesNewNode(member: $0, survey: members) }),
             RequirementGroup("pgBackRest", [BackRestIsUsable(ground, survey: survey)]),
