@@ -133,19 +133,22 @@ public struct RestoreOptions: Sendable, Hashable {
     /// Write `archive_mode = off`, so that the copy does not push into the source's stanza (PostgreSQL 12 or newer).
     public let archiveOff: Bool
     public let primaryConninfo: Conninfo
+    /// Where tablespaces go that do not go where they are at the source.
+    public let tablespaces: [UInt32: HostPath]
 
     /// - Throws: ``SecretInConninfo`` if `primaryConninfo` holds a password.
-    public init(primaryConninfo: Conninfo, set: String? = nil, delta: Bool = false, archiveOff: Bool) throws(SecretInConninfo) {
+    public init(primaryConninfo: Conninfo, set: String? = nil, delta: Bool = false, archiveOff: Bool, tablespaces: [UInt32: HostPath] = [:]) throws(SecretInConninfo) {
         guard primaryConninfo["password"] == nil, primaryConninfo["sslpassword"] == nil else { throw SecretInConninfo() }
         self.primaryConninfo = primaryConninfo
         self.set = set
         self.delta = delta
         self.archiveOff = archiveOff
+        self.tablespaces = tablespaces
     }
 
     var words: [String] {
         ["--type=standby"] + (set.map { ["--set=\($0)"] } ?? []) + (delta ? ["--delta"] : [])
-            + (archiveOff ? ["--archive-mode=off"] : [])
+            + (archiveOff ? ["--archive-mode=off"] : []) + tablespaces.sorted { $0.key < $1.key }.map { "--tablespace-map=\($0.key)=\($0.value)" }
             + ["--recovery-option=primary_conninfo=\(RestoreOptions.escaped(primaryConninfo.connectionString))"]
     }
 

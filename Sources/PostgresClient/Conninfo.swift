@@ -13,6 +13,7 @@ public import Report
 /// ```
 public struct Conninfo: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     private(set) var options: [(keyword: String, value: String)] = []
+    private(set) var forwarding: Forwarding?
 
     public init(_ options: KeyValuePairs<String, String> = [:]) {
         for (keyword, value) in options { self[keyword] = value }
@@ -50,9 +51,10 @@ public struct Conninfo: Sendable, Hashable, CustomStringConvertible, CustomDebug
     }
 
     /// The same server through a forwarded port. `host` stays the name that certificates and `.pgpass` lines are for;
-    /// `address` and `port` are where the connection goes.
+    /// `address` and `port` are where the connection goes. Errors go on naming `host` and the port that there was.
     public func forwarded(host: String, address: String, port: UInt16) -> Conninfo {
         var copy = self
+        copy.forwarding = Forwarding(host: host, port: self["port"] ?? "\(port)", localAddress: address, localPort: "\(port)")
         copy["host"] = host
         copy["hostaddr"] = address
         copy["port"] = "\(port)"

@@ -22,7 +22,11 @@ extension PostgresConnection {
     ) async throws -> PostgresConnection {
         LibpqEnvironment.clear()
         let connection = PostgresConnection(node: node, log: log)
-        try await connection.open(conninfo, deadline: deadline)
+        do {
+            try await connection.open(conninfo, deadline: deadline)
+        } catch {
+            throw conninfo.forwarding?.named(error) ?? error
+        }
         return connection
     }
 
@@ -79,6 +83,7 @@ extension Conninfo {
 
     /// Where the connection goes, as far as the connection string itself says.
     fileprivate var address: String {
+        if let forwarding { return "host=\(forwarding.host) port=\(forwarding.port)" }
         let parts = ["service", "host", "hostaddr", "port"].compactMap { keyword in self[keyword].map { "\(keyword)=\($0)" } }
         return parts.isEmpty ? "the default socket" : parts.joined(separator: " ")
     }

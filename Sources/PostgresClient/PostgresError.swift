@@ -78,10 +78,12 @@ public enum PostgresError: Explained {
 extension PostgresError.ServerError {
     /// All but the hint: the message in one line, and what belongs to it in lines of their own.
     fileprivate var words: String {
+        // Spock hides a word that is none of a password, and quotes a DSN with the password that it holds.
+        func shown(_ text: String) -> String { Redaction.redacted(Redaction.unmasked(text)) }
         let more = [("DETAIL", detail), ("CONTEXT", context), ("STATEMENT", statement.isEmpty ? nil : excerpt(statement))]
-        return more.reduce("\(severity): \(message) (SQLSTATE \(code))") { words, part in
+        return more.reduce("\(severity): \(shown(message)) (SQLSTATE \(code))") { words, part in
             guard let text = part.1 else { return words }
-            return words + "\n  \(part.0): " + text.split(separator: "\n").joined(separator: "\n    ")
+            return words + "\n  \(part.0): " + shown(text).split(separator: "\n").joined(separator: "\n    ")
         }
     }
 }

@@ -53,6 +53,8 @@ public struct ServerFeatures: Sendable, Hashable {
     public let hasBuildView: Bool
     /// Whether there is `pg_subscription` (from 10).
     public let hasSubscriptions: Bool
+    /// Whether there is `pg_tablespace_location()`; before 9.2 the catalog says it.
+    public let hasTablespaceLocation: Bool
 
     /// What a server knows of replication slots.
     public struct SlotFeatures: Sendable, Hashable {
@@ -103,6 +105,7 @@ public struct ServerFeatures: Sendable, Hashable {
         hasControlFunctions = isAtLeast96
         hasBuildView = isAtLeast96
         hasSubscriptions = isAtLeast10
+        hasTablespaceLocation = version.number >= 902
     }
 
     /// The directory of the write-ahead log in a data directory.

@@ -3,6 +3,7 @@ public import Instance
 public import PostgresClient
 public import PostgresConfig
 public import RemoteHost
+import Report
 public import Server
 
 /// How a procedure reaches the hosts, the servers and the instances of its roster.
@@ -13,7 +14,9 @@ public actor ClusterAccess {
     public nonisolated let roster: Roster
     private nonisolated let ways: Ways
     private let sessionSettings: [SessionSetting]
+    /// What the operator was asked for, and the nodes that have no other one.
     private var password: Secret?
+    private var asksPassword: Set<String> = []
 
     private var hosts: [String: Task<any Host, any Error>] = [:]
     private var forwards: [String: ForwardedPort] = [:]
@@ -110,7 +113,7 @@ public actor ClusterAccess {
         let node = try roster.entry(name), copy = try roster.entry(other)
         let port = try await host(other, deadline: deadline).forward(toPort: node.port, address: node.address)
         do {
-            let connection = try await connect(to: copy, through: port, deadline: deadline)
+            let connection = try await connect(to: copy, through: port, isThere: false, deadline: deadline)
             await connection.close()
             await port.close()
         } catch {
@@ -119,28 +122,53 @@ public actor ClusterAccess {
         }
     }
 
-    /// - Parameter node: whose password it takes, and whose name errors have.
+    /// - Parameters:
+    ///   - node: whose password it takes, and whose name errors have.
+    ///   - isThere: whether the port is that node's own.
     private func connect(
-        to node: Roster.Entry, through port: ForwardedPort, database: String? = nil, applicationName: String? = nil, asItIs: Bool = false, deadline: Deadline
+        to node: Roster.Entry, through port: ForwardedPort, database: String? = nil, applicationName: String? = nil, asItIs: Bool = false, isThere: Bool = true,
+        deadline: Deadline
     ) async throws -> PostgresConnection {
         let name = node.name
         var conninfo = Conninfo([
-            "dbname": database ?? roster.database, "user": roster.role, "sslmode": "prefer", "application_name": applicationName ?? ways.applicationName,
+            "dbname": database ?? roster.database, "user": roster.role, "port": "\(node.port)", "sslmode": "prefer",
+            "application_name": applicationName ?? ways.applicationName,
         ])
         if !asItIs { conninfo["options"] = SessionSetting.startupOptions }
+        let isAsked = asksPassword.contains(name)
         // libpq would look for a line with the forwarded port.
-        let known = password ?? PasswordFile.password(host: node.address, port: node.port, database: database ?? roster.database, user: roster.role)
+        let known = isAsked ? password : PasswordFile.password(host: node.address, port: node.port, database: database ?? roster.database, user: roster.role)
         conninfo["password"] = known?.reveal()
         conninfo = conninfo.forwarded(host: node.address, address: port.address, port: port.port)
         do {
             return try await PostgresConnection.connect(to: conninfo, node: name, deadline: deadline)
-        } catch let error as PostgresError where error.code == "28P01" && password == nil {
-            guard let given = ways.askPassword?(roster.role) else { throw error }
-            password = Secret(given)
-            conninfo["password"] = given
+        } catch let error as PostgresError where error.code == "28P01" && !isAsked {
+            // Another node's may have been asked for meanwhile: one question is for all that need an answer.
+            guard let given = password ?? ways.askPassword?(roster.role).map({ Secret($0) }) else { throw error }
+            password = given
+            asksPassword.insert(name)
+            conninfo["password"] = given.reveal()
             // The time the operator took to type is not the server's.
             return try await PostgresConnection.connect(to: conninfo, node: name, deadline: .after(deadline.budget))
+        } catch let error as PostgresError where error.code == nil && isThere {
+            throw await whyNotReached(node, error, deadline: deadline.forLook)
         }
+    }
+
+    /// Through the SSH connection a stopped server only shows as a connection that was closed.
+    private func whyNotReached(_ node: Roster.Entry, _ error: PostgresError, deadline: Deadline) async -> PostgresError {
+        guard case .cannotConnect(_, let message, nil, _) = error else { return error }
+        do {
+            guard try await host(node.name).isListening(onPort: node.port, deadline: deadline) else {
+                return .cannotConnect(
+                    node: node.name, message: "nothing listens on port \(node.port)", hint: "start PostgreSQL on \(node.name), or correct its `port`")
+            }
+        } catch {
+            return .cannotConnect(node: node.name, message: "\(message); \(Problem(explaining: error).fact)")
+        }
+        guard message.contains("closed the connection") || message.contains("reset by peer") else { return error }
+        return .cannotConnect(
+            node: node.name, message: message, hint: "port \(node.port) is open there: is it on \(node.address), too (listen_addresses)?")
     }
 
     private func forward(_ node: Roster.Entry, deadline: Deadline) async throws -> ForwardedPort {

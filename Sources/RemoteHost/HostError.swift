@@ -130,7 +130,7 @@ public enum HostError: Explained, Hashable {
         case .unreachable(_, _, let reason):
             return switch reason {
             case .nameNotFound: "check the host's name in the playbook, and HostName in the SSH configuration"
-            case .refused: "is sshd running there, and on this port? set `port` in the playbook or Port in the SSH configuration"
+            case .refused: "is sshd running there, and on this port? say another with `ssh: HOST:PORT` in the playbook, or Port in ~/.ssh/config"
             case .timedOut: "is the host up, and does a firewall drop the connection? a host behind another one needs ProxyJump"
             case .other: "check the route to the host"
             }

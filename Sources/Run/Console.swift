@@ -14,6 +14,8 @@ public enum SessionEvent: Sendable {
     case findings([Finding])
     case plan([Runner.Planned])
     case began(RunHeader, journal: String)
+    /// What an undo of the run takes away although it is in use.
+    case takesAway(run: String, [String])
     case run(RunEvent)
     /// Something worth a line of its own, beside what steps say.
     case note(String)

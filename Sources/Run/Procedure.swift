@@ -27,6 +27,9 @@ public protocol Procedure: Sendable {
     /// - Throws: as ``takeLock(holder:)``.
     func takeOver(holder: Holder) async throws
 
+    /// What an undo of the run would take away now and is in use, a line each: then it is asked for first. Changes nothing.
+    func inUse(_ memory: Memory) async throws -> [String]
+
     /// What is said after a run that has reached its end, a line each.
     func closingWords(run: String, _ memory: Memory) throws -> [String]
     /// Whether half of it is worth nothing, so that a run that fails is taken back at once, and nothing has to follow one that was
@@ -43,6 +46,7 @@ extension Procedure {
     public var requirements: [RequirementGroup] { [] }
     public func brackets(_ memory: Memory) -> [Bracket] { [] }
     public func takeOver(holder: Holder) async throws { try await takeLock(holder: holder) }
+    public func inUse(_ memory: Memory) async throws -> [String] { [] }
     public func closingWords(run: String, _ memory: Memory) throws -> [String] { ["Done."] }
     public var isTakenBackOnFailure: Bool { false }
     public func afterFailure(_ failure: RunFailure) -> AfterFailure { isTakenBackOnFailure ? .isTakenBack : .stays("") }

@@ -53,11 +53,7 @@ public struct RunSession: Sendable {
             }
             let ending = try await showPlan()
             guard case .planned = ending else { return ending }
-            switch console.wantsToGoOn() {
-            case true?: break
-            case false?: return .declined
-            case nil: throw Problem("nobody is there to say yes", hint: "run it in a terminal, or with --yes. Nothing was changed.")
-            }
+            guard try isWanted() else { return .declined }
             let (header, journal) = try store.begin(procedure, from: try await procedure.origin(), steps: steps.map(\.id.name))
             let holder = Holder(run: header.run)
             try lock.describe(holder)
@@ -80,13 +76,18 @@ public struct RunSession: Sendable {
         }
     }
 
-    /// Takes back what the run called `name` has created.
+    /// Takes back what the run called `name` has created; asks before something goes that is in use.
     /// - Parameter make: makes the procedure from what the journal has kept of it.
-    /// - Throws: `Problem` when there is no such run, ``LockTaken``, ``JournalError``.
+    /// - Throws: `Problem` when there is no such run or nobody is there to say yes, ``LockTaken``, ``JournalError``.
     public static func undo(
         _ name: String, in store: RunStore, console: any Console, make: (RunHeader) throws -> any Procedure
     ) async throws -> Ending {
         try await take(up: name, in: store, console: console, make: make) { session, journal, run in
+            let inUse = try await console.interruptibly { try await session.procedure.inUse(Memory(journal)) }
+            if !inUse.isEmpty {
+                console.show(.takesAway(run: run, inUse))
+                guard try session.isWanted() else { return .declined }
+            }
             do {
                 try await session.procedure.takeOver(holder: Holder(run: run))
             } catch let error as LockTaken {
@@ -120,6 +121,14 @@ public struct RunSession: Sendable {
             await procedure.close()
             throw error
         }
+    }
+
+    /// Whether the operator wants what was shown.
+    private func isWanted() throws -> Bool {
+        guard let answer = console.wantsToGoOn() else {
+            throw Problem("nobody is there to say yes", hint: "run it in a terminal, or with --yes. Nothing was changed.")
+        }
+        return answer
     }
 
     private func verdict(on findings: [Finding]) -> Ending {

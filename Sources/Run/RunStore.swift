@@ -53,8 +53,9 @@ public struct RunStore: Sendable {
     }
 
     /// The run named `name`, or the one whose name begins so.
-    /// - Throws: ``Problem`` when there is none, or more than one; ``JournalError`` where its journal cannot be read.
+    /// - Throws: ``Problem`` when there is none, or more than one, or the name is empty; ``JournalError`` where its journal cannot be read.
     public func run(_ name: String) throws -> RunSummary {
+        guard !name.trimmed.isEmpty else { throw Problem("the name of the run is empty", hint: "`pggraft runs` lists them.") }
         let (runs, unreadable) = try runs()
         if let run = runs.first(where: { $0.header.run == name }) { return run }
         if let (_, error) = unreadable.first(where: { $0.file.hasPrefix(name) }) { throw error }

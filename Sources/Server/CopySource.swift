@@ -4,8 +4,6 @@ import PostgresConfig
 
 /// What of a server decides whether it can be copied as it is.
 public struct CopySource: Sendable, Hashable {
-    /// Beside the built-in ones: a copy has them at the same paths.
-    public var tablespaces: [String]
     /// Subscriptions of PostgreSQL's own logical replication, enabled or not, as `legacy (database crm)`. None before 10.
     public var subscriptions: [String]
     /// Whether the role that copies may replicate; `nil` where there is no such role.
@@ -17,8 +15,7 @@ public struct CopySource: Sendable, Hashable {
             ? "ARRAY(SELECT format('%s (database %s)', s.subname, d.datname) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid ORDER BY 1)"
             : "'{}'::text[]"
         return """
-            SELECT ARRAY(SELECT spcname::text FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY 1) AS tablespaces, \
-            \(subscriptions) AS subscriptions, (SELECT rolreplication FROM pg_roles WHERE rolname = \(role)) AS replicates
+            SELECT \(subscriptions) AS subscriptions, (SELECT rolreplication FROM pg_roles WHERE rolname = \(role)) AS replicates
             """
     }
 
@@ -30,7 +27,7 @@ extension ServerSession {
     /// - Parameter role: the role that copies and streams.
     public func copySource(replicatingAs role: String, deadline: Deadline) async throws -> CopySource {
         let row = try await query(CopySource.read(replicatingAs: role, features), deadline).one()
-        return CopySource(tablespaces: try row.get("tablespaces"), subscriptions: try row.get("subscriptions"), mayReplicate: try row.optional("replicates"))
+        return CopySource(subscriptions: try row.get("subscriptions"), mayReplicate: try row.optional("replicates"))
     }
 
     /// The number that all copies of one `initdb` share; `nil` before 9.6, where only `pg_controldata` says it.

@@ -71,6 +71,20 @@ extension ServerSession {
         }
     }
 
+    /// Waits until `origin` has passed `target`, for as long as it moves: with each transaction of the provider that is applied.
+    /// - Parameter tell: takes the line that says that it does not.
+    /// - Throws: `Stalled`.
+    @discardableResult
+    public func waitApplied(
+        _ origin: OriginName, to target: LSN, of provider: String, with patience: Patience, why: () async throws -> Obstacle?, tell: (String) -> Void
+    ) async throws -> LSN {
+        try await wait(for: "\(name) to apply \(provider) up to \(target)", with: patience, every: .milliseconds(10), why: why, tell: tell) { () -> MovingLook<LSN, LSN?> in
+            let applied = try await originProgress(origin, deadline: .after(.seconds(20)))
+            if let applied, applied >= target { return .found(applied) }
+            return .notYet(applied.map { "applied up to \($0), \(target.bytes(since: $0)) bytes behind" } ?? "it has applied nothing", applied)
+        }
+    }
+
     /// Drops the named origins; those that are not there are passed over.
     /// - Returns: the origins that were dropped.
     /// - Throws: a server error where a worker still uses one.

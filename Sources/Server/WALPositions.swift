@@ -79,10 +79,12 @@ extension ServerSession {
         }
     }
 
-    /// Bytes that this standby has still to replay of what `primary` has written. One that has replayed nothing is behind by everything.
-    public func replayLag(behind primary: ServerSession, deadline: Deadline) async throws -> Int64 {
+    /// Bytes that this standby has still to replay of what `primary` has written, and how far it is. One that has replayed nothing is
+    /// behind by everything.
+    public func replay(behind primary: ServerSession, deadline: Deadline) async throws -> (lag: Int64, state: RecoveryState) {
         async let written = primary.currentLSN(deadline: deadline)
         async let state = recovery(deadline: deadline)
-        return try await written.bytes(since: state.replayedLSN ?? .zero)
+        let (end, now) = try await (written, state)
+        return (end.bytes(since: now.replayedLSN ?? .zero), now)
     }
 }

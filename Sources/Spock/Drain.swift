@@ -45,6 +45,33 @@ extension SpockSession {
 /// and another as subscriber at the same time, which is well: each look is one statement.
 /// - Throws: `DeadlineExceeded` for the first direction that did not make it.
 public func drain(_ directions: [Direction], deadline: Deadline) async throws -> [Drained] {
+    try await drain(directions, deadline: deadline) { direction, target in
+        try await direction.subscriber.server.waitApplied(direction.origin, to: target, of: direction.provider.name, deadline: deadline)
+    }
+}
+
+/// The same, each direction for as long as it moves.
+/// - Parameter tell: takes the line that says that one does not.
+/// - Throws: `Stalled` for the first direction that does not move.
+public func drain(_ directions: [Direction], with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> [Drained] {
+    try await drain(directions, deadline: .after(.seconds(60))) { direction, target in
+        try await direction.subscriber.server.waitApplied(
+            direction.origin, to: target, of: direction.provider.name, with: patience, why: { try await direction.obstacle() }, tell: tell)
+    }
+}
+
+extension Direction {
+    /// Why it may stand still.
+    fileprivate func obstacle() async throws -> Obstacle? {
+        let slots = try await provider.server.slots(deadline: .after(.seconds(20)))
+        guard let slot = slots.first(where: { $0.name.rawValue == origin.rawValue }) else { return Obstacle("\(provider.name) has no slot \(origin)") }
+        return slot.isActive ? nil : Obstacle("\(subscriber.name) does not read the slot \(slot.name) on \(provider.name)")
+    }
+}
+
+private func drain(
+    _ directions: [Direction], deadline: Deadline, _ waitApplied: @escaping @Sendable (Direction, LSN) async throws -> LSN
+) async throws -> [Drained] {
     let providers = Dictionary(directions.map { ($0.provider.name, $0.provider) }) { first, _ in first }
     let events = try await withThrowingTaskGroup(of: (String, LSN).self) { group in
         for (name, session) in providers {
@@ -56,8 +83,7 @@ public func drain(_ directions: [Direction], deadline: Deadline) async throws ->
         for direction in directions {
             guard let target = events[direction.provider.name] else { continue }
             group.addTask {
-                let applied = try await direction.subscriber.server.waitApplied(
-                    direction.origin, to: target, of: direction.provider.name, deadline: deadline)
+                let applied = try await waitApplied(direction, target)
                 return Drained(provider: direction.provider.name, subscriber: direction.subscriber.name, lsn: target, applied: applied)
             }
         }

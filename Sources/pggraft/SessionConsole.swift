@@ -12,6 +12,9 @@ struct SessionConsole: Console {
         case .findings(let findings): CheckView(terminal: terminal).show(findings)
         case .plan(let plan): RunView(terminal: terminal).show(plan)
         case .began(let header, let journal): terminal.print("\nrun \(header.run), journal \(journal)\n")
+        case .takesAway(let run, let things):
+            terminal.print("The undo of run \(run) takes away what is in use:")
+            for thing in things { terminal.print("  " + thing) }
         case .run(let event): RunView(terminal: terminal).show(event)
         case .note(let text): terminal.printError(terminal.styled(text, .warn))
         }

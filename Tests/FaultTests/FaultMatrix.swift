@@ -108,7 +108,7 @@ struct FaultMatrix {
             let before = try await Snapshot(of: bed)
             try await run.killed(at: KillPoint(step: "subscriptions", moment: .done), run.begin)
             try await fault.strike(bed)
-            let output = try await run.someone.start(["undo", "--purge-data", try run.name]).wait(within: .seconds(600))
+            let output = try await run.someone.start(["undo", "--yes", "--purge-data", try run.name]).wait(within: .seconds(600))
             #expect(output.status == 1, "\(output.standardOutput)\(output.standardError)")
             #expect(output.standardError.contains(fault.host ?? ""), "\(output.standardError)")
             for node in Bed.meshNodes where node != fault.host {
@@ -132,7 +132,7 @@ struct FaultMatrix {
             try await run.succeeds(run.begin)
             try await Fault.newNodeOff.strike(bed)
             for (options, left) in [([], "1"), (["--give-up-writes"], "0")] {
-                let output = try await run.someone.start(["undo", "--purge-data"] + options + [try run.name]).wait(within: .seconds(600))
+                let output = try await run.someone.start(["undo", "--yes", "--purge-data"] + options + [try run.name]).wait(within: .seconds(600))
                 #expect(output.status == 1, "\(output.standardOutput)\(output.standardError)")
                 #expect(output.standardError.contains("pggraft undo --give-up-writes") == options.isEmpty, "\(output.standardError)")
                 for node in Bed.meshNodes {
@@ -243,7 +243,7 @@ struct FaultMatrix {
             let output = try await program.wait(within: .seconds(10))
             #expect(output.status == 130, "\(output.standardOutput)\(output.standardError)")
 
-            let undoing = try run.someone.start(["undo", "--purge-data", try run.name])
+            let undoing = try run.someone.start(["undo", "--yes", "--purge-data", try run.name])
             try await eventually("undo to have undone a step", within: .seconds(60), every: .milliseconds(5)) { try run.entries.contains { $0.event == .undone } }
             undoing.signal(SIGINT)
             let undone = try await undoing.wait(within: .seconds(60))

@@ -76,7 +76,7 @@ actor Durations {
             if entry.event == .intent { begun[step] = entry.at }
             if entry.event == .done, let start = begun[step] { known[step] = .seconds(entry.at.timeIntervalSince(start)) }
         }
-        try await run.succeeds(["undo", "--purge-data", try run.name])
+        try await run.succeeds(["undo", "--yes", "--purge-data", try run.name])
     }
 }
 

@@ -40,7 +40,7 @@ func expectMesh(of four: Bed, _ writers: Writers, sourceLocation: SourceLocation
 
 /// Undoes the run and expects everything to be as it was.
 func expectUndone(by run: WatchedRun, in bed: Bed, to before: Snapshot, sourceLocation: SourceLocation = #_sourceLocation) async throws {
-    try await run.succeeds(["undo", "--purge-data", try run.name], sourceLocation: sourceLocation)
+    try await run.succeeds(["undo", "--yes", "--purge-data", try run.name], sourceLocation: sourceLocation)
     try await expectNothingRunning(bed, sourceLocation: sourceLocation)
     let differences = try await Snapshot(of: bed).differences(from: before)
     #expect(differences.isEmpty, "\(differences)", sourceLocation: sourceLocation)

@@ -89,7 +89,7 @@ struct UndoTests {
                 found.append(try await change.look(bed))
             }
 
-            let undo = ["undo", "--purge-data", try run.name]
+            let undo = ["undo", "--yes", "--purge-data", try run.name]
             for attempt in 1...2 {
                 let output = try await run.someone.start(undo).wait(within: .seconds(400)), text = output.standardError
                 #expect(output.status == 1, "\(output.standardOutput)\(text)")
@@ -120,7 +120,7 @@ struct UndoTests {
     /// - Returns: false when it had come to its end by then.
     private func kill(_ run: WatchedRun, after step: String, later: Duration) async throws -> Bool {
         let seen = try run.entries.count
-        let program = try run.someone.start(["undo", "--purge-data", try run.name])
+        let program = try run.someone.start(["undo", "--yes", "--purge-data", try run.name])
         try await eventually("\(step) to be undone", within: .seconds(200), every: .milliseconds(2)) {
             let entries = try run.entries
             return entries.count > seen && entries.contains { $0.event == .undone && $0.step == step }
@@ -147,7 +147,7 @@ struct UndoTests {
             for (step, later) in moments where try await kill(run, after: step, later: later) { struck += 1 }
             // The last steps take some milliseconds: on a quick machine they are over before the signal comes.
             #expect(struck >= 5)
-            try await run.succeeds(["undo", "--purge-data", try run.name])
+            try await run.succeeds(["undo", "--yes", "--purge-data", try run.name])
             try await expectNothingRunning(bed)
             let differences = try await Snapshot(of: bed).differences(from: before)
             #expect(differences.isEmpty, "\(differences)")
@@ -159,7 +159,7 @@ struct UndoTests {
             let first = try run.name
             try await run.succeeds(["run", "--yes", run.someone.playbook])
             let member = try await Snapshot(of: bed)
-            try await run.succeeds(["undo", "--purge-data", first])
+            try await run.succeeds(["undo", "--yes", "--purge-data", first])
             let harm = try await Snapshot(of: bed).differences(from: member)
             #expect(harm.isEmpty, "\(harm)")
 
@@ -190,14 +190,14 @@ struct UndoTests {
             try await fails(run, saying: ["n4: \(directory) holds the cluster with the system identifier ", "not the copy that this run made: left alone"])
             #expect(try await bed.host("n4").run(asUser: "postgres", "psql -h /tmp -XAtc 'SELECT 1' postgres") == "1")
             try await bed.host("n4").run(asUser: "postgres", "\(programs)/pg_ctl stop -w -D \(directory) >/dev/null && find \(directory) -mindepth 1 -delete; rm /tmp/other.log")
-            try await run.succeeds(["undo", "--purge-data", try run.name])
+            try await run.succeeds(["undo", "--yes", "--purge-data", try run.name])
             let rest = try await Snapshot(of: bed).differences(from: before)
             #expect(rest.isEmpty, "\(rest)")
         }
     }
 
     private func fails(_ run: WatchedRun, saying said: [String], sourceLocation: SourceLocation = #_sourceLocation) async throws {
-        let output = try await run.someone.start(["undo", "--purge-data", try run.name]).wait(within: .seconds(400))
+        let output = try await run.someone.start(["undo", "--yes", "--purge-data", try run.name]).wait(within: .seconds(400))
         #expect(output.status == 1, "\(output.standardError)", sourceLocation: sourceLocation)
         for words in said { #expect(output.standardError.contains(words), "\(words)\n\(output.standardError)", sourceLocation: sourceLocation) }
     }

@@ -1,4 +1,5 @@
 import Playbook
+import Report
 import Testing
 
 @Suite struct `An add-spock-node playbook` {
@@ -21,6 +22,8 @@ import Testing
         #expect(plan.copy.backup == .full)
         #expect(plan.copy.compression == .lz4)
         #expect(plan.copy.processMax == nil)
+        #expect(plan.copy.stallLimit == .seconds(300))
+        #expect(plan.newNode.tablespaces == [:])
         #expect(plan.handover.mode == .readOnly)
         #expect(plan.handover.catchUpLag == ByteCount(bytes: 16 * 1024 * 1024))
         #expect(plan.handover.transactionGrace == .milliseconds(500))
@@ -88,6 +91,20 @@ import Testing
             Issue.record("not where it is")
             return
         }
+    }
+
+    @Test func `says where tablespaces go, and how long what stands still is waited for`() throws {
+        let text = Examples.longest.replacing("  process_max: 8\n", with: "  process_max: 8\n  stall_limit: 90s\n")
+            .replacing("  dsn: host=db3", with: "  tablespaces:\n    Fast one: /srv/fast/\n    /srv/slow: /srv/n3/slow\n  dsn: host=db3")
+        let plan = try Examples.addSpockNode(text)
+        #expect(plan.copy.stallLimit == .seconds(90))
+        #expect(plan.newNode.tablespaces == ["Fast one": "/srv/fast", "/srv/slow": "/srv/n3/slow"])
+        let wrong = Examples.mistakes(text.replacing("/srv/n3/slow", with: "slow").replacing("90s", with: "1s"))
+        #expect(
+            wrong.map { String($0.description.prefix { $0 != "\n" }) } == [
+                "p.yaml:29:16: error: new_node.tablespaces./srv/slow: expected an absolute path, found \"slow\"",
+                "p.yaml:41:16: error: copy.stall_limit: 1s is out of range",
+            ])
     }
 
     @Test func `gives a repository host the cluster's OS user, and what the source's pgBackRest knows of it`() throws {

@@ -210,7 +210,7 @@ import Testing
         Mistake(
             "new_node:\n", "new_node: n3\nx:\n",
             """
-            p.yaml:19:11: error: new_node: expected the keys name, data_directory, ssh, address, port, bin_directory, service, dsn, trust_over_network, found "n3"
+            p.yaml:19:11: error: new_node: expected the keys name, data_directory, ssh, address, port, bin_directory, service, dsn, trust_over_network, tablespaces, found "n3"
             new_node: n3
                       ^
               HINT: write them below it, indented

@@ -24,7 +24,9 @@ import Testing
 
     /// The values that stand in a comment and are the defaults.
     @Test func `shows the defaults that there are`() throws {
-        let keys = ["os_user", "port", "ssh", "stanza", "path", "backup", "compression", "cipher", "catch_up_lag", "transaction_grace", "window_limit", "proof"]
+        let keys = [
+            "os_user", "port", "ssh", "stanza", "path", "backup", "compression", "cipher", "stall_limit", "catch_up_lag", "transaction_grace", "window_limit", "proof",
+        ]
         var shown: Set<String> = []
         let text = try lines.map { line in
             guard let plain = uncommented(line), let key = keys.first(where: { plain.contains("\($0): ") }) else { return line }
@@ -38,7 +40,8 @@ import Testing
     @Test func `shows only keys and values that are allowed`() throws {
         let lines = try lines
         var tried = 0
-        for (index, line) in lines.enumerated() where !["repository:", "subscriptions:"].contains(where: line.contains) && !line.contains("#  ") {
+        for (index, line) in lines.enumerated()
+        where !["repository:", "shared:", "subscriptions:", "name:", "tablespaces:", "fast:"].contains(where: line.contains) && !line.contains("#  ") {
             guard let plain = uncommented(line) else { continue }
             var changed = lines
             changed[index] = plain
@@ -53,6 +56,9 @@ import Testing
         let named = whole.replacing("# subscriptions:\n#   name:", with: "subscriptions:\n  name:")
         #expect(named != whole)
         #expect(try Examples.addSpockNode(named).subscriptions.name?.description == "sub_{provider}_{subscriber}")
+
+        let spaces = whole.replacing("  # tablespaces:\n  #   fast:", with: "  tablespaces:\n    fast:")
+        #expect(try Examples.addSpockNode(spaces).newNode.tablespaces == ["fast": "/srv/fast"])
 
         let host = "    host: repo\n", address = "    address: 10.77.0.20\n"
         let shared = whole.replacing(host, with: "").replacing(address, with: "")

@@ -79,6 +79,21 @@ import Testing
         }
     }
 
+    @Test func `through a forwarded port names the server, and not this end of the way`() async throws {
+        let server = try await TestServer.shared.value
+        let dsn = server.onTCP("alice").with("password", "another").with("port", "5999")
+            .forwarded(host: "n1.example.org", address: "127.0.0.1", port: server.port)
+        let error = await #expect(throws: PostgresError.self) { try await server.connect(dsn) }
+        #expect(
+            error?.fact.hasPrefix(
+                "n1: cannot connect to PostgreSQL: connection to server at \"n1.example.org\", port 5999 failed: FATAL: password authentication failed for user \"alice\"") == true,
+            "\(error?.fact ?? "")")
+        let nobody = dsn.forwarded(host: "n1.example.org", address: "127.0.0.1", port: 1)
+        let refused = await #expect(throws: PostgresError.self) { try await server.connect(nobody) }
+        #expect(refused?.fact.contains("\"n1.example.org\", port \(server.port) failed: Connection refused") == true, "\(refused?.fact ?? "")")
+        #expect(refused?.fact.contains("127.0.0.1") == false)
+    }
+
     @Test func `without a password says which line is missing`() async throws {
         let server = try await TestServer.shared.value
         let path = "/nonexistent/.pgpass"

@@ -57,6 +57,22 @@ import Testing
     }
 
     @Test(arguments: [
+        (
+            "connection to server at \"10.0.0.1\" (127.102.89.164), port 6432 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?",
+            "connection to server at \"10.0.0.1\", port 5432 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?"
+        ),
+        (
+            "connection to server at \"10.0.0.1\" (127.102.89.164), port 6432 failed: a\nconnection to server at \"10.0.0.1\" (127.102.89.164), port 6432 failed: b",
+            "connection to server at \"10.0.0.1\", port 5432 failed: a\nconnection to server at \"10.0.0.1\", port 5432 failed: b"
+        ),
+        ("connection to server at \"127.102.89.164\", port 6432 failed: a", "connection to server at \"10.0.0.1\", port 5432 failed: a"),
+        ("connection to server at \"other\", port 6432 failed: a", "connection to server at \"other\", port 6432 failed: a"),
+    ])
+    func `through a forwarded port is called by its own address in an error`(text: String, shown: String) {
+        #expect(Forwarding(host: "10.0.0.1", port: "5432", localAddress: "127.102.89.164", localPort: "6432").named(text) == shown)
+    }
+
+    @Test(arguments: [
         ("hots=n1", #"invalid connection option "hots""#), ("host", #"missing "=" after "host" in connection info string"#),
         ("host='n1", "unterminated quoted string in connection info string"),
         ("postgresql://n1/app?sslmod=require", #"invalid URI query parameter: "sslmod""#),

@@ -42,7 +42,7 @@ import Testing
                 .unreachable(host: "n1", address: "10.0.0.1 port 22", reason: .refused),
                 """
                 n1: 10.0.0.1 port 22 refused the connection
-                  HINT: is sshd running there, and on this port? set `port` in the playbook or Port in the SSH configuration
+                  HINT: is sshd running there, and on this port? say another with `ssh: HOST:PORT` in the playbook, or Port in ~/.ssh/config
                 """
             ),
             (

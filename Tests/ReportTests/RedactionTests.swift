@@ -52,6 +52,11 @@ import Testing
         "FATAL:  28P01: password authentication failed for user \"alice\"",
         "password retrieved from file \"/root/.pgpass\"",
         "password_encryption = scram-sha-256",
+        "FATAL:  password authentication failed for user \"alice\"",
+        "HINT: put the line n1:5432:app:alice:PASSWORD into ~/.pgpass (mode 0600)",
+        "the password that stands in ~postgres/.pgpass",
+        "pg_hba.conf: METHOD password is not encrypted",
+        "primary_conninfo = 'user=replicator passfile=/var/lib/postgresql/.pgpass'",
         "host=n1 passfile=/etc/pgpass sslkey=/etc/key",
         "postgresql://admin@db:5432/app",
         "ALTER ROLE x PASSWORD NULL",
@@ -63,6 +68,20 @@ import Testing
         "a\n\nb\n",
     ])
     func `is whole where there is none`(text: String) { #expect(Redaction.redacted(text) == text) }
+
+    @Test(arguments: [
+        // As Spock 5.0.11 answers: libpq's " supplied" and its line feed, the server's " authentication failed for user …".
+        (
+            "connection to server at \"n1\", port 5432 failed: fe_sendauth: no passwordXXXXXXXXXX",
+            "connection to server at \"n1\", port 5432 failed: fe_sendauth: no password supplied"
+        ),
+        ("failed: FATAL:  passwordXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX", "failed: FATAL:  password authentication failed"),
+        ("syntax error in PASSWORDXXXXXXXX", "syntax error in PASSWORD … (Spock hides the rest)"),
+        ("fe_sendauth: no password supplied", "fe_sendauth: no password supplied"),
+        ("the table passwordXXXX is not there", "the table passwordXXXX is not there"),
+        ("", ""),
+    ])
+    func `has the words back that Spock takes for a password`(text: String, shown: String) { #expect(Redaction.unmasked(text) == shown) }
 
     @Test func `is looked at line by line`() {
         #expect(Redaction.redacted("password: a\nport: 1\n\ntoken=b c\n") == "password: ‹redacted›\nport: 1\n\ntoken=‹redacted› c\n")

@@ -216,6 +216,37 @@ struct RunSessionTests {
         }
     }
 
+    @Test(arguments: [true, false, nil])
+    func `an undo that takes away what is in use asks first, and changes nothing unless it hears yes`(answer: Bool?) async throws {
+        try await withStore { store in
+            let world = World()
+            _ = try await RunSession(toy(world), in: store, console: TestConsole()).run()
+            let summary = try run(in: store), journal = try Journal.read(at: summary.journal), calls = world.calls
+            var used = toy(world)
+            used.inUse = ["a is played with"]
+            let console = TestConsole(answer: answer)
+            func undo() async throws -> Ending { try await RunSession.undo(summary.header.run, in: store, console: console) { [used] _ in used } }
+            switch answer {
+            case true?:
+                guard case .undone = try await undo() else { throw Problem("it was not undone") }
+                #expect(!world.has("a"))
+            case false?:
+                guard case .declined = try await undo() else { throw Problem("it went on") }
+            case nil:
+                let problem = await #expect(throws: Problem.self) { try await undo() }
+                #expect(problem?.hint == "run it in a terminal, or with --yes. Nothing was changed.")
+            }
+            #expect(console.seen.first == "takes away: a is played with")
+            guard answer != true else { return }
+            #expect(world.has("a"))
+            #expect(world.calls == calls + ["close"])
+            #expect(try Journal.read(at: summary.journal).count == journal.count)
+            // With nothing in use there is nothing to ask.
+            used.inUse = []
+            guard case .undone = try await undo() else { throw Problem("it was not undone") }
+        }
+    }
+
     @Test func `an interruption ends a run and an undo safely, each with its words in the journal`() async throws {
         try await withStore { store in
             let world = World(), console = TestConsole()

@@ -62,6 +62,10 @@ struct RunSummaryTests {
             #expect(try store.run("20261121-070000-app").header.run == "20261121-070000-app")
             let several = #expect(throws: Problem.self) { try store.run("20261121") }
             #expect(several?.fact.hasPrefix("2 runs begin with 20261121: ") == true)
+            for empty in ["", " "] {
+                let nameless = #expect(throws: Problem.self) { try store.run(empty) }
+                #expect(nameless?.fact == "the name of the run is empty")
+            }
             let none = #expect(throws: Problem.self) { try store.run("2025") }
             #expect(none?.fact == "there is no run 2025 on this machine")
         }

@@ -31,7 +31,7 @@ import Testing
         )
         #expect(flushed <= written && written <= inserted)
         try await wait(for: "the standby to have replayed everything", until: soon) {
-            let lag = try await standby.replayLag(behind: primary, deadline: soon)
+            let lag = try await standby.replay(behind: primary, deadline: soon).lag
             return lag <= 0 ? .found(()) : .notYet("\(lag) bytes behind")
         }
 

@@ -229,6 +229,13 @@ import Testing
                 """)
     }
 
+    @Test(arguments: [("9.1", "spclocation"), ("9.2", "pg_tablespace_location(oid)")])
+    func `tablespaces`(version: String, location: String) throws {
+        #expect(
+            Tablespace.all(try Self.features(version)).description
+                == "SELECT oid, spcname::text AS name, \(location) AS location FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY spcname")
+    }
+
     @Test(
         arguments: [
             ("9.6", "'{}'::text[]"),
@@ -237,8 +244,7 @@ import Testing
     func `what a copy brings along`(version: String, subscriptions: String) throws {
         #expect(
             CopySource.read(replicatingAs: "replicator", try Self.features(version)).description == """
-                SELECT ARRAY(SELECT spcname::text FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY 1) AS tablespaces, \
-                \(subscriptions) AS subscriptions, (SELECT rolreplication FROM pg_roles WHERE rolname = $1) AS replicates  -- $1 = 'replicator'
+                SELECT \(subscriptions) AS subscriptions, (SELECT rolreplication FROM pg_roles WHERE rolname = $1) AS replicates  -- $1 = 'replicator'
                 """)
     }
 }

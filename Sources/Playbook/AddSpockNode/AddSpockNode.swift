@@ -66,6 +66,8 @@ extension Playbook.AddSpockNode {
         @Located public var dsn: String?
         /// Whether the nodes may be let in over the network without being asked who they are, where the source does so.
         @Located public var trustOverNetwork: Bool
+        /// Where tablespaces go, by their name or their directory at the source; the others go where they are there.
+        public let tablespaces: [String: String]
 
         init?(_ section: Section, _ roster: inout Roster) {
             let name = section.required("name", .nodeName, example: "n4")
@@ -74,8 +76,10 @@ extension Playbook.AddSpockNode {
             let node = Playbook.Node(name, section, &roster)
             let dsn = section.optional("dsn", .dsn)
             let trust = section.optional("trust_over_network", .choice([("true", true), ("false", false)]), default: false)
-            guard let node, let dataDirectory, let dsn, let trust else { return nil }
+            let tablespaces = section.optional("tablespaces") { $0.values(.path) }
+            guard let node, let dataDirectory, let dsn, let trust, let tablespaces else { return nil }
             (self.node, _dataDirectory, _dsn, _trustOverNetwork) = (node, dataDirectory, dsn, trust)
+            self.tablespaces = tablespaces.mapValues(\.wrappedValue)
         }
     }
 }

@@ -11,6 +11,8 @@ extension Playbook.AddSpockNode {
         @Located public var processMax: Int?
         /// The role the new node streams as, from the source.
         @Located public var replicationUser: String
+        /// What does not get on for so long is given up: the copy, the standby, the mesh that it waits for.
+        @Located public var stallLimit: Duration
 
         /// Where the backup is kept.
         public enum Repository: Sendable {
@@ -52,10 +54,11 @@ extension Playbook.AddSpockNode {
             let cipher = section.optional("cipher", .choice([("none", .none), ("aes-256-cbc", .aes256)]), default: Cipher.none)
             let processMax = section.optional("process_max", .number(1...999))
             let user = section.required("replication_user", .identifier("a role name"), example: "replicator")
-            guard let cluster, let stanza, let repository, let backup, let compression, let cipher, let processMax, let user else { return nil }
+            let stallLimit = section.optional("stall_limit", .duration(.seconds(10) ... .seconds(24 * 3600)), default: .seconds(300))
+            guard let cluster, let stanza, let repository, let backup, let compression, let cipher, let processMax, let user, let stallLimit else { return nil }
             _stanza = stanza.wrappedValue.map { Located($0, at: stanza.place) } ?? cluster.$name
             (self.repository, _backup, _compression, _cipher) = (repository, backup, compression, cipher)
-            (_processMax, _replicationUser) = (processMax, user)
+            (_processMax, _replicationUser, _stallLimit) = (processMax, user, stallLimit)
         }
     }
 }

@@ -69,6 +69,13 @@ final class Section {
         return read(entry, scalar).map { Located($0.wrappedValue, at: $0.place) }
     }
 
+    /// The values of a section whose keys are names of the operator's, one of each.
+    func values<Value>(_ scalar: Scalar<Value>) -> [String: Located<Value>]? {
+        let found = entries.map { entry in (entry.key, ask(entry.key).flatMap { read($0, scalar) }) }
+        let values = Dictionary(found.compactMap { key, value in value.map { (key, $0) } }) { first, _ in first }
+        return values.count == entries.count ? values : nil
+    }
+
     private func read<Value>(_ entry: YAMLNode.Entry, _ scalar: Scalar<Value>) -> Located<Value>? {
         let node = entry.value
         let place = findings.place(node.mark, path: path(of: entry.key))

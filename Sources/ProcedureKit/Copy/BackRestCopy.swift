@@ -1,4 +1,4 @@
-import EventLoop
+public import EventLoop
 import Instance
 public import PgBackRest
 public import RemoteHost
@@ -19,6 +19,10 @@ public actor BackRestCopy {
         public var processes: Int?
         /// The role that the copy streams as, from the source.
         public var replicationUser: String
+        /// With a backup or a restore that does not get on.
+        public var patience: Patience
+        /// Where tablespaces go, by their name or their directory at the source; the others go where they are there.
+        public var tablespaces: [String: HostPath]
 
         /// Where the backup is kept.
         public enum Place: Sendable {
@@ -45,10 +49,11 @@ public actor BackRestCopy {
 
         public init(
             stanza: StanzaName, repository: Place, backup: Backup = .full, compression: BackRestCompression = .lz4, isEncrypted: Bool = false,
-            processes: Int? = nil, replicationUser: String
+            processes: Int? = nil, replicationUser: String, patience: Patience = Patience(), tablespaces: [String: HostPath] = [:]
         ) {
             (self.stanza, self.repository, self.backup) = (stanza, repository, backup)
-            (self.compression, self.isEncrypted, self.processes, self.replicationUser) = (compression, isEncrypted, processes, replicationUser)
+            (self.compression, self.isEncrypted, self.processes) = (compression, isEncrypted, processes)
+            (self.replicationUser, self.patience, self.tablespaces) = (replicationUser, patience, tablespaces)
         }
     }
 

@@ -71,6 +71,19 @@ public struct CopiedNode: Sendable {
     /// Why `thing` of it must stay for now; `nil` where it may go.
     public func obstacle(to thing: String, _ memory: Memory) throws -> Problem? { try obstacle(thing, memory) }
 
+    /// What an undo would empty now, as its question says it; `nil` where there is nothing, or it was not asked to.
+    public func purgeable(_ memory: Memory) async throws -> String? {
+        guard purgesData, !memory.isUndone(RestoreBackup.self),
+            let directory = try memory.created(by: RestoreBackup.name).first(where: { $0.kind == "data directory" })?.name
+        else { return nil }
+        do {
+            return try await holding(memory) == .copy ? "\(name): everything in the data directory \(directory) is removed (--purge-data)" : nil
+        } catch {
+            try Task.checkCancellation()
+            return "\(name): everything in the data directory \(directory) is removed (--purge-data), which cannot be looked at now: \(Problem(explaining: error).fact)"
+        }
+    }
+
     // MARK: Files
 
     /// Applies `edits`. A file outside of the data directory is kept beside itself, for undo.
@@ -142,8 +155,9 @@ public struct CopiedNode: Sendable {
             try await instance.emptyDataDirectory(deadline: .after(.seconds(3600)))
             undone = ["\(name): \(directory) is empty"]
         }
-        if created.contains(Created("directory", on: name, directory.path)) {
-            try await instance.host.removeIfEmpty(directory, as: instance.user, deadline: .after(.seconds(60)))
+        for thing in created.reversed() where thing.kind == "directory" {
+            guard let path = HostPath(thing.name) else { continue }
+            try await instance.host.removeIfEmpty(path, as: instance.user, deadline: .after(.seconds(60)))
         }
         return .undone(undone)
     }

@@ -22,7 +22,13 @@ public struct RestoreBackup: Step {
     public func inspect(_ memory: Memory) async throws -> Inspection {
         let node = copy.node.name, path = try await copy.node.instance().dataDirectory
         switch try await copy.node.state() {
-        case .empty: return .needed([Change("\(node): pgbackrest restore --type=standby into \(path), primary_conninfo: \(try await standby.primaryConninfo())")])
+        case .empty:
+            let missing = try await copy.states(of: try await copy.neededDirectories(of: standby)).compactMap { directory, state -> String? in
+                if case .absent = state.kind { "\(node): make the directory \(directory.path) (\(directory.purpose))" } else { nil }
+            }
+            let moved = try await copy.tablespaceMap().sorted { $0.key < $1.key }.map { " --tablespace-map=\($0.key)=\($0.value)" }.joined()
+            let restore = "\(node): pgbackrest restore --type=standby\(moved) into \(path), primary_conninfo: \(try await standby.primaryConninfo())"
+            return .needed((missing + [restore]).map { Change($0) })
         case .partlyRestored: return .needed([Change("\(node): pgbackrest restore --delta goes on with what is in \(path)")])
         case let state: return .done("\(node) is \(state)")
         }
@@ -41,15 +47,22 @@ public struct RestoreBackup: Step {
         }
         try run.creating(Created("data directory", on: copy.node.name, directory.path))
         if !isPart { try await host.makeDirectory(directory, mode: 0o700, as: instance.user, deadline: .after(.seconds(20))) }
+        try await copy.makeDirectories(of: standby, run)
         // What an earlier connection left running would write into the same directory.
         try await layout.backRest(for: .target).endRunningProcesses(on: host, deadline: .after(.seconds(60)))
-        let options = try RestoreOptions(primaryConninfo: try await standby.primaryConninfo(), set: label, delta: isPart, archiveOff: true)
+        let options = try RestoreOptions(
+            primaryConninfo: try await standby.primaryConninfo(), set: label, delta: isPart, archiveOff: true,
+            tablespaces: try await copy.tablespaceMap())
         let cores = try await BackRest.cores(of: host, deadline: .after(.seconds(20)))
         let processes = copy.order.processes ?? BackRest.restoreProcesses(cores: cores)
         let began = ContinuousClock.Instant.now
-        let (_, warnings) = try await layout.backRest(for: .target).restore(
-            options, on: host, processes: processes, bytesTotal: backup?.size, deadline: Deadline.copy
-        ) { run.progress("restore: \($0.text)", fraction: $0.percent / 100) }
+        let backRest = layout.backRest(for: .target)
+        let (_, warnings) = try await copy.whileMoving("the restore of \(label) to \(copy.node.name)", backRest, on: host, run) { seen in
+            try await backRest.restore(options, on: host, processes: processes, bytesTotal: backup?.size, deadline: Deadline.copy) {
+                seen()
+                run.progress("restore: \($0.text)", fraction: $0.percent / 100)
+            }
+        }
         warnings.forEach { run.note("\($0)") }
         return "\(label) in \(began.duration(to: .now).inSeconds) with \(processes) processes" + (isPart ? " (went on with --delta)" : "")
     }

@@ -52,9 +52,13 @@ public struct TakeBackup: Step {
             try run.remember(Self.chosen, label)
             return "\(label), which an earlier attempt began and pgBackRest finished by itself"
         }
-        let (label, warnings) = try await layout.backRest(for: role).backUp(
-            on: host, processes: processes, bytesTotal: size, deadline: Deadline.copy
-        ) { run.progress("backup: \($0.text)", fraction: $0.percent / 100) }
+        let backRest = layout.backRest(for: role)
+        let (label, warnings) = try await copy.whileMoving("the backup of \(copy.source)", backRest, on: host, run) { seen in
+            try await backRest.backUp(on: host, processes: processes, bytesTotal: size, deadline: Deadline.copy) {
+                seen()
+                run.progress("backup: \($0.text)", fraction: $0.percent / 100)
+            }
+        }
         try run.remember(Self.taken, label)
         try run.remember(Self.chosen, label)
         warnings.forEach { run.note("\($0)") }
@@ -70,11 +74,12 @@ public struct TakeBackup: Step {
             try run.remember(Self.labelsBefore, try await copy.backups().map(\.label))
             return nil
         }
-        try await wait(for: "a backup of stanza \(layout.stanza) that still runs on \(host.name) to end", until: .copy, every: .seconds(1)) {
+        let what = "a backup of stanza \(layout.stanza) that still runs on \(host.name) to end"
+        try await wait(for: what, with: copy.order.patience, every: .seconds(1), tell: { run.note($0) }) { () -> MovingLook<Void, UInt64> in
             let running = try await backRest.runningProcesses(on: host, deadline: .after(.seconds(30))).filter { $0.command.hasPrefix("backup") }
             guard !running.isEmpty else { return .found(()) }
             run.progress("a backup that was begun earlier still runs on \(host.name)")
-            return .notYet("pid \(list(running.map { "\($0.pid)" }))")
+            return .notYet("pid \(list(running.map { "\($0.pid)" }))", try await copy.bytesMoved(by: backRest, on: host))
         }
         return try await copy.backups().last { !before.contains($0.label) && $0.hasErrors != true && $0.kind == .full }?.label
     }

@@ -32,12 +32,6 @@ public struct SourceCanBeCopied: Requirement {
                     "native subscriptions", on: source, found.subscriptions.joined(separator: ", "),
                     .note(hint: "on \(copy.node.name) they never run, and are dropped when it is promoted; their slots stay those of \(source)")))
         }
-        if !found.tablespaces.isEmpty {
-            findings.append(
-                Finding(
-                    "tablespaces", on: source, found.tablespaces.joined(separator: ", "),
-                    .note(hint: "they are restored to the same paths: those directories must be there and empty on \(copy.node.name)")))
-        }
         switch found.mayReplicate {
         case true?: findings.append(Finding("role \(role)", on: source, "has REPLICATION"))
         case false?: findings.append(Finding("role \(role)", on: source, "has no REPLICATION", .notMet(hint: "ALTER ROLE \(role) REPLICATION")))

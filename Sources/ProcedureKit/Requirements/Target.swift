@@ -110,7 +110,7 @@ public struct PlaceIsFree: Requirement {
     }
 }
 
-/// There is room for the copy.
+/// There is room for the copy, on each file system that takes a part of it.
 public struct DiskHasRoom: Requirement {
     public let name = "disk"
     private let ground: TargetGround
@@ -120,15 +120,26 @@ public struct DiskHasRoom: Requirement {
 
     public func look(_ memory: Memory) async throws -> [Finding] {
         guard !memory.began(RestoreBackup.self) else { return [] }
-        let instance = try await ground.instance(), original = try await ground.copy.access.instance(ground.copy.source)
-        let needed = UInt64(max(0, try await original.usage(deadline: .after(.seconds(600))).totalBytes))
-        let free = try await instance.host.freeSpace(at: instance.dataDirectory, as: instance.user, deadline: .after(.seconds(60)))
-        // A tenth on top, for the WAL of the time of the copy.
-        return [
-            Finding(
-                name, on: ground.node, "\(free.inBytes) free in \(instance.dataDirectory), the source has \(needed.inBytes)",
+        let instance = try await ground.instance(), copy = ground.copy, original = try await copy.access.instance(copy.source)
+        let usage = try await original.usage(deadline: .after(.seconds(600)))
+        // A link to the WAL becomes a directory.
+        var parts: [(path: HostPath, bytes: UInt64)] = [(instance.dataDirectory, UInt64(max(0, usage.dataDirectoryBytes)))]
+        let spaces = try await copy.tablespaces()
+        for other in usage.elsewhere {
+            let target = spaces.first { "pg_tblspc/\($0.space.oid)" == other.link }?.target ?? instance.dataDirectory
+            parts.append((target, UInt64(max(0, other.bytes))))
+        }
+        let states = try await instance.pathStates(parts.map(\.path), deadline: .after(.seconds(60)))
+        let mounts = Dictionary(grouping: zip(parts, states), by: \.1.mount)
+        return mounts.values.compactMap { parts -> Finding? in
+            guard let first = parts.first else { return nil }
+            let needed = parts.reduce(0) { $0 + $1.0.bytes }, free = first.1.free
+            let places = list(Set(parts.map(\.0.path.path)).sorted())
+            // A tenth on top, for the WAL of the time of the copy.
+            return Finding(
+                name, on: ground.node, "\(free.inBytes) free in \(places), the source has \(needed.inBytes)" + (mounts.count > 1 ? " of that" : ""),
                 free >= needed + needed / 10 ? .met : .notMet(hint: "make room: the size of the source and a tenth more for WAL"))
-        ]
+        }.sorted { $0.found < $1.found }
     }
 }
 

@@ -16,12 +16,15 @@ public struct Standby: Sendable {
     private let becomesAnotherNode: Bool
     /// The way to the archive, for what the source has recycled already.
     private let restoreCommand: @Sendable () async throws -> String?
+    /// With one that does not get on.
+    public let patience: Patience
 
     /// - Parameter becomesAnotherNode: whether it is promoted to be another node than its source, and not to take its place.
     public init(
-        _ node: CopiedNode, replicationUser: String, becomesAnotherNode: Bool = false, restoreCommand: @escaping @Sendable () async throws -> String? = { nil }
+        _ node: CopiedNode, replicationUser: String, becomesAnotherNode: Bool = false, patience: Patience = Patience(),
+        restoreCommand: @escaping @Sendable () async throws -> String? = { nil }
     ) {
-        (self.node, self.replicationUser, self.restoreCommand) = (node, replicationUser, restoreCommand)
+        (self.node, self.replicationUser, self.patience, self.restoreCommand) = (node, replicationUser, patience, restoreCommand)
         self.becomesAnotherNode = becomesAnotherNode
     }
 
@@ -44,21 +47,43 @@ public struct Standby: Sendable {
         try await access.server(name).isStreaming(from: try await access.server(source), as: name, deadline: .after(.seconds(10)))
     }
 
-    /// Bytes that it has still to replay.
-    public func replayLag() async throws -> Int64 {
-        try await access.server(name).replayLag(behind: try await access.server(source), deadline: .after(.seconds(10)))
+    /// Bytes that it has still to replay, and how far it is.
+    private func replay() async throws -> (lag: Int64, state: RecoveryState) {
+        try await access.server(name).replay(behind: try await access.server(source), deadline: .after(.seconds(10)))
     }
 
-    /// Waits until it is less than `limit` bytes behind.
-    /// - Returns: how many it is.
-    public func catchUp(to limit: Int64, _ run: StepRun, deadline: Deadline) async throws -> Int64 {
-        let words = UInt64(max(0, limit)).inBytes
-        return try await wait(for: "\(name) to come within \(words) of \(source)", until: deadline, every: .milliseconds(200)) { () -> Look<Int64> in
-            let lag = try await replayLag()
-            run.progress("\(name) is \(UInt64(max(0, lag)).inBytes) behind \(source)")
-            return lag < limit ? .found(lag) : .notYet("\(lag) bytes behind")
+    /// Starts it, and waits until it streams, for as long as it gets on.
+    public func start(_ run: StepRun) async throws {
+        let instance = try await node.instance(), tell: @Sendable (String) -> Void = { run.note($0) }
+        try await moving(
+            "\(name) to start", with: patience, every: .seconds(1), why: { try await obstacle(instance) }, tell: tell,
+            by: {
+                let progress = try await instance.startupProgress(deadline: .after(.seconds(20)))
+                run.progress("\(name) \(progress)")
+                return (progress, progress)
+            }, { _ = try await instance.start(deadline: .copy) })
+        try await wait(for: "\(name) to stream from \(source)", with: patience, every: .milliseconds(100), why: { try await obstacle(instance) }, tell: tell) {
+            () -> MovingLook<Void, RecoveryState> in
+            if try await isStreaming() { return .found(()) }
+            return .notYet("\(source) has no walsender for it", try await access.server(name).recovery(deadline: .after(.seconds(10))))
         }
     }
+
+    /// Waits until it is less than `limit` bytes behind, for as long as it gets on.
+    /// - Returns: how many it is.
+    public func catchUp(to limit: Int64, _ run: StepRun) async throws -> Int64 {
+        let words = UInt64(max(0, limit)).inBytes, instance = try await node.instance()
+        return try await wait(
+            for: "\(name) to come within \(words) of \(source)", with: patience, why: { try await obstacle(instance) }, tell: { run.note($0) }
+        ) { () -> MovingLook<Int64, [LSN?]> in
+            let (lag, state) = try await replay()
+            run.progress("\(name) is \(UInt64(max(0, lag)).inBytes) behind \(source)")
+            return lag < limit ? .found(lag) : .notYet("\(lag) bytes behind", [state.receivedLSN, state.replayedLSN])
+        }
+    }
+
+    /// Why it does not get on, as its log says.
+    private func obstacle(_ instance: Instance) async throws -> Obstacle? { try await instance.recoveryObstacle(deadline: .after(.seconds(20))) }
 
     /// Waits until it has replayed the source's WAL up to `target`.
     public func waitReplayed(to target: LSN, deadline: Deadline) async throws {

@@ -1,5 +1,3 @@
-import EventLoop
-import Instance
 import Report
 public import Run
 
@@ -27,11 +25,7 @@ public struct StartStandby: Step {
     public func perform(_ run: StepRun) async throws -> String {
         let began = ContinuousClock.Instant.now
         try await standby.setRestoreCommand(true, run)
-        try await standby.node.instance().start(deadline: .copy)
-        try await wait(for: "\(standby.name) to stream from \(standby.source)", until: .after(.seconds(300)), every: .milliseconds(100)) {
-            try await standby.isStreaming()
-                ? .found(()) : .notYet("\(standby.source) has no walsender for \(standby.name); see the log of \(standby.name)")
-        }
+        try await standby.start(run)
         return "it streams, \(began.duration(to: .now).inSeconds) after its start"
     }
 

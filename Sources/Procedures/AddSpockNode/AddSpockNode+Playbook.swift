@@ -1,3 +1,4 @@
+import EventLoop
 import PgBackRest
 import Playbook
 import ProcedureKit
@@ -26,7 +27,7 @@ extension Roster {
 
 extension BackRestCopy.Order {
     /// - Throws: `Problem` for what no playbook can say.
-    init(_ copy: Playbook.AddSpockNode.Copy) throws {
+    init(_ copy: Playbook.AddSpockNode.Copy, to newNode: Playbook.AddSpockNode.NewNode) throws {
         guard let stanza = StanzaName(copy.stanza) else { throw Problem("\(copy.stanza) is no name for a stanza") }
         let repository: Place =
             switch copy.repository {
@@ -49,9 +50,8 @@ extension BackRestCopy.Order {
             case .none: .none
             }
         self.init(
-            stanza: stanza, repository: repository, backup: backup, compression: compression, isEncrypted: copy.cipher == .aes256,
-            processes: copy.processMax,
-            replicationUser: copy.replicationUser)
+            stanza: stanza, repository: repository, backup: backup, compression: compression, isEncrypted: copy.cipher == .aes256, processes: copy.processMax,
+            replicationUser: copy.replicationUser, patience: Patience(limit: copy.stallLimit), tablespaces: try newNode.tablespaces.mapValues(HostPath.init(checking:)))
     }
 }
 

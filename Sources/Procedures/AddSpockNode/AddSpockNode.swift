@@ -38,10 +38,12 @@ public struct AddSpockNode: Procedure {
                 "\(thing) is left as it is: what clients wrote on \(newNode) may not be on \(list(members)) yet",
                 hint: "see what stands above at the step that opened \(newNode); then undo again")
         }
-        let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy), to: copied)
+        let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy, to: playbook.newNode), to: copied)
         (self.access, self.mesh, self.copy) = (access, mesh, copy)
         lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
-        standby = Standby(copied, replicationUser: playbook.copy.replicationUser, becomesAnotherNode: true) { try await copy.layout().backRest(for: .target).restoreCommand }
+        standby = Standby(copied, replicationUser: playbook.copy.replicationUser, becomesAnotherNode: true, patience: copy.order.patience) {
+            try await copy.layout().backRest(for: .target).restoreCommand
+        }
         window = ClosedWindow(
             mesh.nodes, of: access, by: .spockReadOnly, limit: playbook.handover.windowLimit, lease: playbook.handover.lease,
             // Once it was emptied, nobody may write there any more.
@@ -114,7 +116,7 @@ public struct AddSpockNode: Procedure {
             RequirementGroup("source", [SourceCanBeCopied(source), SourceArchives(source)]),
             RequirementGroup("programs", [ProgramsMatch(ground)]),
             RequirementGroup("libraries", [PreloadedLibrariesAreThere(ground), SpockIsInstalled(ground, survey: members)]),
-            RequirementGroup("place", [PlaceIsFree(ground), DiskHasRoom(ground), CopyDoesNotArchive(ground)]),
+            RequirementGroup("place", [PlaceIsFree(ground), TablespacesHavePlace(ground), DirectoriesAreThere(standby, ground), DiskHasRoom(ground), CopyDoesNotArchive(ground)]),
             RequirementGroup("routes from the new node", mesh.members.map { NewNodeReachesMember(member: $0, ground, survey: members) } + [StreamingIsAllowed(standby, ground)]),
             RequirementGroup("routes to the new node", mesh.members.map { MemberReachesNewNode(member: $0, survey: members) }),
             RequirementGroup("access to the new node", [CallersAreLetIn(admittance, ground, survey: members)]),
@@ -133,6 +135,15 @@ public struct AddSpockNode: Procedure {
     public func takeOver(holder: Holder) async throws {
         try await lock.take(holder: holder)
         await access.endEarlierSessions(on: mesh.nodes)
+    }
+
+    public func inUse(_ memory: Memory) async throws -> [String] {
+        var things = [try await node.membership(memory)]
+        if undo.givesUpWrites, try memory.holdsUnreadWrites {
+            things.append("what clients wrote on \(node.name) and no other node has read is given up (--give-up-writes)")
+        }
+        things.append(try await node.copy.purgeable(memory))
+        return things.compactMap(\.self)
     }
 
     public func closingWords(run: String, _ memory: Memory) throws -> [String] {

@@ -22,15 +22,15 @@ struct CatchUp: LeavesNothing {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let lag = try await node.standby.catchUp(to: limit, run, deadline: .copy)
+        let lag = try await node.standby.catchUp(to: limit, run), mesh = node.mesh
         // A rehearsal of the window's longest part, with everybody still writing.
-        let delay = try await node.mesh.memberSubscriptions().map(\.settings.applyDelay).max() ?? .zero
+        let delay = try await mesh.memberSubscriptions().map(\.settings.applyDelay).max() ?? .zero
         // Those that apply late are waited for in the window.
         let allowed = delay + .seconds(1)
-        let took = try await wait(for: "a sync event to cross the mesh in less than \(allowed.inSeconds)", until: .after(.seconds(4 * 3600)), every: .milliseconds(200)) {
+        let took = try await wait(for: "a sync event to cross the mesh in less than \(allowed.inSeconds)", until: .after(.seconds(1800)), every: .milliseconds(200)) {
             () -> Look<Duration> in
             let began = ContinuousClock.Instant.now
-            _ = try await node.mesh.drain(node.mesh.members, deadline: .after(.seconds(3600)))
+            _ = try await mesh.drain(mesh.members, with: node.standby.patience) { run.note($0) }
             let took = began.duration(to: .now)
             run.progress("a sync event took \(took.inSeconds) to cross the mesh")
             return took < allowed ? .found(took) : .notYet("it took \(took.inSeconds)")

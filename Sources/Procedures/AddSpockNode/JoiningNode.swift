@@ -120,6 +120,20 @@ actor JoiningNode {
         return true
     }
 
+    /// That it is a member, and what an undo takes of that; `nil` where no node reads it.
+    nonisolated func membership(_ memory: Memory) async throws -> String? {
+        guard memory.began(Subscribe.self), !memory.isUndone(Subscribe.self) else { return nil }
+        let reads = await attemptOnEach(mesh.members) { [mesh, name] member in
+            try await mesh.spock(member).subscriptions(deadline: .after(.seconds(20))).contains { $0.provider.rawValue == name }
+        }
+        try Task.checkCancellation()
+        // A member that cannot be asked may read it.
+        let readers = reads.filter { if case .success(false) = $0.result { false } else { true } }.map(\.name).sorted()
+        guard !readers.isEmpty else { return nil }
+        let isOpen = try memory.holdsUnreadWrites
+        return "\(name) is a member of the mesh\(isOpen ? " and takes writes" : ""): it stops, and its subscriptions and slots on \(list(readers)) are dropped"
+    }
+
     /// Waits until it, whose server has broken down, takes connections again.
     nonisolated func awaitServer(deadline: Deadline) async throws {
         await access.forgetServer(name)

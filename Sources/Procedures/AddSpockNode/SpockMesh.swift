@@ -139,6 +139,15 @@ actor SpockMesh {
 
     /// Waits until every one of `nodes` has applied what every other one has written so far.
     nonisolated func drain(_ nodes: [String], deadline: Deadline) async throws -> [Drained] {
+        try await Spock.drain(try await directions(among: nodes, deadline: deadline), deadline: deadline)
+    }
+
+    /// The same, for as long as every direction moves.
+    nonisolated func drain(_ nodes: [String], with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> [Drained] {
+        try await Spock.drain(try await directions(among: nodes, deadline: .after(.seconds(60))), with: patience, tell: tell)
+    }
+
+    private nonisolated func directions(among nodes: [String], deadline: Deadline) async throws -> [Spock.Direction] {
         let directions = try await onEach(nodes) { subscriber in
             let session = try await self.spock(subscriber)
             var directions: [Spock.Direction] = []
@@ -149,7 +158,7 @@ actor SpockMesh {
             }
             return directions
         }
-        return try await Spock.drain(nodes.flatMap { directions[$0] ?? [] }, deadline: deadline)
+        return nodes.flatMap { directions[$0] ?? [] }
     }
 
     /// Waits until each subscription is `replicating` and its slot is read on the provider: the status alone says only

@@ -177,6 +177,10 @@ struct HBARemove: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Answer the question before the change with yes.")
     var yes = false
 
+    func validate() throws {
+        guard !name.trimmed.isEmpty else { throw ValidationError("The name of the run is empty.") }
+    }
+
     func run() async throws {
         try await options.change(ConfigurationRequest(.removeRules(ofRun: name)), isAgreed: yes)
     }

@@ -19,7 +19,7 @@ struct Resume: AsyncParsableCommand {
 }
 
 struct Undo: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Take back exactly what a run created.")
+    static let configuration = CommandConfiguration(abstract: "Take back exactly what a run created; ask before something goes that is in use.")
 
     @Argument(help: "The run, as `pggraft runs` names it.")
     var name: String
@@ -32,11 +32,14 @@ struct Undo: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
+    @Flag(name: .shortAndLong, help: "Answer with yes the question that comes before something goes that is in use.")
+    var yes = false
+
     func run() async throws {
         let terminal = Terminal()
         let catalog = Catalog(connection.ways(terminal), undo: UndoOptions(purgesData: purgeData, givesUpWrites: giveUpWrites))
         try await Commanding.session(terminal) {
-            try await RunSession.undo(name, in: RunStore(), console: SessionConsole(terminal: terminal), make: catalog.procedure(of:))
+            try await RunSession.undo(name, in: RunStore(), console: SessionConsole(terminal: terminal, isAgreed: yes), make: catalog.procedure(of:))
         }
     }
 }

@@ -11,6 +11,7 @@ struct Toy: Procedure {
     var steps: [ListedStep] = []
     var requirements: [RequirementGroup] = []
     var bracket: Bracket?
+    var inUse: [String] = []
     var isTakenBackOnFailure = false
     var path: String?
     var content = "the toys"
@@ -20,6 +21,8 @@ struct Toy: Procedure {
     let name = "toy"
     func origin() -> RunOrigin { RunOrigin(path: path, content: content) }
     func brackets(_ memory: Memory) -> [Bracket] { bracket.map { [$0] } ?? [] }
+
+    func inUse(_ memory: Memory) -> [String] { inUse }
 
     func takeLock(holder: Holder) async throws {
         if let lockError { throw lockError }

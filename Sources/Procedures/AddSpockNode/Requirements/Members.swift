@@ -21,7 +21,7 @@ struct MemberIsSpockNode: Requirement {
             state = try await session.state(
                 connectingTo: { try await access.connection(node, database: $0, deadline: .after(.seconds(20))) }, deadline: .after(.seconds(60)))
         } catch {
-            return [try await whyNotReached(error)]
+            return [Finding(notMet: name, on: node, because: error)]
         }
         if state.isInRecovery { return [Finding(name, on: node, "is a standby", .notMet(hint: "name the primary in the playbook"))] }
         guard let local = state.local else {
@@ -32,19 +32,6 @@ struct MemberIsSpockNode: Requirement {
         }
         await survey.saw(node, state)
         return [Finding(name, on: node, "\(await session.connection.serverVersion) with Spock \(state.version.map(\.description) ?? "")")]
-    }
-
-    /// Through the SSH connection a stopped server only shows as a connection that was closed.
-    private func whyNotReached(_ error: any Error) async throws -> Finding {
-        let access = survey.mesh.access, port = try access.roster.entry(node).port
-        do {
-            guard try await access.host(node).isListening(onPort: port, deadline: .after(.seconds(20))) else {
-                return Finding(name, on: node, "nothing listens on port \(port)", .notMet(hint: "start PostgreSQL on \(node), or correct its port in the playbook"))
-            }
-            return Finding(notMet: name, on: node, because: error)
-        } catch let second {
-            return Finding(notMet: name, on: node, Problem(Problem(explaining: error).fact, because: second))
-        }
     }
 }
 

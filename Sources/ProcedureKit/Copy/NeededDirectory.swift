@@ -1,0 +1,97 @@
+import EventLoop
+import Instance
+import PostgresConfig
+import RemoteHost
+import Report
+import Run
+import Server
+
+/// A directory beside its data directory that a copy needs on its host.
+struct NeededDirectory: Sendable, Hashable {
+    enum Purpose: Sendable, Hashable, CustomStringConvertible {
+        case tablespace(name: String, oid: UInt32)
+        /// The setting that names it.
+        case setting(String)
+
+        var description: String {
+            switch self {
+            case .tablespace(let name, _): "tablespace \(name)"
+            case .setting(let name): name
+            }
+        }
+    }
+
+    var path: HostPath
+    var purpose: Purpose
+
+    var mode: FileMode { if case .setting("unix_socket_directories") = purpose { 0o755 } else { 0o700 } }
+}
+
+extension BackRestCopy {
+    /// The tablespaces of the source, and where each goes; `nil` for one that pgBackRest does not copy, inside of the data directory.
+    func tablespaces() async throws -> [(space: Tablespace, target: HostPath?)] {
+        let data = try await access.instance(source).dataDirectory, deadline = Deadline.after(.seconds(20))
+        return try await access.server(source).tablespaces(deadline: deadline).map { space in
+            guard let location = HostPath(space.location), !(location.path + "/").hasPrefix(data.path + "/") else { return (space, nil) }
+            return (space, order.tablespaces[space.name] ?? order.tablespaces[space.location] ?? location)
+        }
+    }
+
+    /// What a restore has to be told of them: those that go somewhere else.
+    func tablespaceMap() async throws -> [UInt32: HostPath] {
+        let moved = try await tablespaces().filter { $0.target != nil && $0.target?.path != $0.space.location }
+        return Dictionary(moved.compactMap { space, target in target.map { (space.oid, $0) } }) { first, _ in first }
+    }
+
+    /// The directories for the tablespaces, and those that the settings name which come along.
+    func neededDirectories(of standby: Standby) async throws -> [NeededDirectory] {
+        let spaces = try await tablespaces().compactMap { space, target in
+            target.map { NeededDirectory(path: $0, purpose: .tablespace(name: space.name, oid: space.oid)) }
+        }
+        return spaces + (try await standby.configuration().namedDirectories)
+    }
+
+    /// What stands at them on the host of the copy.
+    func states(of directories: [NeededDirectory]) async throws -> [(directory: NeededDirectory, state: PathState)] {
+        let instance = try await node.instance()
+        func states(_ directories: [NeededDirectory], without pattern: String) async throws -> [(directory: NeededDirectory, state: PathState)] {
+            Array(zip(directories, try await instance.pathStates(directories.map(\.path), without: pattern, deadline: .after(.seconds(30)))))
+        }
+        let (spaces, others) = (directories.filter(\.isOfTablespace), directories.filter { !$0.isOfTablespace })
+        return try await states(spaces, without: "PG_*") + states(others, without: "")
+    }
+
+    /// Makes those that are not there. Undo takes them away again where nothing is in them.
+    func makeDirectories(of standby: Standby, _ run: StepRun) async throws {
+        let instance = try await node.instance(), deadline = Deadline.after(.seconds(60))
+        for (directory, state) in try await states(of: try await neededDirectories(of: standby)) {
+            guard case .absent(let missing) = state.kind else { continue }
+            for path in missing where try await instance.host.stat(path, as: instance.user, deadline: deadline) == nil {
+                try run.creating(Created("directory", on: node.name, path.path))
+                try await instance.host.makeDirectory(path, mode: path == directory.path ? directory.mode : 0o755, as: instance.user, deadline: deadline)
+            }
+        }
+    }
+}
+
+extension NeededDirectory {
+    var isOfTablespace: Bool { if case .tablespace = purpose { true } else { false } }
+}
+
+extension CloneConfiguration {
+    /// The directories that settings of the copy name and its server does not make itself.
+    var namedDirectories: [NeededDirectory] {
+        func named(_ setting: String, _ value: String?) -> [NeededDirectory] {
+            (value ?? "").split(separator: ",").compactMap { HostPath($0.trimmed.trimmingQuotes) }.map { NeededDirectory(path: $0, purpose: .setting(setting)) }
+        }
+        let collects = ["on", "true", "yes", "1"].contains((fileValue(of: "logging_collector") ?? "off").lowercased())
+        return named("unix_socket_directories", fileValue(of: "unix_socket_directories"))
+            + named("log_directory", collects ? fileValue(of: "log_directory") : nil)
+            + named("stats_temp_directory", features.version < .postgres(15) ? fileValue(of: "stats_temp_directory") : nil)
+    }
+}
+
+extension String {
+    /// Without double quotes around it, as a list may have them.
+    fileprivate var trimmingQuotes: String { count > 1 && hasPrefix("\"") && hasSuffix("\"") ? String(dropFirst().dropLast()) : self }
+}
