@@ -104,7 +104,8 @@ public enum BackRestFinding: Sendable, Hashable, CustomStringConvertible {
         case .fileMissing(let host, _, _): "put it on \(host) too, or let the repository be reached in another way."
         case .spoolClosed(_, let path, let user): "make \(path) and give it to \(user), or say archive-async=n."
         case .refused(_, _, let refusal), .noServer(_, _, let refusal): refusal.hint
-        case .damaged: "repair or recreate the repository (pgbackrest info says more); or use another stanza."
+        case .damaged:
+            "pgbackrest info says more: is it encrypted, and by the passphrase that the configuration has? Else repair it, or use another stanza."
         case .versionsDiffer: "pgBackRest talks only to its own version; install the same one on every host."
         case .stanzaOfAnotherSystem: "choose another stanza name."
         case .repositoryUnreadable: "check path and owner of the repository, and the SSH connection to its host."

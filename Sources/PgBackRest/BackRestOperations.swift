@@ -20,16 +20,19 @@ extension BackRest {
     /// What the repository holds for the stanza.
     public func info(on host: any Host, deadline: Deadline) async throws -> StanzaInfo {
         let result = try succeeded(try await host.run(info(), deadline: deadline), "info", on: host)
-        let stanzas: [StanzaInfo]
-        do {
-            stanzas = try StanzaInfo.decode(result.output)
-        } catch {
-            throw BackRestError.unreadable(host: host.name, command: "info", why: Problem(explaining: error).fact)
-        }
-        guard let info = stanzas.first(where: { $0.name == stanza.name }) else {
+        guard let info = try stanza(in: result, on: host) else {
             throw BackRestError.unreadable(host: host.name, command: "info", why: "it does not mention stanza '\(stanza)'")
         }
         return info
+    }
+
+    /// What `info` has answered of the stanza.
+    func stanza(in result: CommandResult, on host: any Host) throws(BackRestError) -> StanzaInfo? {
+        do {
+            return try StanzaInfo.decode(result.output).first { $0.name == stanza.name }
+        } catch {
+            throw .unreadable(host: host.name, command: "info", why: Problem(explaining: error).fact)
+        }
     }
 
     public func createStanza(on host: any Host, deadline: Deadline) async throws {

@@ -113,7 +113,7 @@ extension BackRestLayout {
                 )
                 continue
             }
-            let info = try StanzaInfo.decode(result.output).first { $0.name == stanza.name }
+            let info = try backRest(for: role).stanza(in: result, on: host)
             if existing == nil, let other = info?.repositories.first(where: { $0.status.code == .other }) {
                 let refusal = RepositoryRefusal(other.status.message)
                 findings.append(.refused(host: host.name, stanza, refusal))
@@ -125,7 +125,11 @@ extension BackRestLayout {
             if let found = info?.systemIdentifier, found != systemIdentifier {
                 findings.append(.stanzaOfAnotherSystem(host: host.name, stanza, found: found, expected: systemIdentifier))
             }
-            if role == repositoryRole { held = info }
+            if role == repositoryRole {
+                held = info
+            } else if held?.systemIdentifier != nil, info?.systemIdentifier == nil {
+                findings.append(.repositoryUnreadable(host: host.name, stanza, message: "it does not see what \(hosts[repositoryRole].name) sees there"))
+            }
         }
         return (findings, held)
     }
@@ -158,7 +162,7 @@ extension BackRestLayout {
     /// Whether the files of a backup's manifest are there: `info` lists a backup by another file.
     public func findBackup(_ label: String, on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
         let host = hosts[repositoryRole], result = try await host.run(infoNow(repositoryRole, set: label), deadline: deadline)
-        let info = try result.succeeded ? StanzaInfo.decode(result.output).first { $0.name == stanza.name } : nil
+        let info = result.succeeded ? try backRest(for: repositoryRole).stanza(in: result, on: host) : nil
         if let info, info.backups.contains(where: { $0.label == label }) { return [] }
         let message = info?.repositories.first?.status.firstLine ?? BackRestLog(result.errorText).failure?.message ?? "\(result.status)"
         return [.damaged(host: host.name, stanza, repository: info?.repositories.first?.key ?? 1, message: "backup \(label): \(message)")]

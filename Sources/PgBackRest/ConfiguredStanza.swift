@@ -83,9 +83,10 @@ public struct ConfiguredStanza: Sendable, Hashable {
             return options.filter { option in !upkeep.contains { option.key.hasPrefix($0) } }
         }
 
-        func described(from target: BackRestInstance, source: BackRestInstance, isShared: (String) -> Bool) -> [BackRestOption] {
+        /// What is not said here is not said there either: a repository's host has its own file, where the path is.
+        fileprivate func described(from target: BackRestInstance, source: BackRestInstance, isShared: (String) -> Bool) -> [BackRestOption] {
             let prefix = "repo\(number)-"
-            var options = forReading.filter { $0.key != prefix + "path" } + [BackRestOption(prefix + "path", path)]
+            var options = forReading
             if host == target.ssh.address {
                 options.removeAll { $0.key.hasPrefix(prefix + "host") }
             } else if isLocalDirectory, !isShared(path) {

@@ -173,8 +173,11 @@ public struct StanzaInfo: Sendable, Hashable, Decodable {
     }
 
     /// Reads the output of `info --output=json` for all stanzas it lists.
+    ///
+    /// pgBackRest puts into a message what it could not understand: of an encrypted file the bytes as they are.
     public static func decode(_ json: [UInt8]) throws -> [StanzaInfo] {
-        try JSONDecoder().decode([StanzaInfo].self, from: Data(json))
+        let text = String(decoding: json.map { $0 < 0x20 ? 0x20 : $0 }, as: UTF8.self)
+        return try JSONDecoder().decode([StanzaInfo].self, from: Data(text.utf8))
     }
 
     /// The database system that the stanza serves now; `nil` when there is no stanza yet.

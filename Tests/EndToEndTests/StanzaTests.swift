@@ -35,7 +35,8 @@ struct StanzaTests {
     }
 
     private func write(_ text: String, to path: String, on host: String, _ bed: Bed) async throws {
-        try await bed.host(host).run("install -d -m 750 -g postgres $(dirname \(path)) && cat >\(path) && chgrp postgres \(path) && chmod 640 \(path)", input: text + "\n")
+        try await bed.host(host).run(
+            "d=$(dirname \(path)) && { [ -d $d ] || install -d -m 750 -g postgres $d; } && cat >\(path) && chgrp postgres \(path) && chmod 640 \(path)", input: text + "\n")
     }
 
     /// What pgBackRest reads on the hosts, with owners and modes.
@@ -66,6 +67,15 @@ struct StanzaTests {
         }
     }
 
+    /// Begins a run and kills it when it has begun `step`. What it says all the while is read, lest it waits for a reader.
+    private func killed(_ someone: Operator, at step: String) async throws -> CommandOutput {
+        let run = try someone.start("run", "--yes", "--verbose", someone.playbook)
+        async let output = run.wait(within: .seconds(300))
+        try await someone.reaches(step)
+        run.signal(SIGKILL)
+        return try await output
+    }
+
     /// Looks for `secret` in everything that was sampled, printed and kept.
     private func expectUnseen(_ secret: String, _ bed: Bed, _ someone: Operator, _ outputs: [CommandOutput]) async throws {
         var samples = 0
@@ -94,11 +104,8 @@ struct StanzaTests {
                 #expect(outputs[0].standardOutput.contains("n4: /var/lib/postgresql/.pgbackrest/app.conf"))
                 #expect(!outputs[0].standardOutput.contains("n1: /var/lib/postgresql/.pgbackrest"))
                 let writers = try await Writers.start(of: bed, perNode: 1, rate: 10)
-                let run = try someone.start("run", "--yes", "--verbose", someone.playbook)
-                try await someone.reaches("restore")
-                run.signal(SIGKILL)
-                outputs.append(try await run.wait(within: .seconds(20)))
-                outputs.append(try await someone.pggraft("resume", "--yes", "--verbose", try someone.lastRun()))
+                outputs.append(try await killed(someone, at: "restore"))
+                outputs.append(try await someone.pggraft("resume", "--verbose", try someone.lastRun()))
                 #expect(outputs[2].status == 0, "\(outputs[2].standardOutput)\(outputs[2].standardError)")
                 let verification = try await writers.stop().verify(on: Bed.meshNodes + ["n4"], of: bed)
                 #expect(verification.isClean, "\(verification)")
@@ -116,7 +123,6 @@ struct StanzaTests {
                     pg1-port=5432
                     repo1-host=10.77.0.20
                     repo1-host-user=postgres
-                    repo1-path=/srv/backup
                     archive-async=y
                     spool-path=/var/lib/postgresql/.pgbackrest/app.spool
                     """)
@@ -163,15 +169,12 @@ struct StanzaTests {
             let someone = try Operator(of: bed, playbook: ["  # cipher: none\n": "  cipher: aes-256-cbc\n"]), before = try await configuration(bed)
             var outputs: [CommandOutput] = [], pass = ""
             try await sampling(bed) {
-                let run = try someone.start("run", "--yes", "--verbose", someone.playbook)
-                try await someone.reaches("archiving")
-                run.signal(SIGKILL)
-                outputs.append(try await run.wait(within: .seconds(20)))
+                outputs.append(try await killed(someone, at: "archiving"))
                 let file = "~postgres/.pgbackrest/app.conf", read = "sed -n 's/^repo1-cipher-pass=//p' \(file)"
                 pass = try await bed.host("repo").run(read)
                 #expect(pass.count == 64)
                 #expect(try await bed.host("repo").run("stat -c %a \(file)") == "600")
-                outputs.append(try await someone.pggraft("resume", "--yes", "--verbose", try someone.lastRun()))
+                outputs.append(try await someone.pggraft("resume", "--verbose", try someone.lastRun()))
                 #expect(outputs[1].status == 0, "\(outputs[1].standardOutput)\(outputs[1].standardError)")
                 #expect(try await bed.host("repo").run(read) == pass)
                 for host in ["n1", "n4"] { #expect(try await bed.host(host).run("\(read) || true") == "", "\(host)") }
@@ -218,7 +221,7 @@ struct StanzaTests {
             try await repo.run(asUser: "postgres", "cd /srv/backup/backup/app && for f in backup.info backup.info.copy; do mv /tmp/$f $f; done")
 
             // The playbook against what is there.
-            try someone.write(playbook: ["    # path: /var/lib/pgbackrest\n": "    path: /var/lib/pgbackrest\n"])
+            try someone.write(playbook: ["    address: 10.77.0.20\n    # path: /var/lib/pgbackrest\n": "    path: /var/lib/pgbackrest\n"])
             try await check("n1: pgBackRest has stanza 'app' in /srv/backup on postgres@10.77.0.20, but the playbook says copy.repository.path: /var/lib/pgbackrest")
             let keys =
                 "  repository:\n    # How your machine reaches it, like `ssh` above.\n    host: repo\n    # How the source and the new node reach it.\n    address: 10.77.0.20\n"
@@ -247,6 +250,10 @@ struct StanzaTests {
             #expect(refused.status == 1)
             #expect(text.contains("n4: archive-async is on, and postgres cannot write to its spool directory /srv/spool"), "\(text)")
             try await bed.host("n4").run("install -d -o postgres -m 750 /srv/spool")
+            try someone.write(playbook: ["    address: 10.77.0.20\n": "", "  # cipher: none\n": "  cipher: aes-256-cbc\n"])
+            let plain = try await someone.pggraft("check", someone.playbook)
+            #expect((plain.standardOutput + plain.standardError).contains("a repository that is not encrypted, but the playbook says copy.cipher: aes-256-cbc"))
+            try someone.write(playbook: ["    address: 10.77.0.20\n": ""])
             let output = try await someone.pggraft("run", "--yes", someone.playbook)
             try #require(output.status == 0, "\(output.standardOutput)\(output.standardError)")
             try await bed.expectMember()

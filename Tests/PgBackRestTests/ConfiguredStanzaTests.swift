@@ -34,7 +34,7 @@ import Testing
     @Test func `a local directory is reached on the source, with all that is said of it`() throws {
         #expect(
             try optionsOfTarget("[global]\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=two words\nrepo1-retention-full=2\nrepo1-bundle=y\n[n1]\npg1-path=/srv/n1\n")
-                == ["repo1-host=10.77.0.11", "repo1-host-user=postgres", "repo1-path=/var/lib/pgbackrest"])
+                == ["repo1-host=10.77.0.11", "repo1-host-user=postgres"])
         #expect(
             try optionsOfTarget(
                 "[n1]\npg1-path=/srv/n1\nrepo1-path=/mnt/backup\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=two words\n", shared: "/mnt/backup")
@@ -42,7 +42,7 @@ import Testing
         // A process that is started from elsewhere has not that environment.
         #expect(
             try optionsOfTarget("[n1]\npg1-path=/srv/n1\n", environment: ["PGBACKREST_REPO1_CIPHER_PASS": Secret("two words")])
-                == ["repo1-host=10.77.0.11", "repo1-host-user=postgres", "repo1-cipher-pass=two words", "repo1-path=/var/lib/pgbackrest"])
+                == ["repo1-host=10.77.0.11", "repo1-host-user=postgres", "repo1-cipher-pass=two words"])
         #expect(try optionsOfTarget("[n1]\npg1-path=/srv/n1\nrepo1-path=/mnt/backup\n", shared: "/mnt/backup") == ["repo1-path=/mnt/backup"])
     }
 
@@ -65,8 +65,8 @@ import Testing
         #expect(stanza.repositories.map(\.type) == ["posix", "s3"])
         #expect(
             try optionsOfTarget(text) == [
-                "repo1-host=repo", "repo1-host-user=keeper", "repo1-path=/backup", "repo2-s3-bucket=b", "repo2-s3-key=id", "repo2-s3-key-secret=s3cret",
-                "repo2-type=s3", "repo2-path=/x", "io-timeout=30",
+                "repo1-host=repo", "repo1-host-user=keeper", "repo1-path=/backup", "repo2-path=/x", "repo2-s3-bucket=b", "repo2-s3-key=id",
+                "repo2-s3-key-secret=s3cret", "repo2-type=s3", "io-timeout=30",
             ])
         // The repository's host is the target's own.
         #expect(try optionsOfTarget("[n1]\npg1-path=/srv/n1\nrepo1-host=10.77.0.14\nrepo1-path=/backup\n") == ["repo1-path=/backup"])

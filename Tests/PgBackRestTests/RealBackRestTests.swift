@@ -50,7 +50,10 @@ private struct Rig: Sendable {
     }
 
     @discardableResult
-    func run(_ words: String...) async throws -> String {
+    func run(_ words: String...) async throws -> String { try await run(words: words) }
+
+    @discardableResult
+    func run(words: [String]) async throws -> String {
         try await host.require(Command(words: words, user: "postgres"), deadline: deadline).text
     }
 
@@ -84,8 +87,8 @@ private struct Rig: Sendable {
         try await host.write(content + Array(text.utf8), to: file, as: "postgres", deadline: deadline)
     }
 
-    func start(_ directory: HostPath) async throws {
-        try await run("\(Rig.bin)/pg_ctl", "-D", directory.path, "-l", directory.path + ".log", "-w", "-t", "120", "start")
+    func start(_ directory: HostPath, environment: [String] = []) async throws {
+        try await run(words: ["env"] + environment + ["\(Rig.bin)/pg_ctl", "-D", directory.path, "-l", directory.path + ".log", "-w", "-t", "120", "start"])
     }
 
     func stop(_ directory: HostPath) async throws {
@@ -325,6 +328,75 @@ struct RealBackRestTests {
                 return
             }
             #expect(message.hasPrefix("ssh: connect to host 127.0.0.1 port 1: "))
+        }
+    }
+
+    /// The judge is pgBackRest: what it does with the file, the server's environment and `archive_command` is what the look found.
+    @Test(.timeLimit(.minutes(5)))
+    func `an encrypted stanza that is there is used by what file, environment and archive_command say of it`() async throws {
+        try await Rig.withRig(port: 54961) { rig in
+            let host = rig.host, name = try stanza("n1"), file = rig.root / "here.conf", hosts = BackRestHosts(source: host, target: host), pass = "two words/+="
+            let text =
+                "[global]\nlog-path=\(rig.root)\nlog-level-file=off\nlock-path=\(rig.root)/lock\nrepo1-path=/nonexistent\nrepo1-cipher-type=aes-256-cbc\n"
+                + "[n1]\npg1-path=\(rig.source)\npg1-port=\(rig.port)\npg1-socket-path=\(rig.root)\n"
+            try await host.write(Array(text.utf8), to: file, as: "postgres", mode: 0o640, deadline: rig.deadline)
+            let command = "pgbackrest --config=\(file) --stanza=n1 --repo1-path=\(rig.root)/repo archive-push %p"
+            try await rig.initialise(rig.source, port: rig.port, archiveCommand: command)
+            try await rig.stop(rig.source)
+            try await rig.start(rig.source, environment: ["PGBACKREST_REPO1_CIPHER_PASS=\(pass)"])
+            let system = try #require(UInt64(try await rig.sql("SELECT system_identifier FROM pg_control_system()")))
+
+            func look() async throws -> BackRestLook {
+                let called = try #require(BackRestInvocation(try await rig.sql("SHOW archive_command")))
+                return try await BackRestLook(
+                    BackRestLook.Request(name, user: "postgres", dataDirectory: rig.source, configuration: called.configuration, environment: called.environment), on: host,
+                    deadline: rig.deadline)
+            }
+            let found = try await look()
+            var layout = try rig.layout()
+            layout.source.configuration = file
+            (layout.existing, layout.environment) = (ConfiguredStanza(name, in: found.configuration), [.source: found.configuration.environment])
+            #expect(layout.existing?.repositories.map(\.path) == ["\(rig.root)/repo"])
+            #expect(layout.existing?.repositories.first?.value("cipher-pass") == pass)
+            let looks = [BackRestRole.source: found, .target: found], sockets = [rig.root]
+            #expect(layout.findConfiguration(looks, server: 15, sockets: sockets, takesBackup: true).isEmpty)
+
+            let backRest = layout.backRest(for: .source)
+            try await backRest.createStanza(on: host, deadline: rig.deadline)
+            try await backRest.check(on: host, deadline: rig.deadline)
+            let label = try await backRest.backUp(on: host, processes: 2, deadline: rig.deadline).label
+            let seen = try await layout.findStanza(on: hosts, systemIdentifier: system, deadline: rig.deadline)
+            #expect(seen.findings.isEmpty)
+            #expect(seen.info?.cipher == "aes-256-cbc")
+            #expect(try await layout.findBackup(label, on: hosts, deadline: rig.deadline).isEmpty)
+
+            // The target's own file is made of it; what it holds is enough to restore.
+            let target = layout.backRest(for: .target), own = try #require(target.configuration)
+            let (written, added) = try BackRestConfiguration(IniFile([], path: own)).adding(layout.options(for: .target), to: name)
+            #expect(added.contains(BackRestOption("repo1-cipher-pass", pass)))
+            try await host.write(written.file.bytes, to: own, as: "postgres", mode: 0o600, deadline: rig.deadline)
+            let options = try RestoreOptions(primaryConninfo: Conninfo(["host": rig.root.path, "port": "\(rig.port)"]), set: label, archiveOff: true)
+            #expect(try await target.restore(options, on: host, processes: 2, deadline: rig.deadline).label == label)
+
+            // A stop, a manifest that is gone, another passphrase.
+            try await rig.run("pgbackrest", "--config=\(file)", "--stanza=n1", "stop")
+            let stopped = try await look()
+            #expect(
+                layout.findConfiguration([.source: stopped, .target: found], server: 15, sockets: sockets, takesBackup: true)
+                    == [.stopped(host: "n1", name, file: rig.root / "lock/n1.stop")])
+            try await rig.run("pgbackrest", "--config=\(file)", "--stanza=n1", "start")
+            #expect(try await look().stopFile(of: name) == nil)
+            try await host.remove(rig.root / "repo/backup/n1/\(label)/backup.manifest", as: "postgres", deadline: rig.deadline)
+            #expect(
+                try await layout.findBackup(label, on: hosts, deadline: rig.deadline)
+                    == [.damaged(host: "n1", name, repository: 1, message: "backup \(label): requested backup not found")])
+            layout.environment = [.source: found.configuration.environment.merging(["PGBACKREST_REPO1_CIPHER_PASS": Secret("another")]) { $1 }]
+            let wrong = try await layout.findStanza(on: hosts, systemIdentifier: system, deadline: rig.deadline).findings
+            guard case .damaged("n1", name, 1, let message) = wrong.first else {
+                Issue.record("found \(wrong)")
+                return
+            }
+            #expect(message.hasPrefix("[FormatError] unable to load info file") || message.hasPrefix("[CryptoError] unable to load info file"))
         }
     }
 

@@ -47,6 +47,13 @@ import Testing
         #expect(info.repositories.first?.status.message.contains("Permission denied") == true)
     }
 
+    @Test func `what could not be decrypted stands in the message as it is`() throws {
+        let json = Array(Recorded.infoPermissionDenied.utf8), mark = Array("Permission denied".utf8)
+        let place = try #require(json.indices.first { json[$0...].starts(with: mark) })
+        let info = try #require(try StanzaInfo.decode(json[..<place] + [0xCA, 0x50, 0x01, 0x0A, 0xFF, 0x1C] + json[place...]).first)
+        #expect(info.repositories.first?.status.code == .other)
+    }
+
     @Test func `newer versions say how far a running copy is`() throws {
         let json = Recorded.info.replacing(#"{"held":true}"#, with: #"{"held":true,"size":1000,"size-cplt":250},"restore":{"held":false}"#)
         let lock = try #require(try decode(json).status.lock)

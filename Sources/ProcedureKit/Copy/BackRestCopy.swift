@@ -123,6 +123,10 @@ public actor BackRestCopy {
             layout.cipher = written.first ?? .random()
         }
         if existing != nil { layout.environment = looks.mapValues(\.configuration.environment) }
+        if case .sshHost(let endpoint, _) = layout.repository, let there = looks[.repository].flatMap({ ConfiguredStanza(stanza, in: $0.configuration) }), existing != nil {
+            // Its host knows the path, and the source need not.
+            layout.repository = .sshHost(endpoint, path: try HostPath(checking: there.repositories.first?.path ?? layout.repository.path.path))
+        }
         if let look = looks[.repository] { layout.repositoryConfiguration = existing == nil ? ownFile(ofRepository: look, beside: sourceLook) : repositoryFile }
         if let look = looks[.target] {
             let there = existing == nil ? nil : ConfiguredStanza(stanza, in: look.configuration)

@@ -37,6 +37,7 @@ public struct BackRestIsUsable: Requirement {
         if found.isEmpty {
             let stanza = try await layout.findStanza(on: hosts, systemIdentifier: try await copy.sourceIdentifier(deadline: deadline), deadline: deadline)
             found += stanza.findings
+            if let info = stanza.info { found += copy.contradictions(of: info) }
             if found.isEmpty, !takesBackup, try memory.recall(TakeBackup.chosen) == nil {
                 let backup = try copy.chosen(stanza.info?.currentBackups ?? [])
                 found += try await layout.findBackup(backup.label, on: hosts, deadline: deadline)
