@@ -172,6 +172,8 @@ struct SetupsTests {
             let someone = try Operator(of: bed), psql = "\(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -d app", nodes = Bed.meshNodes + ["n4"]
             try writeFile(try readFile("\(someone.directory)/ssh_config").replacing("User dba", with: "User postgres"), to: "\(someone.directory)/ssh_config")
             for host in nodes + ["repo"] { try await bed.host(host).run("rm /etc/sudoers.d/dba") }
+            let check = try await someone.pggraft("check", someone.playbook)
+            try #require(check.status == 0, "\(check.standardOutput)\n\(check.standardError)")
             let writers = try await Writers.start(of: bed, perNode: 1)
             async let storm = bed.host("n3").run(
                 asUser: "postgres", "for i in 1 2 3; do while [ ! -e /tmp/enough ]; do \(psql) -c 'SELECT 1' >/dev/null || exit 1; done & done; wait", within: .seconds(300))

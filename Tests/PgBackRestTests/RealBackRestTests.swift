@@ -335,7 +335,7 @@ struct RealBackRestTests {
     /// The judge is pgBackRest: what it does with the file, the server's environment and `archive_command` is what the look found.
     @Test(.timeLimit(.minutes(5)))
     func `an encrypted stanza that is there is used by what file, environment and archive_command say of it`() async throws {
-        try await Rig.withRig(port: 54961) { rig in
+        try await Rig.withRig { rig in
             let host = rig.host, name = try stanza("n1"), file = rig.root / "here.conf", hosts = BackRestHosts(source: host, target: host), pass = "two words/+="
             let text =
                 "[global]\nlog-path=\(rig.root)\nlog-level-file=off\nlock-path=\(rig.root)/lock\nrepo1-path=/nonexistent\nrepo1-cipher-type=aes-256-cbc\n"
