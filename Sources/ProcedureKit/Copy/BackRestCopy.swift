@@ -1,6 +1,7 @@
 public import EventLoop
 import Instance
 public import PgBackRest
+import PostgresConfig
 public import RemoteHost
 import Report
 import Server
@@ -97,7 +98,8 @@ public actor BackRestCopy {
     private func look() async throws -> Ground {
         let source = try await access.instance(self.source), target = try await node.instance(), stanza = order.stanza, deadline = Deadline.after(.seconds(60))
         let settings = try await access.server(self.source).settings(["unix_socket_directories", "archive_command"], deadline: .after(.seconds(10)))
-        let sockets = (settings["unix_socket_directories"] ?? "").split(separator: ",").compactMap { HostPath($0.trimmed) }
+        // As ALTER SYSTEM writes the list, each is in quotes.
+        let sockets = (SettingList(settings["unix_socket_directories"] ?? "", syntax: .paths)?.names ?? []).compactMap { HostPath($0) }
         let called = BackRestInvocation(settings["archive_command"] ?? "").flatMap { [nil, stanza.name].contains($0.stanza) ? $0 : nil }
         let sourceLook = try await BackRestLook(
             BackRestLook.Request(

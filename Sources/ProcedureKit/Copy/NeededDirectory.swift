@@ -81,17 +81,13 @@ extension NeededDirectory {
 extension CloneConfiguration {
     /// The directories that settings of the copy name and its server does not make itself.
     var namedDirectories: [NeededDirectory] {
-        func named(_ setting: String, _ value: String?) -> [NeededDirectory] {
-            (value ?? "").split(separator: ",").compactMap { HostPath($0.trimmed.trimmingQuotes) }.map { NeededDirectory(path: $0, purpose: .setting(setting)) }
+        func named(_ setting: String, _ values: [String]) -> [NeededDirectory] {
+            values.compactMap { HostPath($0) }.map { NeededDirectory(path: $0, purpose: .setting(setting)) }
         }
+        let sockets = fileValue(of: "unix_socket_directories").flatMap { SettingList($0, syntax: .paths)?.names } ?? []
         let collects = ["on", "true", "yes", "1"].contains((fileValue(of: "logging_collector") ?? "off").lowercased())
-        return named("unix_socket_directories", fileValue(of: "unix_socket_directories"))
-            + named("log_directory", collects ? fileValue(of: "log_directory") : nil)
-            + named("stats_temp_directory", features.version < .postgres(15) ? fileValue(of: "stats_temp_directory") : nil)
+        return named("unix_socket_directories", sockets)
+            + named("log_directory", collects ? [fileValue(of: "log_directory") ?? ""] : [])
+            + named("stats_temp_directory", features.version < .postgres(15) ? [fileValue(of: "stats_temp_directory") ?? ""] : [])
     }
-}
-
-extension String {
-    /// Without double quotes around it, as a list may have them.
-    fileprivate var trimmingQuotes: String { count > 1 && hasPrefix("\"") && hasSuffix("\"") ? String(dropFirst().dropLast()) : self }
 }
