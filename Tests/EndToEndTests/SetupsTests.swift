@@ -127,7 +127,7 @@ struct SetupsTests {
             let output = try await someone.pggraft("run", "--yes", someone.playbook)
             let ledger = try await writers.stop()
             try #require(output.status == 0, "\(output.standardOutput)\n\(output.standardError)")
-            #expect(output.standardOutput.contains("305 replicated tables are equal on n1, n2 and n4"), "\(output.standardOutput)")
+            #expect(output.standardOutput.contains("306 replicated tables are equal on n2, n1 and n4"), "\(output.standardOutput)")
             let verification = try await ledger.verify(on: nodes, of: bed) { try await odd.psql($0, $1) }
             #expect(verification.isClean, "\(verification)")
 
