@@ -129,7 +129,7 @@ struct StanzaTests {
             try await mesh.expectUntouched(bed)
             try await expectUnseen(Self.pass, bed, someone, outputs)
 
-            outputs.append(try await someone.pggraft("undo", "--purge-data", try someone.lastRun(), within: .seconds(400)))
+            outputs.append(try await someone.pggraft("undo", "--yes", "--purge-data", try someone.lastRun(), within: .seconds(400)))
             #expect(outputs[3].status == 0, "\(outputs[3].standardOutput)\(outputs[3].standardError)")
             #expect(try await configuration(bed) == before)
             #expect(try await bed.host("n4").run("ls -A ~postgres/.pgbackrest 2>/dev/null || true") == "")
@@ -183,7 +183,7 @@ struct StanzaTests {
             try await bed.expectMember()
             report("a new encrypted stanza: \(bed.spockDescription)")
             try await expectUnseen(pass, bed, someone, outputs)
-            let undone = try await someone.pggraft("undo", "--purge-data", try someone.lastRun(), within: .seconds(400))
+            let undone = try await someone.pggraft("undo", "--yes", "--purge-data", try someone.lastRun(), within: .seconds(400))
             #expect(undone.status == 0, "\(undone.standardOutput)\(undone.standardError)")
             #expect(try await configuration(bed) == before)
             #expect(try await bed.host("repo").run("find /var/lib/pgbackrest -name 'backup.info*'") == "")

@@ -188,7 +188,7 @@ struct RepositoryTests {
             try await expectMesh(of: bed, writers)
             let kept = try await each.remains(bed)
             #expect(!kept.isEmpty)
-            try await expect(["undo", "--purge-data", "--verbose", try run.name])
+            try await expect(["undo", "--yes", "--purge-data", "--verbose", try run.name])
             try await expectNothingRunning(bed)
             let differences = try await Snapshot(of: bed).differences(from: before), remains = try await each.remains(bed)
             #expect(differences.isEmpty, "\(differences)")
