@@ -235,7 +235,7 @@ struct RepositoryTests {
             _ = try await pggraft("run --yes /run/pggraft/playbook.yaml")
             try await expectMesh(of: bed, writers)
             let run = try await host.run("basename /run/pggraft/state/*.jsonl .jsonl")
-            _ = try await pggraft("undo --purge-data \(run)")
+            _ = try await pggraft("undo --yes --purge-data \(run)")
             let differences = try await Snapshot(of: bed).differences(from: before)
             #expect(differences.isEmpty, "\(differences)")
         }
