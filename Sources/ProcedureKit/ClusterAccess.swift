@@ -231,13 +231,13 @@ extension ClusterAccess {
     }
 
     /// Ends what an earlier process of a run has left on the servers: sessions whose machine is gone and that nobody has told
-    /// them to end may hold locks for hours. Only the holder of the cluster's lock may do that.
+    /// them to end may hold locks for hours. Only the holder of the cluster's lock may do that, before it has sessions of its
+    /// own beside the shared ones: what is older than those is an earlier process's.
     public func endEarlierSessions(on nodes: [String]) async {
         // A node that cannot be reached is a problem of the step that needs it.
         _ = await attemptOnEach(nodes) { node in
-            try await self.withSeparateServer(node, deadline: .after(.seconds(10))) {
-                try await $0.terminateEarlierSessions(named: Self.applicationName, deadline: .after(.seconds(10)))
-            }
+            let server = try await self.server(node, deadline: .after(.seconds(10)))
+            try await server.terminateEarlierSessions(named: Self.applicationName, deadline: .after(.seconds(10)))
         }
     }
 }
