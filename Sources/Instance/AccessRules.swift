@@ -43,14 +43,14 @@ extension Instance {
         let result = try await host.run(Command(words: ["stat", "-L", "-c", "%.6Y %.6Z", "--"] + files, user: user), deadline: deadline)
         // Those that are not there are not newer. A file that was moved into place may be old, its place is new.
         let times = result.text.split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
-        let loaded: Double = try await connection.query("SELECT extract(epoch FROM pg_conf_load_time())::float8 AS at", deadline: deadline).one().get("at")
+        let loaded: Double = try await connection.look("SELECT extract(epoch FROM pg_conf_load_time())::float8 AS at", deadline: deadline).one().get("at")
         return times.contains { $0 > loaded }
     }
 
     /// What the server was built with, where it can say so (from 9.6).
     private func build(through connection: PostgresConnection?, deadline: Deadline) async throws -> HBAServer.Build {
         guard let connection, version.number >= 906 else { return .packaged }
-        let rows = try await connection.query("SELECT setting FROM pg_config WHERE name = 'CONFIGURE'", deadline: deadline)
+        let rows = try await connection.look("SELECT setting FROM pg_config WHERE name = 'CONFIGURE'", deadline: deadline)
         guard let row = rows.first else { return .packaged }
         let options: String = try row.get("setting")
         let known: [(String, HBAServer.Build)] = [
@@ -86,11 +86,11 @@ extension Instance {
         switch question {
         case .isMember(let role):
             guard let connection else { return nil }
-            return try await connection.query(ServerAnswers.isMember(client.user, of: role), deadline: deadline).one().get("is_so")
+            return try await connection.look(ServerAnswers.isMember(client.user, of: role), deadline: deadline).one().get("is_so")
         case .matches(let regex, let text):
             guard let connection else { return nil }
             do {
-                return try await connection.query("SELECT \(text)::text ~ \(regex)::text COLLATE \"C\" AS is_so", deadline: deadline).one().get("is_so")
+                return try await connection.look("SELECT \(text)::text ~ \(regex)::text COLLATE \"C\" AS is_so", deadline: deadline).one().get("is_so")
             } catch let error as PostgresError where error.code == "2201B" {
                 // The server refuses the line, and with it the file; its view says so.
                 return nil

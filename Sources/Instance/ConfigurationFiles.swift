@@ -35,7 +35,7 @@ extension Instance {
     /// Where the running server says its files are.
     /// - Throws: `UnexpectedAnswer` where the connection may not see them.
     public func configurationFiles(through connection: PostgresConnection, deadline: Deadline) async throws -> ConfigurationFiles {
-        let row = try await connection.query(ConfigurationFiles.query, deadline: deadline).one()
+        let row = try await connection.look(ConfigurationFiles.query, deadline: deadline).one()
         func path(_ name: String) throws -> HostPath {
             let text: String = try row.get(name)
             guard let path = HostPath(text) else { throw UnexpectedAnswer(node: node, text: "\(name) = \(text) is no absolute path") }

@@ -72,8 +72,8 @@ extension Instance {
 
     private func inForce(through connection: PostgresConnection?, deadline: Deadline) async throws -> ServerSettings? {
         guard let connection else { return nil }
-        let rows = try await connection.query(ServerSettings.query(features), deadline: deadline).map(ServerSettings.Row.init)
-        let overrides = try await connection.query(ServerSettings.overridesQuery, deadline: deadline).map(ServerSettings.Override.init)
+        let rows = try await connection.look(ServerSettings.query(features), deadline: deadline).map(ServerSettings.Row.init)
+        let overrides = try await connection.look(ServerSettings.overridesQuery, deadline: deadline).map(ServerSettings.Override.init)
         return ServerSettings(rows: rows, overrides: overrides)
     }
 

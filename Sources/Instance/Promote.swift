@@ -14,68 +14,57 @@ public struct Promotion: Sendable, Hashable {
 }
 
 extension Instance {
-    /// Makes a primary of the standby: `pg_ctl promote`, then waits until it has left recovery and the new timeline's
-    /// history is written.
+    /// Makes a primary of the standby: `pg_ctl promote`, then waits, on the host, until it has left recovery and the new timeline's
+    /// history is written. One command.
     ///
     /// `SELECT pg_promote()` is not used: its snapshot can stand in the way of what is still to be replayed.
-    /// - Parameter connect: makes a connection to this instance; it is closed again.
     /// - Throws: ``InstanceError/cannotPromote(node:host:output:)`` when it is no standby; `DeadlineExceeded`, and then the
     ///   promotion may still go on.
-    public func promote(
-        connecting connect: @Sendable (Deadline) async throws -> PostgresConnection, deadline: Deadline
-    ) async throws -> Promotion {
-        let result = try await host.run(program("pg_ctl", ["promote", "-W", "-D", dataDirectory.path]), deadline: deadline)
-        guard result.succeeded else {
+    public func promote(deadline: Deadline) async throws -> Promotion {
+        let pgctl = (binaries.directory / "pg_ctl").path
+        let result = try await leaveRecovery(Self.promoting, pgctl, deadline: deadline)
+        guard result.status != .code(Self.notPromoted) else {
             throw InstanceError.cannotPromote(node: node, host: host.name, output: result.errorText.isEmpty ? result.text : result.errorText)
         }
-        return try await promotion(connecting: connect, deadline: deadline)
+        return try promotion(result)
     }
 
     /// Waits until the instance has left recovery, and says on which timeline.
     /// - Throws: `DeadlineExceeded`.
-    public func promotion(
-        connecting connect: @Sendable (Deadline) async throws -> PostgresConnection, deadline: Deadline
-    ) async throws -> Promotion {
-        let walFile = try await wait(for: "\(node) on \(host.name) to leave recovery", until: deadline) { () -> Look<String> in
-            do {
-                let connection = try await connect(deadline)
-                let isRecovering: Bool
-                var file: String?
-                do {
-                    isRecovering = try await connection.query("SELECT pg_is_in_recovery() AS recovering", deadline: deadline).one().get("recovering")
-                    if !isRecovering { file = try await connection.query(currentWALFile, deadline: deadline).one().get("file") }
-                } catch {
-                    await connection.close()
-                    throw error
-                }
-                await connection.close()
-                return file.map { .found($0) } ?? .notYet("in recovery")
-            } catch let error as PostgresError {
-                switch error {
-                // A standby without hot_standby takes no connections until it is a primary: 57P03, cannot_connect_now.
-                case .cannotConnect(_, _, nil, _), .cannotConnect(_, _, "57P03", _), .connectionLost: return .notYet(error.fact)
-                case .cannotConnect, .server, .cannotSend: throw error
-                }
-            }
+    public func promotion(deadline: Deadline) async throws -> Promotion {
+        try promotion(try await leaveRecovery("", "", deadline: deadline))
+    }
+
+    private func leaveRecovery(_ before: String, _ pgctl: String, deadline: Deadline) async throws -> CommandResult {
+        let controldata = (binaries.directory / "pg_controldata").path, wal = (dataDirectory / features.walDirectory).path
+        do {
+            return try await host.run(Command.script(before + Self.leaving, dataDirectory.path, controldata, wal, pgctl).as(user), deadline: deadline)
+        } catch let late as DeadlineExceeded {
+            throw DeadlineExceeded(waitedFor: "\(node) on \(host.name) to leave recovery", budget: late.budget, lastSeen: late.lastSeen)
         }
-        guard let timeline = TimelineHistory.timeline(ofWALFile: walFile) else {
-            throw UnexpectedAnswer(node: node, text: "\(walFile) is no name of a WAL file")
-        }
-        let file = dataDirectory / features.walDirectory / TimelineHistory.fileName(of: timeline)
-        let text = try await wait(for: "\(file) on \(host.name)", until: deadline) { () -> Look<String> in
-            guard let bytes = try await host.read(file, as: user, deadline: deadline) else { return .notYet("timeline \(timeline), no such file") }
-            return .found(String(decoding: bytes, as: UTF8.self))
-        }
-        guard let last = TimelineHistory(text)?.switches.last else {
-            throw InstanceError.unreadable(node: node, host: host.name, what: "\(file)")
+    }
+
+    private func promotion(_ result: CommandResult) throws -> Promotion {
+        let lines = result.text.split(separator: "\n", maxSplits: 1)
+        guard result.succeeded, lines.count == 2, let timeline = TimelineHistory.timeline(ofFile: String(lines[0])),
+            let last = TimelineHistory(String(lines[1]))?.switches.last
+        else {
+            let said = result.errorText.isEmpty ? "" : ": \(result.errorText)"
+            throw InstanceError.unreadable(node: node, host: host.name, what: "the history of its timeline in \(dataDirectory / features.walDirectory)\(said)")
         }
         return Promotion(timeline: timeline, previousTimeline: last.timeline, switchpoint: last.at)
     }
 
-    private var currentWALFile: SQL {
-        switch features.walNaming {
-        case .wal: "SELECT pg_walfile_name(pg_current_wal_lsn()) AS file"
-        case .xlog: "SELECT pg_xlogfile_name(pg_current_xlog_location()) AS file"
-        }
-    }
+    private static let notPromoted: Int32 = 9
+
+    private static let promoting = #"""
+        "$4" promote -W -D "$1" >&2 || exit 9
+
+        """#
+
+    // The state is written when writers are let in. A promotion takes a timeline higher than all whose history is there.
+    private static let leaving = #"""
+        while state=$("$2" "$1") || exit 1; ! printf '%s\n' "$state" | grep -q '^Database cluster state: *in production$'; do sleep 0.01; done
+        history=$(cd "$3" && ls | grep -E '^[0-9A-F]{8}\.history$' | sort | tail -n 1) && printf '%s\n' "$history" && cat "$3/$history"
+        """#
 }

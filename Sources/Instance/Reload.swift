@@ -63,7 +63,7 @@ extension Instance {
             throw InstanceError.cannotReload(node: node, host: host.name, output: "it runs with what it loaded before")
         }
         guard features.hasFileSettingsView else { return ReloadReport(pendingRestart: []) }
-        let answer = try await connection.query(SettingInForce.query(Array(expecting.keys)), deadline: deadline)
+        let answer = try await connection.look(SettingInForce.query(Array(expecting.keys)), deadline: deadline)
         let settings = try answer.map(SettingInForce.init)
         let wrong = settings.compactMap { $0.complaint(expecting: expecting) }
         guard wrong.isEmpty else { throw InstanceError.notInForce(node: node, settings: wrong) }
@@ -85,9 +85,9 @@ extension Instance {
     public func configurationProblems(through connection: PostgresConnection, deadline: Deadline) async throws -> [ConfigurationProblem] {
         var problems: [ConfigurationProblem] = []
         if features.hasFileSettingsView {
-            let rows = try await connection.query(ConfigurationProblem.inSettings, deadline: deadline)
+            let rows = try await connection.look(ConfigurationProblem.inSettings, deadline: deadline)
             // Looking into the files has marked, in this session, what differs and needs a restart.
-            let pending = try await connection.query("SELECT name FROM pg_settings WHERE pending_restart", deadline: deadline)
+            let pending = try await connection.look("SELECT name FROM pg_settings WHERE pending_restart", deadline: deadline)
             let waiting = Set(try pending.map { try $0.get("name", as: String.self) })
             problems += try rows.map(ConfigurationProblem.init).filter { problem in
                 guard let name = problem.name else { return !problem.error.hasSuffix("cannot be changed without restarting the server") }
@@ -95,7 +95,7 @@ extension Instance {
             }
         }
         if features.hasHBARulesView {
-            problems += try await connection.query(features.hasHBAIncludes ? ConfigurationProblem.inHBAFiles : ConfigurationProblem.inHBA, deadline: deadline).map(
+            problems += try await connection.look(features.hasHBAIncludes ? ConfigurationProblem.inHBAFiles : ConfigurationProblem.inHBA, deadline: deadline).map(
                 ConfigurationProblem.init)
         }
         return problems

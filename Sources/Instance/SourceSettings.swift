@@ -58,11 +58,11 @@ extension Instance {
     public func settings(through connection: PostgresConnection, deadline: Deadline) async throws -> SourceSettings {
         let files = try await configurationFiles(through: connection, deadline: deadline)
         let query = features.hasFileSettingsView ? SourceSettings.linesQuery : SourceSettings.linesInForceQuery
-        let lines = try await connection.query(query, deadline: deadline).map { row in
+        let lines = try await connection.look(query, deadline: deadline).map { row in
             SourceSettings.FileLine(
                 file: try row.get("sourcefile"), name: try row.get("name"), value: try row.get("setting"), isApplied: try row.get("applied"))
         }
-        let inForce = try await connection.query(SourceSettings.inForceQuery, deadline: deadline).map { row in
+        let inForce = try await connection.look(SourceSettings.inForceQuery, deadline: deadline).map { row in
             SourceSettings.InForce(name: try row.get("name"), value: try row.get("setting"), source: try row.get("source"))
         }
         return SourceSettings(files: files, lines: lines, inForce: inForce)

@@ -1,6 +1,7 @@
 public import EventLoop
 import PostgresConfig
 import RemoteHost
+import Report
 
 /// How a server ends its sessions. <https://www.postgresql.org/docs/current/server-shutdown.html>
 public enum StopMode: String, Sendable, Hashable, CaseIterable {
@@ -26,6 +27,23 @@ extension Instance {
             guard case .running(let still) = try await status(deadline: deadline), still.pid == postmaster.pid else { return .found(()) }
             return .notYet("process \(still.pid) runs")
         }
+    }
+
+    /// Stops the server, where it runs, removes `path` with all that is in it, and starts the server: one command where that can be one.
+    /// - Throws: as ``start(deadline:)`` and ``stop(mode:deadline:)``, and what removing throws.
+    public func restart(removing path: HostPath, deadline: Deadline) async throws {
+        if case .systemd = manager {
+        } else {
+            let stop = Shell.line(stopCommand(mode: .fast, seconds: seconds(until: deadline)).words)
+            let start = Shell.line(startCommand(logTo: defaultStartLog, word: "start", seconds: seconds(until: deadline)).words)
+            let script = #"{ [ ! -f "$1/postmaster.pid" ] || eval "$3" >/dev/null 2>&1; } && rm -rf -- "$2" && eval "$4""#
+            let restarting = Command.script(script, dataDirectory.path, path.path, stop, start).as(user)
+            if try await host.run(restarting, deadline: .after(deadline.remaining + .seconds(10))).succeeded { return }
+        }
+        // One after the other it is seen what does not work.
+        try await stop(deadline: deadline)
+        try await host.remove(path, recursively: true, as: user, deadline: deadline)
+        try await start(deadline: deadline)
     }
 
     func stopCommand(mode: StopMode, seconds: Int) -> Command {

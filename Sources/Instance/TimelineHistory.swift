@@ -33,9 +33,9 @@ public struct TimelineHistory: Sendable, Hashable {
     /// The file's name for a timeline: `00000002.history`.
     public static func fileName(of timeline: UInt32) -> String { hexadecimal(timeline) + ".history" }
 
-    /// The timeline of a WAL file: the first eight digits of its name.
-    static func timeline(ofWALFile name: String) -> UInt32? {
-        name.count == 24 ? UInt32(name.prefix(8), radix: 16) : nil
+    /// The timeline of a `.history` file: the first eight digits of its name.
+    static func timeline(ofFile name: String) -> UInt32? {
+        name.hasSuffix(".history") ? UInt32(name.prefix(8), radix: 16) : nil
     }
 
     private static func hexadecimal(_ number: UInt32) -> String {

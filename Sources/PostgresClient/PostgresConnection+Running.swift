@@ -5,14 +5,21 @@ import Report
 
 /// A statement on the wire: sent, answered, or stopped.
 extension PostgresConnection {
-    private enum Next: ~Copyable { case answer(Answer), end, lost, stopped(Wake) }
+    enum Next: ~Copyable { case answer(Answer), end, lost, stopped(Wake) }
 
     /// What the answers to a statement came to.
-    private struct Outcome {
+    struct Outcome {
         var rows: [Rows] = []
         var serverError: PostgresError.ServerError?
         var unreadable: (any Error)?
         var isCopy = false
+
+        /// - Throws: what the server said, or what of its answer cannot be read.
+        func answers(node: String) throws -> [Rows] {
+            if let serverError { throw PostgresError.server(node: node, serverError) }
+            if let unreadable { throw unreadable }
+            return rows
+        }
     }
 
     /// Time for the server to react to a cancel request before its connection is closed.
@@ -42,24 +49,62 @@ extension PostgresConnection {
             let lastSeen = await stop(statement, on: handle)
             throw wake == .cancelled ? CancellationError() : exceeded(deadline, statement, lastSeen)
         }
-        if let error = outcome.serverError { throw PostgresError.server(node: node, error) }
-        if let error = outcome.unreadable { throw error }
-        return outcome.rows
+        return try outcome.answers(node: node)
     }
 
-    private func exceeded(_ deadline: Deadline, _ statement: String, _ lastSeen: String) -> DeadlineExceeded {
+    /// Runs statements that are sent together on a connection that is this caller's to use, and logs them.
+    func run(together statements: [SQL], deadline: Deadline) async throws -> [Rows] {
+        let shown = statements.map { Redaction.redacted($0.shownText.onOneLine) }.joined(separator: "; ")
+        return try await log.sending(shown, to: node, ending: { (answers: [Rows]) in answers.last?.commandTag ?? "" }) {
+            try await self.answers(together: statements, deadline: deadline)
+        }
+    }
+
+    private func answers(together statements: [SQL], deadline: Deadline) async throws -> [Rows] {
+        guard let handle else { throw lost }
+        let shown = statements.map(\.shownText).joined(separator: "; ")
+        let texts = try statements.map { try handle.text(of: $0, node: node) }
+        guard !deadline.hasPassed else { throw exceeded(deadline, shown, "not sent: no time was left") }
+        for (text, statement) in zip(texts, statements) { try send(text, statement.parameters, on: handle) }
+        var outcomes: [Outcome] = []
+        for statement in statements {
+            var outcome = Outcome()
+            if let wake = try await collect(into: &outcome, of: statement.shownText, on: handle, until: deadline, true, isPiped: true) {
+                let lastSeen = await stop(statement.shownText, on: handle, isPiped: true)
+                // Those behind it are on the server already: with the connection they end.
+                if self.handle === handle, outcomes.count + 1 < statements.count { lose("closed by pggraft, because one of several statements was cancelled") }
+                if self.handle === handle { PQexitPipelineMode(handle.pointer) }
+                throw wake == .cancelled ? CancellationError() : exceeded(deadline, statement.shownText, lastSeen)
+            }
+            outcomes.append(outcome)
+        }
+        PQexitPipelineMode(handle.pointer)
+        return try outcomes.map { try $0.answers(node: node).last ?? Rows(columns: [], values: [], node: node) }
+    }
+
+    /// Sends a statement behind those that are on the wire, as a transaction of its own.
+    func send(_ text: String, _ parameters: [String?], on handle: Handle) throws {
+        guard PQenterPipelineMode(handle.pointer) == 1, handle.send(text, parameters), PQpipelineSync(handle.pointer) == 1 else {
+            // What was sent before it has an answer of its own that nobody could tell from this one's.
+            throw lose(handle.message)
+        }
+    }
+
+    func exceeded(_ deadline: Deadline, _ statement: String, _ lastSeen: String) -> DeadlineExceeded {
         DeadlineExceeded(waitedFor: "\(node) to answer: \(excerpt(statement))", budget: deadline.budget, lastSeen: lastSeen)
     }
 
-    /// Takes all answers to the statement on the wire.
+    /// Takes all answers to the statement on the wire, or to the first of several.
+    /// - Parameter isPiped: whether more than one may be on the wire.
     /// - Returns: why it stopped, when it stopped before the end.
     /// - Throws: ``PostgresError/connectionLost(node:message:code:)``, and an error for COPY, which closes the connection.
-    private func collect(
-        into outcome: inout Outcome, of statement: String, on handle: Handle, until deadline: Deadline, _ heedingCancellation: Bool
+    func collect(
+        into outcome: inout Outcome, of statement: String, on handle: Handle, until deadline: Deadline, _ heedingCancellation: Bool, isPiped: Bool = false
     ) async throws -> Wake? {
         while true {
             switch await next(on: handle, until: deadline, heedingCancellation) {
             case .answer(let answer):
+                if isPiped, answer.status == PGRES_PIPELINE_SYNC { return nil }
                 add(answer, of: statement, to: &outcome)
                 guard !outcome.isCopy else {
                     lose("closed by pggraft, which does not speak COPY")
@@ -68,7 +113,11 @@ extension PostgresConnection {
             case .stopped(let wake): return wake
             case .lost: throw lost
             case .end:
-                guard handle.isBad else { return nil }
+                guard handle.isBad else {
+                    // The end of the statement's answers; the mark behind it is still to come.
+                    if isPiped { continue }
+                    return nil
+                }
                 // libpq's own errors have no code, and say less than what it said first.
                 guard let last = outcome.serverError, !last.code.isEmpty else { throw lose(handle.whyLost ?? handle.message) }
                 let words = ["\(last.severity): \(last.message)", last.detail, last.hint].compactMap(\.self)
@@ -112,7 +161,7 @@ extension PostgresConnection {
 
     /// Cancels the statement on the wire, and closes the connection if the server does not react.
     /// - Returns: what became of the statement.
-    private func stop(_ statement: String, on handle: Handle) async -> String {
+    func stop(_ statement: String, on handle: Handle, isPiped: Bool = false) async -> String {
         guard self.handle === handle else { return "the connection was closed" }
         let grace = Deadline.after(PostgresConnection.grace)
         // Not before PQcancel has returned has the server passed the request on; later it could hit the next statement.
@@ -126,7 +175,7 @@ extension PostgresConnection {
         }
         var outcome = Outcome()
         do {
-            guard try await collect(into: &outcome, of: statement, on: handle, until: grace, false) == nil else {
+            guard try await collect(into: &outcome, of: statement, on: handle, until: grace, false, isPiped: isPiped) == nil else {
                 return giveUp("the server did not act on a cancel request within \(PostgresConnection.grace.inSeconds)")
             }
         } catch {
@@ -139,7 +188,7 @@ extension PostgresConnection {
         }
     }
 
-    private func giveUp(_ why: String) -> String {
+    func giveUp(_ why: String) -> String {
         lose("closed by pggraft, because \(why)")
         return "\(why); the connection is closed, the statement may still be running"
     }

@@ -1,11 +1,14 @@
 internal import EventLoop
 
-/// One statement at a time, first come, first served; while a transaction has the connection, its statements only.
+/// What is on the wire: one statement, or any number of looks.
+enum Turn { case statement, look }
+
+/// One statement at a time, or looks together, first come, first served; while a transaction has the connection, its statements only.
 extension PostgresConnection {
     func inTurn<Value>(
         for transaction: Int?, _ sql: SQL, deadline: Deadline, heedingCancellation: Bool = true, _ body: () async throws -> Value
     ) async throws -> Value {
-        try await takeTurn(for: transaction, sql, deadline: deadline, heedingCancellation: heedingCancellation)
+        try await takeTurn(.statement, for: transaction, sql, deadline: deadline, heedingCancellation: heedingCancellation)
         defer { endTurn() }
         do { return try await body() } catch {
             if transaction != nil, firstTransactionError == nil { firstTransactionError = error }
@@ -13,16 +16,19 @@ extension PostgresConnection {
         }
     }
 
-    private func takeTurn(for transaction: Int?, _ sql: SQL, deadline: Deadline, heedingCancellation: Bool) async throws {
+    func takeTurn(_ kind: Turn, for transaction: Int?, _ sql: SQL, deadline: Deadline, heedingCancellation: Bool = true) async throws {
         if heedingCancellation { try Task.checkCancellation() }
         if let transaction, transaction != reservedFor {
             throw PostgresError.cannotSend(node: node, message: "its transaction is over: \(excerpt(sql.shownText))")
         }
-        guard isRunning || !mayRun(transaction) else { return isRunning = true }
+        // Who comes later does not overtake.
+        guard !line.isEmpty || !hasRoom(for: kind, of: transaction) else { return enter(kind) }
         var caller = 0
         let wake = await sleep(until: deadline, heedingCancellation: heedingCancellation) {
             caller = $0
-            line.append(($0, transaction))
+            line.append(Waiting(caller: $0, kind: kind, transaction: transaction))
+            // Those before may wait for a transaction that this one belongs to.
+            admitNext()
         }
         guard wake != .signalled else { return }
         line.removeAll { $0.caller == caller }
@@ -33,7 +39,8 @@ extension PostgresConnection {
     }
 
     func endTurn() {
-        isRunning = false
+        turns -= 1
+        if turns == 0 { running = nil }
         admitNext()
     }
 
@@ -41,15 +48,31 @@ extension PostgresConnection {
     func reserve(for transaction: Int?) {
         reservedFor = transaction
         firstTransactionError = nil
-        if !isRunning { admitNext() }
+        admitNext()
     }
 
     private func mayRun(_ transaction: Int?) -> Bool { reservedFor == nil || reservedFor == transaction }
 
+    private func hasRoom(for kind: Turn, of transaction: Int?) -> Bool {
+        mayRun(transaction) && (running == nil || (running == .look && kind == .look))
+    }
+
+    private func enter(_ kind: Turn) {
+        running = kind
+        turns += 1
+    }
+
     private func admitNext() {
-        while let place = line.firstIndex(where: { mayRun($0.transaction) }) {
+        while let place = line.firstIndex(where: { mayRun($0.transaction) }), hasRoom(for: line[place].kind, of: line[place].transaction) {
+            let next = line.remove(at: place)
             // Who has given up at this very moment is no longer asleep.
-            if wake(line.remove(at: place).caller, .signalled) { return isRunning = true }
+            if wake(next.caller, .signalled) { enter(next.kind) }
         }
+    }
+
+    struct Waiting {
+        var caller: Int
+        var kind: Turn
+        var transaction: Int?
     }
 }

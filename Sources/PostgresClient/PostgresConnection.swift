@@ -3,8 +3,8 @@ import Logging
 
 /// A connection to one server.
 ///
-/// Callers queue: a statement starts when the one before it has its answer. Every statement has a deadline, and a
-/// deadline or the cancellation of the calling task cancels the statement on the server too.
+/// Callers queue: a statement starts when the one before it has its answer; looks are sent at once, however many there are. Every
+/// statement has a deadline, and a deadline or the cancellation of the calling task cancels the statement on the server too.
 ///
 /// ```swift
 /// let n1 = try await PostgresConnection.connect(to: dsn, node: "n1", deadline: .after(.seconds(10)))
@@ -13,7 +13,8 @@ import Logging
 ///
 /// ## Topics
 /// - Connecting: ``connect(to:node:deadline:)``, ``close()``
-/// - Statements: ``query(_:deadline:)``, ``script(_:deadline:)``, ``transaction(_:deadline:_:)``, ``takeNotices()``
+/// - Statements: ``look(_:deadline:)``, ``query(_:deadline:)``, ``query(together:deadline:)``, ``script(_:deadline:)``,
+///   ``transaction(_:deadline:_:)``, ``takeNotices()``
 /// - The server: ``serverVersion``, ``backendPID``, ``isTLS``, ``parameterStatus(_:)``
 public actor PostgresConnection {
     /// The node's name; errors begin with it.
@@ -35,10 +36,14 @@ public actor PostgresConnection {
     var lastNumber = 0
 
     // Whose turn it is: PostgresConnection+Turns.swift.
-    var isRunning = false
+    var running: Turn?
+    var turns = 0
     var reservedFor: Int?
-    var line: [(caller: Int, transaction: Int?)] = []
+    var line: [Waiting] = []
     var firstTransactionError: (any Error)?
+
+    // Looks that were sent, oldest first: PostgresConnection+Looks.swift.
+    var looks: [SentLook] = []
 
     nonisolated let log: Logger
 
@@ -71,6 +76,16 @@ public actor PostgresConnection {
         return try await inTurn(for: nil, sql, deadline: deadline) { try await self.run(sql, asScript: true, deadline: deadline) }
     }
 
+    /// Runs several statements that are sent together: one round trip. Each is a transaction of its own, and is run whatever became of the
+    /// one before it.
+    ///
+    /// - Returns: the answers, one for each statement.
+    /// - Throws: the first error, once all are answered; as ``query(_:deadline:)``.
+    @discardableResult
+    public func query(together statements: [SQL], deadline: Deadline) async throws -> [Rows] {
+        try await query(together: statements, in: nil, deadline: deadline)
+    }
+
     /// The notices and warnings since the last call, oldest first; at most the last thousand.
     public func takeNotices() -> [Notice] { handle?.takeNotices() ?? [] }
 
@@ -87,6 +102,7 @@ public actor PostgresConnection {
             whyLost = .connectionLost(node: node, message: message, code: code)
             wakeWatchers()
             handle = nil
+            loseLooks()
         }
         return lost
     }

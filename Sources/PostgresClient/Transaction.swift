@@ -15,6 +15,15 @@ public struct Transaction: Sendable {
     public func query(_ sql: SQL, deadline: Deadline? = nil) async throws -> Rows {
         try await connection.query(sql, in: number, deadline: deadline ?? self.deadline)
     }
+
+    /// Runs statements that are sent together: one round trip. After one that fails none has an effect.
+    ///
+    /// - Returns: the answers, one for each statement.
+    /// - Throws: the first error, once all are answered; as ``query(_:deadline:)``.
+    @discardableResult
+    public func query(together statements: [SQL], deadline: Deadline? = nil) async throws -> [Rows] {
+        try await connection.query(together: statements, in: number, deadline: deadline ?? self.deadline)
+    }
 }
 
 extension PostgresConnection {
@@ -48,6 +57,11 @@ extension PostgresConnection {
         try await inTurn(for: transaction, sql, deadline: deadline) {
             try await self.run(sql, deadline: deadline).last ?? Rows(columns: [], values: [], node: self.node)
         }
+    }
+
+    func query(together statements: [SQL], in transaction: Int?, deadline: Deadline) async throws -> [Rows] {
+        guard let first = statements.first else { return [] }
+        return try await inTurn(for: transaction, first, deadline: deadline) { try await self.run(together: statements, deadline: deadline) }
     }
 
     private func reserve(toBegin begin: SQL, deadline: Deadline) async throws -> Int {

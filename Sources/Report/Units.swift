@@ -4,6 +4,8 @@ extension Duration {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 
+    public var wholeMicroseconds: Int64 { components.seconds * 1_000_000 + components.attoseconds / 1_000_000_000_000 }
+
     /// The duration as a reader says it: `40 ms`, `3.2 s`, `4 min 10 s`, `2 h 05 min`.
     public var inSeconds: String {
         let total = seconds

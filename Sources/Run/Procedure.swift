@@ -36,7 +36,7 @@ public protocol Procedure: Sendable {
     /// undone but for what others have changed since.
     var isTakenBackOnFailure: Bool { get }
     /// What becomes of a run that has failed.
-    func afterFailure(_ failure: RunFailure) -> AfterFailure
+    func afterFailure(_ failure: RunFailure, _ memory: Memory) async -> AfterFailure
 
     /// Ends connections and whatever is still held.
     func close() async
@@ -49,7 +49,7 @@ extension Procedure {
     public func inUse(_ memory: Memory) async throws -> [String] { [] }
     public func closingWords(run: String, _ memory: Memory) throws -> [String] { ["Done."] }
     public var isTakenBackOnFailure: Bool { false }
-    public func afterFailure(_ failure: RunFailure) -> AfterFailure { isTakenBackOnFailure ? .isTakenBack : .stays("") }
+    public func afterFailure(_ failure: RunFailure, _ memory: Memory) async -> AfterFailure { isTakenBackOnFailure ? .isTakenBack : .stays("") }
 }
 
 /// What becomes of a run that has failed.

@@ -160,7 +160,7 @@ public struct RunSession: Sendable {
             try await console.interruptibly { try await runner.perform(journal) }
             return .done(run: run, words: try procedure.closingWords(run: run, Memory(journal)))
         } catch let failure as RunFailure {
-            switch procedure.afterFailure(failure) {
+            switch await procedure.afterFailure(failure, Memory(journal)) {
             case .stays(let words): return .failed(run: run, failure, words: words)
             case .isTakenBack:
                 let ending = try await undo(journal, run)

@@ -46,7 +46,7 @@ extension ServerSession {
 
     /// Who has the lock; `nil` where nobody has it.
     public func holder(of key: AdvisoryLockKey, deadline: Deadline) async throws -> AdvisoryLockHolder? {
-        try await query(AdvisoryLockKey.holder(of: key, features), deadline).first.map {
+        try await look(AdvisoryLockKey.holder(of: key, features), deadline).first.map {
             AdvisoryLockHolder(pid: try $0.get("pid"), application: try $0.get("application"), since: try $0.get("since"))
         }
     }

@@ -1,6 +1,7 @@
 public import EventLoop
 import PostgresClient
 import PostgresConfig
+import Report
 
 /// What a setting is on a server, and what `ALTER SYSTEM` has it be: enough to put it back.
 public struct AlteredSetting: Sendable, Hashable, Codable {
@@ -35,6 +36,17 @@ public struct AlteredSetting: Sendable, Hashable, Codable {
         "SELECT current_setting(\(name)) AS in_force, \(loaded) AS loaded, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
     }
 
+    /// Waits where setting `name` is not `value` yet. A session reads the files again between two statements, so a few of these and
+    /// a look, sent together, are one round trip that ends soon after the setting is in force.
+    static func pause(_ time: Duration, until name: String, is value: String) -> SQL {
+        "SELECT pg_sleep(CASE WHEN current_setting(\(name)) = \(value) THEN 0 ELSE \(time.wholeMicroseconds)::float8 / 1000000 END)"
+    }
+
+    /// A quarter of a second in all.
+    static let pauses: [Duration] = [
+        .milliseconds(1), .milliseconds(2), .milliseconds(4), .milliseconds(8), .milliseconds(16), .milliseconds(32), .milliseconds(64), .milliseconds(128),
+    ]
+
     private static let loaded: SQL = "(extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint"
 
     /// Settings whose elements the server puts into double quotes one by one (`GUC_LIST_QUOTE`), a single string included.
@@ -52,7 +64,7 @@ extension ServerSession {
     /// - Throws: ``ServerError/cannotAlterSystem(node:setting:version:)`` before 9.5.
     public func alteredSetting(_ name: String, deadline: Deadline) async throws -> AlteredSetting {
         try requireAlterSystem(name)
-        let row = try await query(AlteredSetting.read(name), deadline).one()
+        let row = try await look(AlteredSetting.read(name), deadline).one()
         return AlteredSetting(inForce: try row.get("in_force"), altered: try row.optional("altered"))
     }
 
@@ -66,8 +78,22 @@ extension ServerSession {
     public func alterSystem(_ name: String, to value: String?, expecting: String? = nil, deadline: Deadline) async throws -> ServerMoment {
         try requireAlterSystem(name)
         if AlteredSetting.isQuotedList(name, features) { throw ServerError.listSetting(node: self.name, setting: name) }
-        try await query(AlteredSetting.alter(name, to: value), deadline)
-        return try await reload(until: name, is: expecting ?? value, deadline: deadline)
+        let alter = AlteredSetting.alter(name, to: value)
+        guard let wanted = expecting ?? value else {
+            try await query(alter, deadline)
+            return try await reload(until: name, is: nil, deadline: deadline)
+        }
+        // Where the first fails the second does no harm.
+        let pauses = AlteredSetting.pauses.map { AlteredSetting.pause($0, until: name, is: wanted) }
+        let answers = try await connection.query(together: [alter, AlteredSetting.reload()] + pauses + [AlteredSetting.look(name)], deadline: deadline)
+        guard try answers[1].one().get("reloaded") else { throw ServerError.reloadFailed(node: self.name) }
+        var seen = answers[answers.count - 1]
+        return try await wait(for: "\(name) = \(wanted) to be in force on \(self.name)", until: deadline, every: .milliseconds(5)) {
+            let row = try seen.one(), inForce: String = try row.get("in_force")
+            if inForce == wanted { return .found(ServerMoment(microseconds: try row.get("now"))) }
+            seen = try await look(AlteredSetting.look(name), deadline.forLook)
+            return .notYet("\(name) = \(inForce)")
+        }
     }
 
     /// Has the server read its files again, and waits until setting `name` is `value`; where that is `nil`, until the files were read.
@@ -78,7 +104,7 @@ extension ServerSession {
         let before: Int64 = try await signalReload(deadline: deadline).get("loaded")
         let what = value.map { "\(name) = \($0) to be in force on \(self.name)" } ?? "\(self.name) to read its configuration files"
         return try await wait(for: what, until: deadline, every: .milliseconds(5)) {
-            let row = try await query(AlteredSetting.look(name), deadline.forLook).one()
+            let row = try await look(AlteredSetting.look(name), deadline.forLook).one()
             let inForce: String = try row.get("in_force")
             let isSo = if let value { inForce == value } else { try row.get("loaded", as: Int64.self) > before }
             return isSo ? .found(ServerMoment(microseconds: try row.get("now"))) : .notYet("\(name) = \(inForce)")

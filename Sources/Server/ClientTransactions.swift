@@ -71,7 +71,7 @@ extension ClientTransaction {
 extension ServerSession {
     /// The clients' transactions of this database that can still write although new statements are refused since `moment`.
     public func clientTransactions(begunBefore moment: ServerMoment, sparing: [Int] = [], deadline: Deadline) async throws -> [ClientTransaction] {
-        try await query(ClientTransaction.list(begunBefore: moment, sparing: sparing, features), deadline).map(ClientTransaction.init(row:))
+        try await look(ClientTransaction.list(begunBefore: moment, sparing: sparing, features), deadline).map(ClientTransaction.init(row:))
     }
 
     /// Waits until no client and no prepared transaction of this database can write any more; clients that have not come to
@@ -88,8 +88,9 @@ extension ServerSession {
         let graceEnds = Deadline.after(grace)
         var ended: [ClientTransaction] = []
         try await wait(for: "client transactions on \(name) to end", until: deadline, every: .milliseconds(20)) {
+            async let alsoPrepared = look(PreparedTransaction.ofThisDatabase(), deadline.forLook)
             let clients = try await clientTransactions(begunBefore: moment, sparing: sparing, deadline: deadline.forLook)
-            let prepared = try await query(PreparedTransaction.ofThisDatabase(), deadline.forLook).map(PreparedTransaction.init(row:))
+            let prepared = try await alsoPrepared.map(PreparedTransaction.init(row:))
             if clients.isEmpty, prepared.isEmpty { return .found(()) }
             if !clients.isEmpty, graceEnds.hasPassed {
                 let pids = try await query(ClientTransaction.terminate(begunBefore: moment, sparing: sparing, features), deadline.forLook)

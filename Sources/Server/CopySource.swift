@@ -26,13 +26,13 @@ public struct CopySource: Sendable, Hashable {
 extension ServerSession {
     /// - Parameter role: the role that copies and streams.
     public func copySource(replicatingAs role: String, deadline: Deadline) async throws -> CopySource {
-        let row = try await query(CopySource.read(replicatingAs: role, features), deadline).one()
+        let row = try await look(CopySource.read(replicatingAs: role, features), deadline).one()
         return CopySource(subscriptions: try row.get("subscriptions"), mayReplicate: try row.optional("replicates"))
     }
 
     /// The number that all copies of one `initdb` share; `nil` before 9.6, where only `pg_controldata` says it.
     public func systemIdentifier(deadline: Deadline) async throws -> UInt64? {
         guard features.hasControlFunctions else { return nil }
-        return UInt64(bitPattern: try await query(CopySource.systemIdentifier(), deadline).one().get("system_identifier", as: Int64.self))
+        return UInt64(bitPattern: try await look(CopySource.systemIdentifier(), deadline).one().get("system_identifier", as: Int64.self))
     }
 }

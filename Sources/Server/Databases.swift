@@ -42,19 +42,19 @@ public struct InstanceDatabase: Sendable, Hashable {
 extension ServerSession {
     /// Bytes of every database of the instance.
     public func databaseSizes(deadline: Deadline) async throws -> [String: UInt64] {
-        try await query(Database.sizes(), deadline).reduce(into: [:]) {
+        try await look(Database.sizes(), deadline).reduce(into: [:]) {
             $0[try $1.get("datname")] = UInt64(max(0, try $1.get("bytes", as: Int64.self)))
         }
     }
 
     /// The databases of the instance, in order of name.
     public func databases(deadline: Deadline) async throws -> [InstanceDatabase] {
-        try await query(Database.all(features), deadline).map(InstanceDatabase.init(row:))
+        try await look(Database.all(features), deadline).map(InstanceDatabase.init(row:))
     }
 
     /// Has this database take so many connections, superusers' left out of account; -1 for any number. Where it is so already, nothing is changed.
     public func limitConnections(to limit: Int, deadline: Deadline) async throws {
-        let row = try await query(Database.connectionLimit(), deadline).one()
+        let row = try await look(Database.connectionLimit(), deadline).one()
         guard try row.get("datconnlimit", as: Int.self) != limit else { return }
         try await query(Database.limitConnections(of: try row.get("datname"), to: limit), deadline)
     }

@@ -32,19 +32,27 @@ extension ReplicationSlot {
 }
 
 extension ServerSession {
-    /// Creates a logical slot. It waits for every transaction open at this moment, in any database of the instance.
+    /// Creates logical slots, one after the other in one round trip. Each waits for every transaction open at that moment, in any database of
+    /// the instance.
     /// - Parameters:
     ///   - plugin: the output plugin.
     ///   - watcher: another session on the same server, which sees who is waited for.
-    /// - Returns: the LSN from which the slot has changes to give.
+    ///   - next: a statement that is sent along, to be run when the slots are there; where none is to be made it is not run.
+    /// - Returns: the LSN from which each slot has changes to give, and the answer to `next`.
     /// - Throws: ``ServerError/slotCreationBlocked(node:slot:blockers:budget:)`` at the deadline; the server takes the unfinished slot away.
-    public func createLogicalSlot(_ slot: SlotName, plugin: String, watcher: ServerSession, deadline: Deadline) async throws -> LSN {
+    public func createLogicalSlots(
+        _ slots: [SlotName], plugin: String, watcher: ServerSession, then next: SQL? = nil, deadline: Deadline
+    ) async throws -> (begins: [SlotName: LSN], next: Rows?) {
+        guard let slot = slots.first else { return ([:], nil) }
         try requireSlots()
         let pid = await backendPID
         return try await withThrowingTaskGroup(of: SlotProgress.self) { group in
             group.addTask {
                 do {
-                    return .created(try await query(ReplicationSlot.createLogical(slot, plugin: plugin, features), deadline).one().get("lsn"))
+                    let creating = slots.map { ReplicationSlot.createLogical($0, plugin: plugin, features) }
+                    let answers = try await connection.query(together: creating + [next].compactMap(\.self), deadline: deadline)
+                    let begins = try zip(slots, answers).map { ($0, try $1.one().get("lsn", as: LSN.self)) }
+                    return .created(Dictionary(begins) { first, _ in first }, next == nil ? nil : answers.last)
                 } catch  where deadline.hasPassed {
                     return .gaveUp(error)
                 }
@@ -54,9 +62,9 @@ extension ServerSession {
             var failure: (any Error)?
             while let progress = try await group.next() {
                 switch progress {
-                case .created(let lsn):
+                case .created(let begins, let next):
                     group.cancelAll()
-                    return lsn
+                    return (begins, next)
                 case .watched(let seen): blockers = seen
                 case .gaveUp(let error): failure = error
                 }
@@ -84,7 +92,7 @@ extension ServerSession {
     }
 
     private func blockers(of pid: Int, deadline: Deadline) async throws -> [SlotBlocker] {
-        let rows = try await query(SlotBlocker.of(pid), deadline)
+        let rows = try await look(SlotBlocker.of(pid), deadline)
         var blockers: [SlotBlocker] = []
         for row in rows {
             let blocker: Int = try row.get("pid")
@@ -102,7 +110,7 @@ extension ServerSession {
 }
 
 private enum SlotProgress: Sendable {
-    case created(LSN)
+    case created([SlotName: LSN], Rows?)
     case watched([SlotBlocker])
     case gaveUp(any Error)
 }

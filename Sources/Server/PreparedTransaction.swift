@@ -42,6 +42,6 @@ extension PreparedTransaction {
 extension ServerSession {
     /// Prepared transactions of the whole instance, the oldest first.
     public func preparedTransactions(deadline: Deadline) async throws -> [PreparedTransaction] {
-        try await query(PreparedTransaction.all(), deadline).map(PreparedTransaction.init(row:))
+        try await look(PreparedTransaction.all(), deadline).map(PreparedTransaction.init(row:))
     }
 }

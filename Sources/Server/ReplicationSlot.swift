@@ -69,13 +69,13 @@ extension ServerSession {
     /// Every slot of the instance; none before 9.4.
     public func slots(deadline: Deadline) async throws -> [ReplicationSlot] {
         guard features.slots.exist else { return [] }
-        return try await query(ReplicationSlot.all(features), deadline).map(ReplicationSlot.init(row:))
+        return try await look(ReplicationSlot.all(features), deadline).map(ReplicationSlot.init(row:))
     }
 
     /// The slot called `name`, if there is one.
     public func slot(_ name: SlotName, deadline: Deadline) async throws -> ReplicationSlot? {
         guard features.slots.exist else { return nil }
-        return try await query(ReplicationSlot.named(name, features), deadline).first.map(ReplicationSlot.init(row:))
+        return try await look(ReplicationSlot.named(name, features), deadline).first.map(ReplicationSlot.init(row:))
     }
 
     /// The slot called `name`, if there is one. One that a lost session is still making is waited for.

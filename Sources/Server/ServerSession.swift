@@ -8,7 +8,8 @@ public import PostgresConfig
 /// let n1 = try await ServerSession.open(connection, deadline: .after(.seconds(5)))
 /// let written = try await n1.currentLSN(deadline: .after(.seconds(10)))
 /// ```
-/// Sessions may be shared by tasks: each operation is one statement or one transaction, and they queue on the connection.
+/// Sessions may be shared by tasks: each operation is one statement or one transaction. Those that
+/// only look are sent together, the others queue on the connection.
 ///
 /// ## Topics
 /// - The session: ``open(_:settings:deadline:)``, ``setApplicationName(_:deadline:)``, ``terminateEarlierSessions(named:deadline:)``
@@ -45,6 +46,12 @@ public struct ServerSession: Sendable {
     @discardableResult
     func query(_ sql: SQL, _ deadline: Deadline) async throws -> Rows {
         try await connection.query(sql, deadline: deadline)
+    }
+
+    /// For what changes nothing and waits for nothing: it is sent together with the looks of others.
+    @discardableResult
+    func look(_ sql: SQL, _ deadline: Deadline) async throws -> Rows {
+        try await connection.look(sql, deadline: deadline)
     }
 }
 

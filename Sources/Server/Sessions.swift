@@ -35,13 +35,13 @@ extension ServerSession {
 
     /// The `application_name` of a process; `nil` where there is no such process.
     public func applicationName(of pid: Int, deadline: Deadline) async throws -> String? {
-        try await query(Sessions.applicationName(of: pid, features), deadline).first?.get("name")
+        try await look(Sessions.applicationName(of: pid, features), deadline).first?.get("name")
     }
 
     /// Whether the server still answers this session.
     public func isAlive(deadline: Deadline) async -> Bool {
         do {
-            try await query("SELECT 1", deadline)
+            try await look("SELECT 1", deadline)
             return true
         } catch {
             return false

@@ -23,6 +23,6 @@ extension ServerSession {
     public var isSuperuser: Bool { get async { await connection.parameterStatus("is_superuser") == "on" } }
 
     private func values(_ sql: SQL, _ deadline: Deadline) async throws -> [String: String] {
-        try await query(sql, deadline).reduce(into: [:]) { $0[try $1.get("name")] = try $1.get("setting", as: String.self) }
+        try await look(sql, deadline).reduce(into: [:]) { $0[try $1.get("name")] = try $1.get("setting", as: String.self) }
     }
 }

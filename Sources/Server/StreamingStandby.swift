@@ -71,7 +71,7 @@ public struct StreamingStandby: Sendable, Hashable {
 extension ServerSession {
     /// Everyone this server sends WAL to, in order of name: standbys, base backups, logical subscribers.
     public func standbys(deadline: Deadline) async throws -> [StreamingStandby] {
-        try await query(StreamingStandby.all(features), deadline).map(StreamingStandby.init(row:))
+        try await look(StreamingStandby.all(features), deadline).map(StreamingStandby.init(row:))
     }
 
     /// Whether this standby receives WAL right now from `primary`, to which it is known as `application`. The primary alone would

@@ -27,6 +27,6 @@ public struct Tablespace: Sendable, Hashable {
 extension ServerSession {
     /// The tablespaces beside the built-in ones, in order of name.
     public func tablespaces(deadline: Deadline) async throws -> [Tablespace] {
-        try await query(Tablespace.all(features), deadline).map(Tablespace.init(row:))
+        try await look(Tablespace.all(features), deadline).map(Tablespace.init(row:))
     }
 }

@@ -40,29 +40,39 @@ extension SQL.Interpolation {
 }
 
 enum WALPosition {
+    /// Returns a row as soon as a standby has replayed up to `target`, and none after about `time`.
+    static func waitReplayed(_ target: LSN, _ time: Duration, _ features: ServerFeatures) -> SQL {
+        // Before 9.4 positions cannot be compared there.
+        guard features.slots.exist else { return "SELECT pg_sleep(0.01)" }
+        return """
+            SELECT n AS looks FROM generate_series(1, \(Int(time / .milliseconds(5)))) n \
+            WHERE CASE WHEN \(wal: .lastReplay, features)() >= \(target)::pg_lsn OR NOT pg_is_in_recovery() THEN true ELSE pg_sleep(0.005) IS NULL END LIMIT 1
+            """
+    }
+
     static func of(_ function: ServerFeatures.WALFunction, _ features: ServerFeatures) -> SQL { "SELECT \(wal: function, features)() AS lsn" }
 }
 
 extension ServerSession {
     /// What is written; a primary only.
     public func currentLSN(deadline: Deadline) async throws -> LSN {
-        try await query(WALPosition.of(.current, features), deadline).one().get("lsn")
+        try await look(WALPosition.of(.current, features), deadline).one().get("lsn")
     }
 
     /// Past every commit seen before, also those made with `synchronous_commit = off`; a primary only.
     public func insertLSN(deadline: Deadline) async throws -> LSN {
-        try await query(WALPosition.of(.currentInsert, features), deadline).one().get("lsn")
+        try await look(WALPosition.of(.currentInsert, features), deadline).one().get("lsn")
     }
 
     /// What is on disk; a primary only. `nil` before 9.6, which does not say it.
     public func flushedLSN(deadline: Deadline) async throws -> LSN? {
         guard features.hasFlushPosition else { return nil }
-        return try await query(WALPosition.of(.currentFlush, features), deadline).one().get("lsn")
+        return try await look(WALPosition.of(.currentFlush, features), deadline).one().get("lsn")
     }
 
     /// Whether this is a standby, and how far it is.
     public func recovery(deadline: Deadline) async throws -> RecoveryState {
-        try RecoveryState(row: try await query(RecoveryState.read(features), deadline).one())
+        try RecoveryState(row: try await look(RecoveryState.read(features), deadline).one())
     }
 
     public func isInRecovery(deadline: Deadline) async throws -> Bool { try await recovery(deadline: deadline).isInRecovery }
@@ -71,8 +81,11 @@ extension ServerSession {
     /// - Parameter primary: as errors name it.
     /// - Throws: `DeadlineExceeded`, which says how far it is behind; ``ServerError/promoted(node:)``.
     public func waitReplayed(to target: LSN, of primary: String, deadline: Deadline) async throws {
-        try await wait(for: "\(name) to replay \(primary) up to \(target)", until: deadline, every: .milliseconds(10)) { () -> Look<Void> in
-            let state = try await recovery(deadline: deadline.forLook)
+        try await wait(for: "\(name) to replay \(primary) up to \(target)", until: deadline, every: .zero) { () -> Look<Void> in
+            // Not for long: what a statement on a standby sees may be what the replay waits for.
+            let answers = try await connection.query(
+                together: [WALPosition.waitReplayed(target, .milliseconds(250), features), RecoveryState.read(features)], deadline: deadline.forLook)
+            let state = try RecoveryState(row: answers[1].one())
             guard state.isInRecovery else { throw ServerError.promoted(node: name) }
             guard let replayed = state.replayedLSN else { return .notYet("nothing was replayed yet") }
             return replayed >= target ? .found(()) : .notYet("replayed up to \(replayed), \(target.bytes(since: replayed)) bytes behind")

@@ -65,14 +65,14 @@ extension SpockSession {
     /// - Throws: `DeadlineExceeded`, which names the nodes not heard of.
     public func hearCanary(from nodes: [NodeName], run: String, deadline: Deadline) async throws {
         try await wait(for: "the canary rows of \(nodes.count) nodes on \(name)", until: deadline) {
-            let heard = Set(try await query(Canary.hear(run: run), deadline.forLook).map { try $0.get("node", as: NodeName.self) })
+            let heard = Set(try await look(Canary.hear(run: run), deadline.forLook).map { try $0.get("node", as: NodeName.self) })
             let missing = nodes.filter { !heard.contains($0) }
             return missing.isEmpty ? .found(()) : .notYet("nothing from \(missing.map(\.rawValue).joined(separator: ", "))")
         }
     }
 
     /// Whether anything of the canary is on this node.
-    public func hasCanary(deadline: Deadline) async throws -> Bool { try await query(Canary.isThere(), deadline).one().get("there") }
+    public func hasCanary(deadline: Deadline) async throws -> Bool { try await look(Canary.isThere(), deadline).one().get("there") }
 
     /// Removes the canary's table and schema from this node; what is not there is no error.
     public func dropCanary(deadline: Deadline) async throws {

@@ -75,16 +75,17 @@ public struct CopiedDatabase: Sendable, Hashable, Codable {
 extension SpockSession {
     /// What this database has that a physical copy must not keep.
     public func copiedDatabase(deadline: Deadline) async throws -> CopiedDatabase {
-        let row = try await query(CopiedDatabase.read(), deadline).one()
+        async let unlogged = look(CopiedDatabase.unlogged(), deadline)
+        let row = try await look(CopiedDatabase.read(), deadline).one()
         var found = CopiedDatabase(
             database: try row.get("database"), replicators: try row.get("replicators"), strangers: try row.get("strangers"),
             subscriptions: try row.get("subscriptions"))
         for name in found.replicators where found.node == nil {
             guard try row.get("has_" + name) else { continue }
-            found.node = try await query(CopiedDatabase.node(of: name), deadline).first?.get("node_name")
+            found.node = try await look(CopiedDatabase.node(of: name), deadline).first?.get("node_name")
         }
         if !found.replicators.isEmpty { found.dependents = try await dependents(on: found.replicators, deadline: deadline) }
-        found.unlogged = try await query(CopiedDatabase.unlogged(), deadline).map(RelationName.init(row:))
+        found.unlogged = try await unlogged.map(RelationName.init(row:))
         return found
     }
 
@@ -95,9 +96,13 @@ extension SpockSession {
     /// - Returns: the extensions that there were.
     /// - Throws: ``SpockError/identityHasDependents(node:database:dependents:)``; nothing is changed then.
     public func removeIdentity(subscriptions: [String], of database: String, deadline: Deadline) async throws -> [String] {
-        let dependents = try await dependents(on: CopiedDatabase.knownReplicators, deadline: deadline)
-        guard dependents.isEmpty else { throw SpockError.identityHasDependents(node: name, database: database, dependents: dependents) }
-        let answers = try await connection.script(CopiedDatabase.removal(subscriptions: subscriptions), deadline: deadline)
+        let answers: [Rows]
+        do {
+            answers = try await connection.script(CopiedDatabase.removal(subscriptions: subscriptions), deadline: deadline)
+        } catch let error as PostgresError where error.code == "2BP01" {
+            let dependents = try await dependents(on: CopiedDatabase.knownReplicators, deadline: deadline)
+            throw dependents.isEmpty ? error as any Error : SpockError.identityHasDependents(node: name, database: database, dependents: dependents)
+        }
         return try answers.first { $0.first?.columns == ["extname"] }?.map { try $0.get("extname") } ?? []
     }
 }

@@ -39,24 +39,64 @@ extension SpockSession {
     }
 }
 
-/// Waits until everything written on every provider up to now is applied on its subscribers, all directions at once.
+/// Waits until everything written on every provider up to now is applied on its subscribers, all directions at once: two round trips.
 ///
-/// Each provider writes one sync event, whatever the number of its subscribers. Every session is used by one direction as provider
-/// and another as subscriber at the same time, which is well: each look is one statement.
-/// - Throws: `DeadlineExceeded` for the first direction that did not make it.
-public func drain(_ directions: [Direction], deadline: Deadline) async throws -> [Drained] {
-    try await drain(directions, deadline: deadline) { direction, target in
-        try await direction.subscriber.server.waitApplied(direction.origin, to: target, of: direction.provider.name, deadline: deadline)
+/// Each provider writes one sync event, whatever the number of its subscribers; each subscriber waits by itself for all of its providers.
+/// - Parameter events: sync events that were written already, by provider; the others write theirs now.
+/// - Throws: `DeadlineExceeded` for the first subscriber that did not make it.
+public func drain(_ directions: [Direction], after events: [String: LSN] = [:], deadline: Deadline) async throws -> DrainedMesh {
+    let targets = try await syncEvents(directions, known: events, deadline: deadline)
+    let subscribers = Dictionary(grouping: directions) { $0.subscriber.name }
+    return try await withThrowingTaskGroup(of: (String, [Drained], LSN).self) { group in
+        for (name, incoming) in subscribers {
+            guard let subscriber = incoming.first?.subscriber else { continue }
+            let wanted = incoming.compactMap { direction in
+                targets[direction.provider.name].map { ServerSession.Target(direction.origin, $0, of: direction.provider.name) }
+            }
+            group.addTask {
+                let (applied, written) = try await subscriber.server.waitApplied(wanted, deadline: deadline)
+                return (name, wanted.map { Drained(provider: $0.provider, subscriber: name, lsn: $0.lsn, applied: applied[$0.origin] ?? $0.lsn) }, written)
+            }
+        }
+        return try await group.reduce(into: DrainedMesh()) { all, one in
+            all.directions += one.1
+            all.written[one.0] = one.2
+        }
     }
+}
+
+/// What a drain of several directions came to.
+public struct DrainedMesh: Sendable {
+    public var directions: [Drained] = []
+    /// By subscriber, up to where it had written when it had applied everything: a standby that has replayed that has it, too.
+    public var written: [String: LSN] = [:]
 }
 
 /// The same, each direction for as long as it moves.
 /// - Parameter tell: takes the line that says that one does not.
 /// - Throws: `Stalled` for the first direction that does not move.
 public func drain(_ directions: [Direction], with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> [Drained] {
-    try await drain(directions, deadline: .after(.seconds(60))) { direction, target in
-        try await direction.subscriber.server.waitApplied(
-            direction.origin, to: target, of: direction.provider.name, with: patience, why: { try await direction.obstacle() }, tell: tell)
+    let targets = try await syncEvents(directions, known: [:], deadline: .after(.seconds(60)))
+    return try await withThrowingTaskGroup(of: Drained.self) { group in
+        for direction in directions {
+            guard let target = targets[direction.provider.name] else { continue }
+            group.addTask {
+                let applied = try await direction.subscriber.server.waitApplied(
+                    direction.origin, to: target, of: direction.provider.name, with: patience, why: { try await direction.obstacle() }, tell: tell)
+                return Drained(provider: direction.provider.name, subscriber: direction.subscriber.name, lsn: target, applied: applied)
+            }
+        }
+        return try await group.reduce(into: []) { $0.append($1) }
+    }
+}
+
+private func syncEvents(_ directions: [Direction], known: [String: LSN], deadline: Deadline) async throws -> [String: LSN] {
+    let providers = Dictionary(directions.map { ($0.provider.name, $0.provider) }) { first, _ in first }
+    return try await withThrowingTaskGroup(of: (String, LSN).self) { group in
+        for (name, session) in providers where known[name] == nil {
+            group.addTask { (name, try await session.syncEvent(deadline: deadline)) }
+        }
+        return try await group.reduce(into: known) { events, event in events[event.0] = event.1 }
     }
 }
 
@@ -66,27 +106,5 @@ extension Direction {
         let slots = try await provider.server.slots(deadline: .after(.seconds(20)))
         guard let slot = slots.first(where: { $0.name.rawValue == origin.rawValue }) else { return Obstacle("\(provider.name) has no slot \(origin)") }
         return slot.isActive ? nil : Obstacle("\(subscriber.name) does not read the slot \(slot.name) on \(provider.name)")
-    }
-}
-
-private func drain(
-    _ directions: [Direction], deadline: Deadline, _ waitApplied: @escaping @Sendable (Direction, LSN) async throws -> LSN
-) async throws -> [Drained] {
-    let providers = Dictionary(directions.map { ($0.provider.name, $0.provider) }) { first, _ in first }
-    let events = try await withThrowingTaskGroup(of: (String, LSN).self) { group in
-        for (name, session) in providers {
-            group.addTask { (name, try await session.syncEvent(deadline: deadline)) }
-        }
-        return try await group.reduce(into: [String: LSN]()) { events, event in events[event.0] = event.1 }
-    }
-    return try await withThrowingTaskGroup(of: Drained.self) { group in
-        for direction in directions {
-            guard let target = events[direction.provider.name] else { continue }
-            group.addTask {
-                let applied = try await waitApplied(direction, target)
-                return Drained(provider: direction.provider.name, subscriber: direction.subscriber.name, lsn: target, applied: applied)
-            }
-        }
-        return try await group.reduce(into: []) { $0.append($1) }
     }
 }

@@ -1,5 +1,6 @@
 public import EventLoop
 public import PostgresClient
+import Report
 public import Server
 
 /// A subscription to be made on a subscriber whose data is already there, up to a known position.
@@ -50,15 +51,15 @@ extension SpockSession {
     /// - Throws: ``SpockError/slotNameDiffers(node:subscription:found:expected:)``, server errors.
     public func createSubscriptions(_ subscriptions: [NewSubscription], deadline: Deadline) async throws {
         try await connection.transaction(deadline: deadline) { transaction in
-            for subscription in subscriptions {
-                try await transaction.query(subscription.create())
-                let slot: SlotName? = try await transaction.query(subscription.readSlot()).first?.get("sub_slot_name")
+            let making = subscriptions.flatMap { [$0.create(), $0.advance()].compactMap(\.self) }, reading = subscriptions.map { $0.readSlot() }
+            let answers = try await transaction.query(together: making + reading + subscriptions.map { NewSubscription.enable($0.name) })
+            // What is enabled by now runs only when all of it is committed.
+            for (subscription, answer) in zip(subscriptions, answers.dropFirst(making.count)) {
+                let slot: SlotName? = try answer.first?.get("sub_slot_name")
                 guard slot == subscription.slot else {
                     throw SpockError.slotNameDiffers(node: name, subscription: subscription.name, found: slot, expected: subscription.slot)
                 }
-                if let advance = subscription.advance() { try await transaction.query(advance) }
             }
-            for subscription in subscriptions { try await transaction.query(NewSubscription.enable(subscription.name)) }
         }
     }
 
@@ -70,8 +71,4 @@ extension SpockSession {
     public func dropSubscription(_ subscription: SubscriptionName, deadline: Deadline) async throws {
         try await query(NewSubscription.drop(subscription), deadline)
     }
-}
-
-extension Duration {
-    var wholeMicroseconds: Int64 { components.seconds * 1_000_000 + components.attoseconds / 1_000_000_000_000 }
 }

@@ -20,7 +20,7 @@ public enum ReadOnlyMode: String, Sendable, Hashable {
     static func stopsSuperusers(on version: SpockVersion) -> Bool { version < six }
 
     /// What SHOW says once this mode is in force.
-    func inForce(on version: SpockVersion) -> ReadOnlyMode { self == .user && version >= ReadOnlyMode.six ? .local : self }
+    public func inForce(on version: SpockVersion) -> ReadOnlyMode { self == .user && version >= ReadOnlyMode.six ? .local : self }
 
     private static let six = SpockVersion(major: 6, preRelease: "")
 

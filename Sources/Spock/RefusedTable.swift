@@ -55,6 +55,6 @@ extension RefusedTable {
 extension SpockSession {
     /// The tables of this node's replication sets that could not be put into them again.
     public func refusedTables(deadline: Deadline) async throws -> [RefusedTable] {
-        try await query(RefusedTable.all(), deadline).map(RefusedTable.init(row:))
+        try await look(RefusedTable.all(), deadline).map(RefusedTable.init(row:))
     }
 }

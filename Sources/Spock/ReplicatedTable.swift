@@ -84,7 +84,7 @@ extension SpockSession {
                 memberships[table.relation, default: []].append(.init(set: set.name, columns: table.columns, rowFilter: table.rowFilter))
             }
         }
-        return try await query(ReplicatedTable.all(), deadline).map { row in
+        return try await look(ReplicatedTable.all(), deadline).map { row in
             let relation = try RelationName(row: row)
             return ReplicatedTable(
                 relation: relation, isPartitioned: try row.get("partitioned"),

@@ -127,17 +127,21 @@ extension ReplicationSet {
         "SELECT spock.repset_remove_seq(set_name := \(set), relation := \(regclass: sequence))"
     }
 
-    /// Reads the local node's sets; `ask` runs a query.
-    static func capture(_ ask: (SQL) async throws -> Rows) async throws -> [ReplicationSet] {
+    /// What reads the local node's sets.
+    static func reading() -> [SQL] { [all(), allTables(), allSequences()] }
+
+    /// The sets, from the answers to ``reading()``.
+    static func captured(_ answers: [Rows]) throws -> [ReplicationSet] {
+        guard answers.count == 3 else { throw UnexpectedAnswer(node: answers.first?.node ?? "", text: "\(answers.count) answers to three statements") }
         var tables: [ReplicationSetName: [Table]] = [:], sequences: [ReplicationSetName: [RelationName]] = [:]
-        for row in try await ask(allTables()) {
+        for row in answers[1] {
             let table = Table(relation: try RelationName(row: row), columns: try row.optional("set_att_list"), rowFilter: try row.optional("row_filter"))
             tables[try row.get("set_name"), default: []].append(table)
         }
-        for row in try await ask(allSequences()) {
+        for row in answers[2] {
             sequences[try row.get("set_name"), default: []].append(try RelationName(row: row))
         }
-        return try await ask(all()).map { row in
+        return try answers[0].map { row in
             let name: ReplicationSetName = try row.get("set_name")
             let actions = Actions(
                 insert: try row.get("replicate_insert"), update: try row.get("replicate_update"),
@@ -161,10 +165,11 @@ extension ReplicationSet {
                 before = ReplicationSet(name: set.name)
                 statements.append(create(set))
             }
-            statements += before.tables.filter { !set.tables.contains($0) }.map { remove($0.relation, from: set.name) }
-            statements += set.tables.filter { !before.tables.contains($0) }.map { add($0, to: set.name) }
-            statements += before.sequences.filter { !set.sequences.contains($0) }.map { remove(sequence: $0, from: set.name) }
-            statements += set.sequences.filter { !before.sequences.contains($0) }.map { add(sequence: $0, to: set.name) }
+            let (tables, tablesBefore) = (Set(set.tables), Set(before.tables)), (sequences, sequencesBefore) = (Set(set.sequences), Set(before.sequences))
+            statements += before.tables.filter { !tables.contains($0) }.map { remove($0.relation, from: set.name) }
+            statements += set.tables.filter { !tablesBefore.contains($0) }.map { add($0, to: set.name) }
+            statements += before.sequences.filter { !sequences.contains($0) }.map { remove(sequence: $0, from: set.name) }
+            statements += set.sequences.filter { !sequencesBefore.contains($0) }.map { add(sequence: $0, to: set.name) }
         }
         return statements
     }
@@ -179,11 +184,12 @@ extension ReplicationSet {
                 continue
             }
             if set.actions != want.actions { lines.append("replication set \(set.name) replicates other actions") }
-            for table in want.tables where !set.tables.contains(table) {
-                let there = set.tables.contains { $0.relation == table.relation }
+            let tables = Set(set.tables), relations = Set(set.tables.map(\.relation)), wantedRelations = Set(want.tables.map(\.relation))
+            for table in want.tables where !tables.contains(table) {
+                let there = relations.contains(table.relation)
                 lines.append("\(table.relation) in \(set.name) " + (there ? "has other columns or another row filter" : "is missing"))
             }
-            for table in set.tables where !want.tables.contains(where: { $0.relation == table.relation }) {
+            for table in set.tables where !wantedRelations.contains(table.relation) {
                 lines.append("\(table.relation) in \(set.name) is one too many")
             }
             for sequence in Set(want.sequences).symmetricDifference(set.sequences).sorted() {
@@ -206,18 +212,19 @@ extension SpockSession {
     ///
     /// Capture on the promoted clone, just before its extension is dropped: DDL may have changed the sets until then.
     public func captureReplicationSets(deadline: Deadline) async throws -> [ReplicationSet] {
-        try await ReplicationSet.capture { try await query($0, deadline) }
+        try ReplicationSet.captured(try await connection.look(together: ReplicationSet.reading(), deadline: deadline))
     }
 
     /// Makes the local node's replication sets those that were captured, built-in ones included, and compares afterwards.
     ///
-    /// Everything happens in one transaction; what is right already is left alone, so it can be run again.
+    /// Everything happens in one transaction of four round trips, however many tables there are; what is right already is left alone,
+    /// so it can be run again.
     /// - Throws: ``SpockError/replicationSetsDiffer(node:differences:)`` when the sets are not as captured in the end.
     public func recreateReplicationSets(_ captured: [ReplicationSet], deadline: Deadline) async throws {
         try await connection.transaction(deadline: deadline) { transaction in
-            let found = try await ReplicationSet.capture { try await transaction.query($0) }
-            for statement in ReplicationSet.changes(from: found, to: captured) { try await transaction.query(statement) }
-            let now = try await ReplicationSet.capture { try await transaction.query($0) }
+            let found = try ReplicationSet.captured(try await transaction.query(together: ReplicationSet.reading()))
+            let answers = try await transaction.query(together: ReplicationSet.changes(from: found, to: captured) + ReplicationSet.reading())
+            let now = try ReplicationSet.captured(Array(answers.suffix(3)))
             let differences = ReplicationSet.differences(of: now, from: captured)
             guard differences.isEmpty else { throw SpockError.replicationSetsDiffer(node: name, differences: differences) }
         }

@@ -29,11 +29,11 @@ enum SpockExtension {
 extension SpockSession {
     /// The version of the extension in this database, or `nil` where there is none; works where Spock is not loaded.
     public func extensionVersion(deadline: Deadline) async throws -> SpockVersion? {
-        try await query(SpockExtension.version(), deadline).first?.get("extversion")
+        try await look(SpockExtension.version(), deadline).first?.get("extversion")
     }
 
     /// Whether Spock is loaded, with the extension in this database or without.
-    public func isLoaded(deadline: Deadline) async throws -> Bool { try await query(SpockExtension.isLoaded(), deadline).one().get("loaded") }
+    public func isLoaded(deadline: Deadline) async throws -> Bool { try await look(SpockExtension.isLoaded(), deadline).one().get("loaded") }
 
     /// What would keep the extension from being dropped, as PostgreSQL describes it: `view public.sets`.
     public func extensionDependents(deadline: Deadline) async throws -> [String] {
@@ -41,7 +41,7 @@ extension SpockSession {
     }
 
     func dependents(on extensions: [String], deadline: Deadline) async throws -> [String] {
-        try await query(SpockExtension.dependents(on: extensions), deadline).map { try $0.get("dependent") }
+        try await look(SpockExtension.dependents(on: extensions), deadline).map { try $0.get("dependent") }
     }
 
     /// Drops the extension without CASCADE. Its schema stays, with the privileges and the objects users have given it. On a clone that runs without Spock this is what
@@ -57,8 +57,8 @@ extension SpockSession {
     /// Creates the extension at the version the mesh has, even where a newer one is installed.
     /// - Throws: ``SpockError/extensionVersion(node:found:wanted:)`` where it is there already at another one.
     public func createExtension(_ version: SpockVersion, deadline: Deadline) async throws {
-        try await query(SpockExtension.create(version), deadline)
-        let found = try await extensionVersion(deadline: deadline)
+        let answers = try await connection.query(together: [SpockExtension.create(version), SpockExtension.version()], deadline: deadline)
+        let found: SpockVersion? = try answers[1].first?.get("extversion")
         guard found == version else { throw SpockError.extensionVersion(node: name, found: found, wanted: version) }
     }
 }

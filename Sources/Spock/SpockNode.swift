@@ -60,12 +60,12 @@ extension SpockNode {
 extension SpockSession {
     /// Every node this node's catalog has, itself included.
     public func nodes(deadline: Deadline) async throws -> [SpockNode] {
-        try await query(SpockNode.all(), deadline).map(SpockNode.init(row:))
+        try await look(SpockNode.all(), deadline).map(SpockNode.init(row:))
     }
 
     /// The node id Spock will give to a node called `name`; works where Spock is not loaded.
     public func nodeID(of name: NodeName, deadline: Deadline) async throws -> NodeID {
-        try await query(SpockNode.id(of: name), deadline).one().get("node_id")
+        try await look(SpockNode.id(of: name), deadline).one().get("node_id")
     }
 
     /// Makes this database a node, with the three built-in replication sets.

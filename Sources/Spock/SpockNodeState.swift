@@ -129,58 +129,91 @@ extension SpockSession {
     /// Reads the state of this node. Plain catalog reads only where Spock is not loaded, as on a promoted clone.
     /// - Parameter connect: makes a connection to another database of the same instance, to see whether Spock is there too.
     public func state(
-        connectingTo connect: ((_ database: String) async throws -> PostgresConnection)? = nil, deadline: Deadline
+        connectingTo connect: (@Sendable (_ database: String) async throws -> PostgresConnection)? = nil, deadline: Deadline
     ) async throws -> SpockNodeState {
-        let overview = try await query(SpockNodeState.overview(), deadline).one()
+        let overview = try await look(SpockNodeState.overview(), deadline).one()
         let isLoaded: Bool = try overview.get("loaded"), hasCatalog: Bool = try overview.get("has_catalog")
-        let nodes = hasCatalog ? try await nodes(deadline: deadline) : []
-        let localID: NodeID? = hasCatalog ? try await query(SpockNode.local(), deadline).first?.get("node_id") : nil
-        let canAsk = isLoaded && localID != nil
-        return SpockNodeState(
+        // All that follows travels together; what needs the catalog is not asked where there is none.
+        async let settings = look(SpockNodeState.settingsRead(), deadline), overrides = look(SpockNodeState.overrides(), deadline)
+        async let origins = server.origins(deadline: deadline), slots = server.slots(deadline: deadline)
+        async let prepared = server.preparedTransactions(deadline: deadline), dependents = extensionDependents(deadline: deadline)
+        async let others = otherDatabases(connectingTo: connect, deadline: deadline), carried = connect == nil ? nil : copiedDatabase(deadline: deadline)
+        async let catalog = hasCatalog ? self.catalog(isLoaded: isLoaded, deadline: deadline) : Catalog()
+        let known = try await catalog
+        return try await SpockNodeState(
             database: try overview.get("database"),
             extensionVersion: try overview.optional("extension"),
-            libraryVersion: isLoaded && hasCatalog ? try await query("SELECT spock.spock_version() AS version", deadline).one().get("version") : nil,
+            libraryVersion: known.libraryVersion,
             isSuperuser: try overview.get("is_superuser"),
             isInRecovery: try overview.get("in_recovery"),
-            local: nodes.first { $0.id == localID },
-            nodes: nodes,
-            subscriptions: hasCatalog ? try await subscriptions(deadline: deadline) : [],
-            statuses: canAsk ? try await subscriptionStatuses(deadline: deadline) : [:],
-            replicationSets: hasCatalog ? try await captureReplicationSets(deadline: deadline) : [],
-            refusedTables: hasCatalog ? try await refusedTables(deadline: deadline) : [],
-            settings: try await query(SpockNodeState.settingsRead(), deadline)
-                .reduce(into: [:]) { $0[try $1.get("name", as: String.self)] = try $1.get("setting", as: String.self) },
-            readOnlyOverrides: try await query(SpockNodeState.overrides(), deadline).map { try $0.get("who") },
-            exceptionCount: hasCatalog ? try await exceptionCount(deadline: deadline) : 0,
-            origins: try await server.origins(deadline: deadline),
-            slots: try await server.slots(deadline: deadline),
-            preparedTransactions: try await server.preparedTransactions(deadline: deadline),
-            extensionDependents: try await extensionDependents(deadline: deadline),
+            local: known.nodes.first { $0.id == known.localID },
+            nodes: known.nodes,
+            subscriptions: known.subscriptions,
+            statuses: known.statuses,
+            replicationSets: known.replicationSets,
+            refusedTables: known.refusedTables,
+            settings: settings.reduce(into: [:]) { $0[try $1.get("name", as: String.self)] = try $1.get("setting", as: String.self) },
+            readOnlyOverrides: overrides.map { try $0.get("who") },
+            exceptionCount: known.exceptionCount,
+            origins: origins,
+            slots: slots,
+            preparedTransactions: prepared,
+            extensionDependents: dependents,
             usage: SpockNodeState.Usage(walSenders: try overview.get("wal_senders"), backgroundWorkers: try overview.get("workers")),
-            otherDatabases: try await otherDatabases(connectingTo: connect, deadline: deadline),
-            carried: connect == nil ? nil : try await copiedDatabase(deadline: deadline),
+            otherDatabases: others,
+            carried: carried,
             superuserClients: try overview.get("superusers"))
+    }
+
+    /// What Spock's own tables and functions say.
+    private struct Catalog {
+        var libraryVersion: SpockVersion?
+        var localID: NodeID?
+        var nodes: [SpockNode] = []
+        var subscriptions: [Subscription] = []
+        var statuses: [SubscriptionName: SubscriptionStatus] = [:]
+        var replicationSets: [ReplicationSet] = []
+        var refusedTables: [RefusedTable] = []
+        var exceptionCount = 0
+    }
+
+    private func catalog(isLoaded: Bool, deadline: Deadline) async throws -> Catalog {
+        async let local = look(SpockNode.local(), deadline), nodes = self.nodes(deadline: deadline)
+        async let subscriptions = self.subscriptions(deadline: deadline)
+        async let version = isLoaded ? look("SELECT spock.spock_version() AS version", deadline).one().get("version", as: SpockVersion.self) : nil
+        async let sets = captureReplicationSets(deadline: deadline), refused = refusedTables(deadline: deadline), exceptions = exceptionCount(deadline: deadline)
+        let localID: NodeID? = try await local.first?.get("node_id")
+        async let statuses = isLoaded && localID != nil ? subscriptionStatuses(deadline: deadline) : [:]
+        return try await Catalog(
+            libraryVersion: version, localID: localID, nodes: nodes, subscriptions: subscriptions, statuses: statuses, replicationSets: sets,
+            refusedTables: refused, exceptionCount: exceptions)
     }
 
     /// Rows of `spock.exception_log`: each is a change that was discarded. It must not grow while pggraft works.
     public func exceptionCount(deadline: Deadline) async throws -> Int {
-        try await query(SpockNodeState.exceptionCount(), deadline).one().get("rows")
+        try await look(SpockNodeState.exceptionCount(), deadline).one().get("rows")
     }
 
     private func otherDatabases(
-        connectingTo connect: ((_ database: String) async throws -> PostgresConnection)?, deadline: Deadline
+        connectingTo connect: (@Sendable (_ database: String) async throws -> PostgresConnection)?, deadline: Deadline
     ) async throws -> [SpockNodeState.OtherDatabase] {
-        var databases: [SpockNodeState.OtherDatabase] = []
-        for database in try await server.databases(deadline: deadline) where !database.isOwn && (database.takesConnections || !database.isTemplate) {
-            var other = SpockNodeState.OtherDatabase(name: database.name, spock: .closed, isTemplate: database.isTemplate)
-            if database.takesConnections { try await look(into: &other, connectingTo: connect, deadline: deadline) }
-            databases.append(other)
+        let there = try await server.databases(deadline: deadline).filter { !$0.isOwn && ($0.takesConnections || !$0.isTemplate) }
+        let looked = try await withThrowingTaskGroup(of: (Int, SpockNodeState.OtherDatabase).self) { group in
+            for (place, database) in there.enumerated() {
+                group.addTask {
+                    var other = SpockNodeState.OtherDatabase(name: database.name, spock: .closed, isTemplate: database.isTemplate)
+                    if database.takesConnections { try await look(into: &other, connectingTo: connect, deadline: deadline) }
+                    return (place, other)
+                }
+            }
+            return try await group.reduce(into: [Int: SpockNodeState.OtherDatabase]()) { $0[$1.0] = $1.1 }
         }
-        return databases
+        return there.indices.compactMap { looked[$0] }
     }
 
     private func look(
-        into database: inout SpockNodeState.OtherDatabase, connectingTo connect: ((_ database: String) async throws -> PostgresConnection)?, deadline: Deadline
+        into database: inout SpockNodeState.OtherDatabase, connectingTo connect: (@Sendable (_ database: String) async throws -> PostgresConnection)?,
+        deadline: Deadline
     ) async throws {
         database.spock = .unknown("not looked into")
         guard let connect else { return }
@@ -198,12 +231,12 @@ extension SpockSession {
 
 extension SpockNodeState.OtherDatabase.Spock {
     init(in connection: PostgresConnection, deadline: Deadline) async throws {
-        guard try await connection.query(SpockNodeState.hasCatalog(), deadline: deadline).one().get("there") else {
+        guard try await connection.look(SpockNodeState.hasCatalog(), deadline: deadline).one().get("there") else {
             self = .absent
             return
         }
         var nodes: [NodeID: NodeName] = [:]
-        for row in try await connection.query(SpockNodeState.nodeIDs(), deadline: deadline) {
+        for row in try await connection.look(SpockNodeState.nodeIDs(), deadline: deadline) {
             nodes[try row.get("node_id")] = try row.get("node_name")
         }
         self = .nodes(nodes)

@@ -27,6 +27,11 @@ public struct SpockSession: Sendable {
     func query(_ sql: SQL, _ deadline: Deadline) async throws -> Rows {
         try await connection.query(sql, deadline: deadline)
     }
+
+    @discardableResult
+    func look(_ sql: SQL, _ deadline: Deadline) async throws -> Rows {
+        try await connection.look(sql, deadline: deadline)
+    }
 }
 
 extension Row {

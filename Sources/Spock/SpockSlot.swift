@@ -17,15 +17,24 @@ extension SpockSession {
     public func generateSlotName(
         database: String, provider: NodeName, subscription: SubscriptionName, deadline: Deadline
     ) async throws -> SlotName {
-        try await query(ReplicationSlot.generateName(database: database, provider: provider, subscription: subscription), deadline)
+        try await look(ReplicationSlot.generateName(database: database, provider: provider, subscription: subscription), deadline)
             .one().get("slot_name")
     }
 
-    /// Creates a slot of Spock's output plugin.
+    /// Creates slots of Spock's output plugin, all in one round trip.
     /// - Parameter watcher: another session on the same server, which sees who is waited for.
-    /// - Returns: the LSN from which the slot has changes to give.
-    /// - Throws: as `ServerSession.createLogicalSlot`.
-    public func createSlot(_ slot: SlotName, watcher: ServerSession, deadline: Deadline) async throws -> LSN {
-        try await server.createLogicalSlot(slot, plugin: ReplicationSlot.spockPlugin, watcher: watcher, deadline: deadline)
+    /// - Returns: the LSN from which each slot has changes to give.
+    /// - Throws: as `ServerSession.createLogicalSlots`.
+    public func createSlots(_ slots: [SlotName], watcher: ServerSession, deadline: Deadline) async throws -> [SlotName: LSN] {
+        try await server.createLogicalSlots(slots, plugin: ReplicationSlot.spockPlugin, watcher: watcher, deadline: deadline).begins
+    }
+
+    /// Creates a slot, and a sync event right behind it: whoever has applied that has everything from before the slot's begin.
+    /// - Returns: the LSN from which the slot has changes to give, and the event's.
+    public func createSlotWithEvent(_ slot: SlotName, watcher: ServerSession, deadline: Deadline) async throws -> (begin: LSN, event: LSN) {
+        let made = try await server.createLogicalSlots(
+            [slot], plugin: ReplicationSlot.spockPlugin, watcher: watcher, then: SpockSession.syncEvent(transactional: false), deadline: deadline)
+        guard let begin = made.begins[slot], let event = made.next else { throw UnexpectedAnswer(node: name, text: "no slot, or no sync event") }
+        return (begin, try event.one().get("lsn"))
     }
 }

@@ -119,13 +119,13 @@ private func replicationSetNames(_ texts: [String]) throws -> [ReplicationSetNam
 extension SpockSession {
     /// Every subscription this node's catalog has.
     public func subscriptions(deadline: Deadline) async throws -> [Subscription] {
-        try await query(Subscription.all(), deadline).map(Subscription.init(row:))
+        try await look(Subscription.all(), deadline).map(Subscription.init(row:))
     }
 
     /// What Spock says of each subscription of this node.
     public func subscriptionStatuses(deadline: Deadline) async throws -> [SubscriptionName: SubscriptionStatus] {
         var statuses: [SubscriptionName: SubscriptionStatus] = [:]
-        for row in try await query(Subscription.statuses(), deadline) {
+        for row in try await look(Subscription.statuses(), deadline) {
             statuses[try row.get("subscription_name")] = try row.get("status")
         }
         return statuses

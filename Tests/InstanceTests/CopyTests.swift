@@ -55,7 +55,7 @@ import Testing
         try await area.append("work_mem = 6MB\n", to: n1.dataDirectory / "own.conf")
         try await area.append("max_connections = 37\ntemp_buffers = 5MB\n", to: area.directory / "elsewhere.conf")
         try await n1.start(deadline: soon)
-        let notAStandby = await #expect(throws: InstanceError.self) { try await n1.promote(connecting: n1.connect, deadline: soon) }
+        let notAStandby = await #expect(throws: InstanceError.self) { try await n1.promote(deadline: soon) }
         #expect(notAStandby?.description.contains("not in standby mode") == true)
 
         let data = area.directory / "n2"
@@ -83,13 +83,13 @@ import Testing
         await writer.close()
         try await Self.caughtUp(n2, with: n1)
         let flushed = try #require(LSN(try await n1.ask("SELECT pg_current_wal_lsn()::text")))
-        let promotion = try await n2.promote(connecting: n2.connect, deadline: soon)
+        let promotion = try await n2.promote(deadline: soon)
         #expect(promotion.timeline == 2)
         #expect(promotion.previousTimeline == 1)
         #expect(promotion.switchpoint >= flushed)
         #expect(try await n2.ask("SELECT count(*)::text FROM t") == "1000")
         // Asked again, as after a resume, the answer is the same.
-        #expect(try await n2.promotion(connecting: n2.connect, deadline: soon) == promotion)
+        #expect(try await n2.promotion(deadline: soon) == promotion)
 
         try await n2.stop(deadline: soon)
         try await n1.stop(deadline: soon)

@@ -170,7 +170,7 @@ import Testing
         #expect(history.switches.map(\.at) == [LSN("0/3000110"), LSN("A/B0000000")])
         #expect(history.switches[0].reason == "no recovery target specified")
         #expect(TimelineHistory.fileName(of: 26) == "0000001A.history")
-        #expect(TimelineHistory.timeline(ofWALFile: "0000001A0000000000000003") == 26)
+        #expect(TimelineHistory.timeline(ofFile: "0000001A.history") == 26)
     }
 
     @Test("a history file the server would not take", arguments: ["x\t0/1\t", "1\n", "1\t0\n", "2\t0/1\tx\n1\t0/2\tx\n"])

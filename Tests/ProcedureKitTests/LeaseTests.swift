@@ -8,9 +8,7 @@ import Testing
 @testable import ProcedureKit
 
 @Suite("A lease") struct LeaseTests {
-    private let setting = ClosingSetting("archive_cleanup_command", closingValues: ["closed"]) { server, deadline in
-        try await server.alterSystem("archive_cleanup_command", to: "closed", deadline: deadline)
-    }
+    private let setting = ClosingSetting("archive_cleanup_command", closingValues: ["closed"]) { _, _ in .init(value: "closed", inForce: "closed") }
 
     @Test func `opens the node when it was not renewed, and leaves it alone once another one was begun`() async throws {
         let area = try await ScratchArea()
@@ -22,7 +20,7 @@ import Testing
         try await n1.host.require(lease.start(time: .seconds(1), restoring: before), deadline: soon)
         let first = try await watchdog(n1)
         #expect(try await isAlive(first, n1))
-        _ = try await setting.close(session, deadline: soon)
+        try await session.alterSystem(setting.name, to: "closed", deadline: soon)
         try await wait(for: "the watchdog to open n1", until: soon) {
             let now = try await session.alteredSetting(setting.name, deadline: soon)
             return now == before ? .found(()) : .notYet(now.inForce)
@@ -31,7 +29,7 @@ import Testing
         // It goes on looking for a while: a statement that waited may have closed the node again.
         try await n1.host.require(lease.start(time: .seconds(600), restoring: before), deadline: soon)
         #expect(try await !isAlive(first, n1))
-        _ = try await setting.close(session, deadline: soon)
+        try await session.alterSystem(setting.name, to: "closed", deadline: soon)
         try await n1.host.require(lease.renew(beat: 1), deadline: soon)
         #expect(try await session.alteredSetting(setting.name, deadline: soon) == AlteredSetting(inForce: "closed", altered: "closed"))
 

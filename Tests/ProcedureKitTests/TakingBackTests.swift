@@ -108,7 +108,7 @@ struct TakingBackTests {
         (now: AlteredSetting(inForce: "off", altered: "off"), expected: "nothing"),
     ])
     func `a node is opened from the mode that the run put it into, and from no other`(_ row: (now: AlteredSetting, expected: String)) {
-        let setting = ClosingSetting("spock.readonly", closingValues: ["user", "local"]) { _, _ in ServerMoment(microseconds: 0) }
+        let setting = ClosingSetting("spock.readonly", closingValues: ["user", "local"]) { _, _ in .init(value: "user", inForce: "user") }
         let found =
             switch setting.opening("n2", now: row.now, before: AlteredSetting(inForce: "off", altered: nil)) {
             case .nothing: "nothing"

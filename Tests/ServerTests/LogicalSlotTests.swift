@@ -15,7 +15,7 @@ import Testing
         try await client.query("BEGIN", deadline: soon)
         try await client.query("CREATE TABLE public.t (id int)", deadline: soon)
         let failure = await #expect(throws: ServerError.self) {
-            try await primary.createLogicalSlot("sub_n9", plugin: "pgoutput", watcher: watcher, deadline: .after(.seconds(4)))
+            try await primary.createLogicalSlots(["sub_n9"], plugin: "pgoutput", watcher: watcher, deadline: .after(.seconds(4)))
         }
         guard case .slotCreationBlocked("n1", "sub_n9", let blockers, .seconds(4)) = failure else {
             Issue.record("\(String(describing: failure))")
@@ -27,12 +27,12 @@ import Testing
 
         try await client.query("PREPARE TRANSACTION 'left behind'", deadline: soon)
         let prepared = await #expect(throws: ServerError.self) {
-            try await primary.createLogicalSlot("sub_n9", plugin: "pgoutput", watcher: watcher, deadline: .after(.seconds(4)))
+            try await primary.createLogicalSlots(["sub_n9"], plugin: "pgoutput", watcher: watcher, deadline: .after(.seconds(4)))
         }
         #expect(prepared?.fact.contains("prepared transaction 'left behind' (postgres, database logical) since ") == true, "\(String(describing: prepared))")
         try await client.query("ROLLBACK PREPARED 'left behind'", deadline: soon)
 
-        let lsn = try await primary.createLogicalSlot("sub_n9", plugin: "pgoutput", watcher: watcher, deadline: soon)
+        let lsn = try await primary.createLogicalSlots(["sub_n9"], plugin: "pgoutput", watcher: watcher, deadline: soon).begins["sub_n9"]
         let slot = try #require(try await primary.finishedSlot("sub_n9", deadline: soon))
         #expect(slot.confirmedFlushLSN == lsn && slot.plugin == "pgoutput" && slot.database == "logical" && !slot.isActive)
         #expect(try await primary.dropSlot("sub_n9", deadline: soon))

@@ -72,7 +72,7 @@ struct MeshTests {
             let provider = TestMesh.name(index), watcher = try await mesh.session(index)
             let name = try #require(view.subscriptionPattern?.name(provider: provider, subscriber: "n4"))
             let slot = try await n4.generateSlotName(database: "app", provider: provider, subscription: name, deadline: soon)
-            let lsn = try await sessions[index].createSlot(slot, watcher: watcher.server, deadline: soon)
+            let lsn = try #require(try await sessions[index].createSlots([slot], watcher: watcher.server, deadline: soon)[slot])
             #expect(try await sessions[index].server.slot(slot, deadline: soon)?.confirmedFlushLSN == lsn)
             try await sessions[index].run("INSERT INTO public.items (id, name, price, blob) VALUES (\(index), 'item', 1.50, '\\xff00')")
             let settings = try #require(view.subscription(provider: "n1", subscriber: "n2")).settings
@@ -87,7 +87,7 @@ struct MeshTests {
         for index in 0..<3 {
             let name = TestMesh.subscription(from: 3, to: index)
             let slot = try await sessions[index].generateSlotName(database: "app", provider: "n4", subscription: name, deadline: soon)
-            _ = try await n4.createSlot(slot, watcher: try await mesh.session(3).server, deadline: soon)
+            _ = try await n4.createSlots([slot], watcher: try await mesh.session(3).server, deadline: soon)
             try await sessions[index].createSubscriptions(
                 [NewSubscription(name: name, providerDSN: mesh.dsn(3), settings: toNew[0].settings, slot: slot)], deadline: soon)
             try await sessions[index].waitReplicating([name])
@@ -105,7 +105,7 @@ struct MeshTests {
         }
 
         // Drained, and equal.
-        let drained = try await drain(try await directions(sessions), deadline: soon)
+        let drained = try await drain(try await directions(sessions), deadline: soon).directions
         #expect(drained.count == 12)
         #expect(drained.allSatisfy { $0.applied >= $0.lsn })
         let items = try #require(try await n1.replicatedTables(deadline: soon).first { $0.relation.name == "items" })

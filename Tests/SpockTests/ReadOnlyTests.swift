@@ -82,7 +82,7 @@ struct ReadOnlyTests {
         // A slot cannot be created beside it, says who is in the way, and is not left half made.
         let slot: SlotName = "spk_app_n1_sub_n1_n9"
         let failure = await #expect(throws: ServerError.self) {
-            try await n1.createSlot(slot, watcher: try await mesh.session(0).server, deadline: .after(.seconds(2)))
+            try await n1.createSlots([slot], watcher: try await mesh.session(0).server, deadline: .after(.seconds(2)))
         }
         guard case .slotCreationBlocked("n1", slot, let blockers, _) = failure else {
             Issue.record("\(String(describing: failure))")
@@ -91,7 +91,7 @@ struct ReadOnlyTests {
         #expect(blockers.map(\.description).joined().contains("prepared transaction 'left behind'"))
         #expect(try await n1.server.slot(slot, deadline: soon) == nil)
         try await client.query("ROLLBACK PREPARED 'left behind'", deadline: soon)
-        _ = try await n1.createSlot(slot, watcher: try await mesh.session(0).server, deadline: soon)
+        _ = try await n1.createSlots([slot], watcher: try await mesh.session(0).server, deadline: soon)
         #expect(try await n1.server.dropSlot(slot, deadline: soon))
         #expect(try await !n1.server.dropSlot(slot, deadline: soon))
     }

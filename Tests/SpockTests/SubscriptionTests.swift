@@ -14,7 +14,7 @@ struct SubscriptionTests {
         let (n1, n2) = (sessions[0], sessions[1])
         for (index, session) in sessions.enumerated() { try await session.createNode(TestMesh.name(index), dsn: mesh.dsn(index), deadline: soon) }
         let slot = try await n2.generateSlotName(database: "app", provider: "n1", subscription: "sub_n1_n2", deadline: soon)
-        let lsn = try await n1.createSlot(slot, watcher: try await mesh.session(0).server, deadline: soon)
+        let lsn = try #require(try await n1.createSlots([slot], watcher: try await mesh.session(0).server, deadline: soon)[slot])
         let good = NewSubscription(name: "sub_n1_n2", providerDSN: mesh.dsn(0), settings: .init(), slot: slot, resumeLSN: lsn)
 
         var nowhere = good

@@ -94,12 +94,12 @@ public struct Standby: Sendable {
 
     /// Makes a primary of it.
     public func promote(deadline: Deadline) async throws -> Promotion {
-        try await node.instance().promote(connecting: connector, deadline: deadline)
+        try await node.instance().promote(deadline: deadline)
     }
 
     /// Waits until it has left recovery, and says on which timeline.
     public func promotion(deadline: Deadline) async throws -> Promotion {
-        try await node.instance().promotion(connecting: connector, deadline: deadline)
+        try await node.instance().promotion(deadline: deadline)
     }
 
     /// Waits for the end of a promotion that was asked for and not seen through: the server takes its time between the signal
@@ -114,11 +114,6 @@ public struct Standby: Sendable {
             // Without a receiver it is being promoted, or its source is gone: the end of the wait tells.
             return recovery.isReceiving ? .found(()) : .notYet("it receives no WAL, and is still in recovery")
         }
-    }
-
-    /// Makes a connection to it; the caller closes it.
-    private var connector: @Sendable (Deadline) async throws -> PostgresConnection {
-        { [access, name] deadline in try await access.connection(name, deadline: deadline) }
     }
 
     // MARK: Files

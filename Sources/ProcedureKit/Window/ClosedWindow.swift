@@ -84,9 +84,10 @@ public actor ClosedWindow {
     /// Opens the window: leases first, then all `nodes` are closed at once.
     /// - Parameter watching: nodes that hold the window up as much as those: one that answers no more is found out the same way.
     public func begin(_ nodes: [String], watching: [String] = [], _ memory: Memory) async throws {
+        let values = try await closingValues(nodes, deadline: .after(.seconds(20)))
         try await startLeases(nodes, watching: watching, memory)
         clock = WindowClock(deadline: .after(limit))
-        flips = try await close(nodes, deadline: try deadline())
+        flips = try await close(values, deadline: try deadline())
     }
 
     /// Does `work` while all `nodes` are closed, and opens them in any case.
@@ -94,8 +95,9 @@ public actor ClosedWindow {
     public func closed(_ nodes: [String], _ memory: Memory, _ work: @escaping @Sendable (_ flips: [String: ServerMoment], Deadline) async throws -> Void) async throws -> Duration {
         let deadline = Deadline.after(limit), began = ContinuousClock.Instant.now
         do {
+            let values = try await closingValues(nodes, deadline: deadline)
             try await startLeases(nodes, watching: [], memory)
-            try await watched(by: { try await self.watch() }) { try await work(try await self.close(nodes, deadline: deadline), deadline) }
+            try await watched(by: { try await self.watch() }) { try await work(try await self.close(values, deadline: deadline), deadline) }
         } catch {
             let problems = await openDetached(memory)
             guard problems.isEmpty else { throw NotOpened(problems, after: error) }
@@ -109,11 +111,19 @@ public actor ClosedWindow {
     /// Makes `nodes` read-only, all at once. Without a lease.
     /// - Returns: the moment on each node after which new statements are refused.
     public func close(_ nodes: [String], deadline: Deadline) async throws -> [String: ServerMoment] {
-        try await onEach(nodes) { node in
+        try await close(try await closingValues(nodes, deadline: deadline), deadline: deadline)
+    }
+
+    private func close(_ values: [String: ClosingSetting.Closed], deadline: Deadline) async throws -> [String: ServerMoment] {
+        try await onEach(values.keys.sorted()) { node in
             let server = try await self.access.server(node)
             await self.asking(node)
-            return try await self.setting.close(server, deadline: deadline)
+            return try await server.alterSystem(self.setting.name, to: values[node]?.value, expecting: values[node]?.inForce, deadline: deadline)
         }
+    }
+
+    private func closingValues(_ nodes: [String], deadline: Deadline) async throws -> [String: ClosingSetting.Closed] {
+        try await onEach(nodes) { try await self.setting.closed(try await self.access.server($0), deadline: deadline) }
     }
 
     private func asking(_ node: String) { asked.insert(node) }

@@ -8,14 +8,23 @@ public struct ClosingSetting: Sendable {
     public let name: String
     /// Every value that pggraft writes to close a server. A line with another one is somebody else's.
     public let closingValues: [String]
-    private let close: @Sendable (ServerSession, Deadline) async throws -> ServerMoment
+    private let closed: @Sendable (ServerSession, Deadline) async throws -> Closed
 
-    /// - Parameter close: closes a server that may be closed already; returns a moment after which every new statement is refused.
-    public init(_ name: String, closingValues: [String], close: @escaping @Sendable (ServerSession, Deadline) async throws -> ServerMoment) {
-        (self.name, self.closingValues, self.close) = (name, closingValues, close)
+    /// What closes a server.
+    public struct Closed: Sendable, Hashable {
+        public var value: String
+        /// What `SHOW` says then.
+        public var inForce: String
+
+        public init(value: String, inForce: String) { (self.value, self.inForce) = (value, inForce) }
     }
 
-    func close(_ server: ServerSession, deadline: Deadline) async throws -> ServerMoment { try await close(server, deadline) }
+    /// - Parameter closed: the value that closes a server; it is asked for before the server is closed.
+    public init(_ name: String, closingValues: [String], closed: @escaping @Sendable (ServerSession, Deadline) async throws -> Closed) {
+        (self.name, self.closingValues, self.closed) = (name, closingValues, closed)
+    }
+
+    func closed(_ server: ServerSession, deadline: Deadline) async throws -> Closed { try await closed(server, deadline) }
 
     /// The line that `postgresql.auto.conf` had; empty where it had none.
     func line(_ before: AlteredSetting) -> String { before.altered.map { "\(name) = '\($0)'" } ?? "" }

@@ -10,7 +10,8 @@ import Spock
 ///
 /// The sixteen steps of "Adding a Node with Minimal Downtime with pgBackRest", with the document's numbers, in the order
 /// that keeps every row: Spock leaves the preload list (7) before the copy is first started (8), both before the cluster
-/// is closed (5, 6); the subscriptions (15) exist before it is opened again (14).
+/// is closed (5, 6); the slots of its subscriptions (15) are there, and it has left the timeline of its source (9), before
+/// the others take writes again (14). From then on the slots keep every write until the new node reads it.
 public struct AddSpockNode: Procedure {
     private let playbook: Playbook.AddSpockNode
     private let text: RunOrigin
@@ -49,7 +50,7 @@ public struct AddSpockNode: Procedure {
             // Once it was emptied, nobody may write there any more.
             staysClosed: { memory in try memory.recall(OpenNewNode.isEmptied) == true ? [newNode] : [] })
         admittance = NodeAccess(mesh, standby, acceptsTrust: playbook.newNode.trustOverNetwork)
-        node = JoiningNode(standby, mesh: mesh, admittance: admittance, window: window)
+        node = JoiningNode(standby, mesh: mesh, admittance: admittance)
         point = DrainedPoint(mesh)
         databases = CopiedDatabases(mesh)
     }
@@ -72,18 +73,18 @@ public struct AddSpockNode: Procedure {
             ListedStep("7", RemovePreload(node: node)),
             ListedStep("8", StartStandby(standby: standby, hasLeft: node.stateBeyondStandby)),
             ListedStep("4", CatchUp(node: node, databases: databases, limit: handover.catchUpLag.bytes)),
-            ListedStep("5", MakeReadOnly(mesh: mesh, node: node, window: window, lock: lock, limit: limit, lease: lease)),
+            ListedStep("5", MakeReadOnly(mesh: mesh, node: node, window: window, lock: lock, point: point, limit: limit, lease: lease)),
             ListedStep("6", EndTransactions(mesh: mesh, node: node, window: window, grace: grace)),
-            ListedStep("6", DrainMesh(mesh: mesh, node: node, window: window)),
-            ListedStep("15", CreateSlots(mesh: mesh, node: node, window: window)),
+            ListedStep("15", CreateSlots(mesh: mesh, node: node, window: window, point: point)),
+            ListedStep("6", DrainMesh(mesh: mesh, node: node, window: window, point: point)),
             ListedStep("9", PromoteNewNode(node: node, window: window)),
-            ListedStep("10", RemoveIdentity(mesh: mesh, node: node, window: window, databases: databases)),
-            ListedStep("11", RestorePreload(node: node, window: window)),
-            ListedStep("12", RestartNewNode(node: node, window: window)),
-            ListedStep("13", AddNode(mesh: mesh, node: node, window: window)),
-            ListedStep("15", Subscribe(mesh: mesh, node: node, window: window)),
             ListedStep("16", HoldDrainedPoint(mesh: mesh, node: node, window: window, point: point)),
             ListedStep("14", MakeReadWrite(mesh: mesh, node: node, window: window)),
+            ListedStep("10", RemoveIdentity(mesh: mesh, node: node, databases: databases)),
+            ListedStep("11", RestorePreload(node: node)),
+            ListedStep("12", RestartNewNode(node: node, point: point)),
+            ListedStep("13", AddNode(mesh: mesh, node: node)),
+            ListedStep("15", Subscribe(mesh: mesh, node: node, point: point)),
             ListedStep("14", OpenNewNode(mesh: mesh, node: node, window: window, grace: grace, givesUpWrites: undo.givesUpWrites)),
             ListedStep("16", Verify(proof: Proof(mesh: mesh, compares: playbook.proof == .hashes), window: window, point: point, grace: grace)),
         ]
@@ -107,24 +108,26 @@ public struct AddSpockNode: Procedure {
         let survey = Survey(), members = MeshSurvey(mesh, survey)
         let source = SourceGround(copy) { try await members.requireSource() }, ground = TargetGround(source, survey: survey)
         let hosts = mesh.nodes + [copy.repositoryHost].compactMap { $0 }
+        let target: [any Requirement] = [
+            SourceCanBeCopied(source), SourceArchives(source), ProgramsMatch(ground), PreloadedLibrariesAreThere(ground),
+            SpockIsInstalled(ground, survey: members), PlaceIsFree(ground), TablespacesHavePlace(ground), DirectoriesAreThere(standby, ground),
+            DiskHasRoom(ground), CopyDoesNotArchive(ground),
+        ]
+        let routes: [any Requirement] =
+            mesh.members.map { NewNodeReachesMember(member: $0, ground, survey: members) } + [StreamingIsAllowed(standby, ground)]
+            + mesh.members.map { MemberReachesNewNode(member: $0, survey: members) } + [CallersAreLetIn(admittance, ground, survey: members)]
+        let passwords: [any Requirement] =
+            mesh.nodes.map { NodeHasPassword(node: $0, access: admittance, ground: ground, survey: members) }
+            + [OperatorHasPassword(access: admittance, ground: ground, survey: members)]
+        // Each group rests on what the one before it has found.
         return [
             RequirementGroup("hosts", HostIsReached.each(of: hosts, of: access, survey: survey)),
-            RequirementGroup("clocks", [ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock")]),
-            RequirementGroup("lease", mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) }),
-            RequirementGroup("servers", mesh.members.map { MemberIsSpockNode(node: $0, survey: members) }),
-            RequirementGroup("mesh", [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, window: playbook.handover.windowLimit)]),
-            RequirementGroup("source", [SourceCanBeCopied(source), SourceArchives(source)]),
-            RequirementGroup("programs", [ProgramsMatch(ground)]),
-            RequirementGroup("libraries", [PreloadedLibrariesAreThere(ground), SpockIsInstalled(ground, survey: members)]),
-            RequirementGroup("place", [PlaceIsFree(ground), TablespacesHavePlace(ground), DirectoriesAreThere(standby, ground), DiskHasRoom(ground), CopyDoesNotArchive(ground)]),
-            RequirementGroup("routes from the new node", mesh.members.map { NewNodeReachesMember(member: $0, ground, survey: members) } + [StreamingIsAllowed(standby, ground)]),
-            RequirementGroup("routes to the new node", mesh.members.map { MemberReachesNewNode(member: $0, survey: members) }),
-            RequirementGroup("access to the new node", [CallersAreLetIn(admittance, ground, survey: members)]),
             RequirementGroup(
-                "passwords",
-                mesh.nodes.map { NodeHasPassword(node: $0, access: admittance, ground: ground, survey: members) }
-                    + [OperatorHasPassword(access: admittance, ground: ground, survey: members)]),
-            RequirementGroup("pgBackRest", [BackRestIsUsable(ground, survey: survey)]),
+                "servers",
+                [ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock")]
+                    + mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) } + mesh.members.map { MemberIsSpockNode(node: $0, survey: members) }),
+            RequirementGroup("mesh", [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, window: playbook.handover.windowLimit)]),
+            RequirementGroup("the copy", target + routes + passwords + [BackRestIsUsable(ground, survey: survey)]),
         ]
     }
 
@@ -151,9 +154,10 @@ public struct AddSpockNode: Procedure {
         return ["Done. Nothing was lost in what was compared; \(number == 1 ? "a table was" : "\(number) tables were") changed meanwhile, and could not be."]
     }
 
-    public func afterFailure(_ failure: RunFailure) -> AfterFailure {
+    public func afterFailure(_ failure: RunFailure, _ memory: Memory) async -> AfterFailure {
         if !failure.notOpened.isEmpty { return .stays(failure.step == nil ? "\(Problem(explaining: failure.cause).fact)." : "") }
-        return .stays(failure.opened.isEmpty ? "No node is read-only because of it." : "Every node that was closed is open again.")
+        let open = failure.opened.isEmpty ? "No node is read-only because of it." : "Every node that was closed is open again."
+        return .stays([open, await mesh.retained(memory)].compactMap(\.self).joined(separator: "\n"))
     }
 
     public func close() async {

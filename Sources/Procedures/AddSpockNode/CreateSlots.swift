@@ -20,6 +20,7 @@ struct CreateSlots: Step {
     let mesh: SpockMesh
     let node: JoiningNode
     let window: ClosedWindow
+    let point: DrainedPoint
     var title: String { "Create the slots of \(node.name) on \(list(mesh.members))" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -28,44 +29,45 @@ struct CreateSlots: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let deadline = try await window.deadline()
-        let positions = try await create(run, deadline: deadline)
-        // Everything before the slots must be on the source, and then on the standby, before that is promoted.
-        _ = try await mesh.drain(mesh.members, deadline: deadline)
-        let target = try await mesh.access.server(mesh.source).insertLSN(deadline: deadline)
-        try await node.standby.waitReplayed(to: target, deadline: deadline)
-        await window.book("slots and replay")
-        return positions.sorted { $0.key < $1.key }.map { "\($0.key) at \($0.value)" }.joined(separator: ", ") + "; \(node.name) has replayed \(target)"
+        let positions = try await create(run, deadline: try await window.deadline())
+        await window.book("slots")
+        return positions.sorted { $0.key < $1.key }.map { "\($0.key) at \($0.value)" }.joined(separator: ", ")
     }
 
-    /// Makes the new node's slots on every existing node.
+    /// Looks, before the window, that there is none of their names which this run did not make.
+    /// - Throws: `Problem`.
+    static func prepare(_ run: StepRun, on mesh: SpockMesh, deadline: Deadline) async throws {
+        let directions = try await mesh.inwardDirections(), ours = Set(try run.created)
+        try run.remember(Self.directions, directions)
+        _ = try await onEach(directions) { direction in
+            let thing = thing(direction)
+            guard try await !ours.contains(thing), try await mesh.access.server(direction.provider).slot(direction.slot, deadline: deadline) != nil else { return }
+            throw Problem("\(thing) is there already, and this run did not make it", hint: "find out whose it is; drop it if nobody needs it")
+        }
+    }
+
+    private static func thing(_ direction: SpockMesh.Direction) -> Created { Created("replication slot", on: direction.provider, direction.slot.rawValue) }
+
+    /// Makes the new node's slots on every existing node, and a sync event behind each: who has applied that has what was written before
+    /// the slot begins.
     ///
     /// Those of an earlier attempt are kept: a slot that begins earlier is as good, and if a promotion that was cut off goes
     /// through after all, only those that were there before it have everything.
     private func create(_ run: StepRun, deadline: Deadline) async throws -> [String: LSN] {
-        let directions = try await mesh.inwardDirections()
-        try run.remember(Self.directions, directions)
-        let ours = Set(try run.created)
-        // All are looked at before the first is made: one that is somebody else's ends the step with nothing done.
-        let there = try await onEach(directions.map(\.provider)) { [directions] node in
-            guard let slot = directions.first(where: { $0.provider == node })?.slot else { throw UnknownNode(name: node) }
-            let thing = Created("replication slot", on: node, slot.rawValue), found = try await mesh.access.server(node).finishedSlot(slot, deadline: deadline)
-            guard found == nil || ours.contains(thing) else {
-                throw Problem("\(thing) is there already, and this run did not make it", hint: "find out whose it is; drop it if nobody needs it")
-            }
-            return (thing: thing, slot: slot, found: found)
-        }
-        let positions = try await onEach(directions.map(\.provider)) { node in
-            guard let (thing, slot, found) = there[node] else { throw UnknownNode(name: node) }
-            if let found {
-                if found.walStatus != "lost", let position = found.confirmedFlushLSN { return position }
-                try await mesh.access.server(node).dropSlot(slot, deadline: deadline)
+        let directions = try run.recall(Self.directions), ours = Set(try run.created)
+        let made = try await onEach(directions) { direction -> (begin: LSN, event: LSN?) in
+            let thing = Self.thing(direction), session = try await mesh.spock(direction.provider)
+            if ours.contains(thing), let found = try await session.server.finishedSlot(direction.slot, deadline: deadline) {
+                if found.walStatus != "lost", let position = found.confirmedFlushLSN { return (position, nil) }
+                try await session.server.dropSlot(direction.slot, deadline: deadline)
             }
             if !ours.contains(thing) { try run.creating(thing) }
-            return try await mesh.access.withSeparateServer(node, deadline: deadline) { watcher in
-                try await mesh.spock(node).createSlot(slot, watcher: watcher, deadline: deadline)
-            }
+            let watcher = try await point.session(direction.provider, deadline: deadline)
+            let (begin, event) = try await session.createSlotWithEvent(direction.slot, watcher: watcher, deadline: deadline)
+            return (begin, event)
         }
+        await point.expect(Dictionary(made.compactMap { direction, slot in slot.event.map { (direction.provider, $0) } }) { first, _ in first })
+        let positions = Dictionary(made.map { ($0.key.provider, $0.value.begin) }) { first, _ in first }
         try run.remember(Self.positions, positions)
         return positions
     }

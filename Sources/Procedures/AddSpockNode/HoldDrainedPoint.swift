@@ -2,19 +2,19 @@ import ProcedureKit
 import Report
 import Run
 
-/// Keep every node visible as it is at the drained point, for the proof.
+/// Keep every member visible as it is at the drained point, for the proof.
 struct HoldDrainedPoint: LeavesNothing {
     static let name = "drained-point"
     let mesh: SpockMesh
     let node: JoiningNode
     let window: ClosedWindow
     let point: DrainedPoint
-    var title: String { "Hold the drained point on \(list(mesh.nodes)) for the proof" }
+    var title: String { "Hold the drained point on \(list(mesh.members)) for the proof" }
     var leavesNothing: String { "the transactions end with pggraft" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        if try await node.state(memory) == .subscribed, await !window.isOpen { return .done("the proof makes a drained point of its own") }
-        return .needed([Change("\(list(mesh.nodes)): BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY, kept open until the proof is done, without a lock")])
+        if try await node.state(memory) >= .promoted, await !window.isOpen { return .done("the proof makes a drained point of its own") }
+        return .needed([Change("\(list(mesh.members)): BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY, kept open until the proof is done, without a lock")])
     }
 
     func perform(_ run: StepRun) async throws -> String {

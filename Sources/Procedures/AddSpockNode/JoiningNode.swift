@@ -14,12 +14,11 @@ actor JoiningNode {
     nonisolated let standby: Standby
     nonisolated let mesh: SpockMesh
     nonisolated let admittance: NodeAccess
-    private let window: ClosedWindow
-    /// The state this window's own steps have brought it to, so that it need not be looked at again in the window.
-    private var stateInWindow: State?
+    /// The state this run's own steps have brought it to since the window was opened, so that it need not be looked at again.
+    private var reachedState: State?
 
-    init(_ standby: Standby, mesh: SpockMesh, admittance: NodeAccess, window: ClosedWindow) {
-        (copy, self.standby, self.mesh, self.admittance, self.window) = (standby.node, standby, mesh, admittance, window)
+    init(_ standby: Standby, mesh: SpockMesh, admittance: NodeAccess) {
+        (copy, self.standby, self.mesh, self.admittance) = (standby.node, standby, mesh, admittance)
     }
 
     nonisolated var name: String { copy.name }
@@ -60,13 +59,15 @@ actor JoiningNode {
         static func < (left: State, right: State) -> Bool { left.rawValue < right.rawValue }
     }
 
-    /// Says what a step of the open window has made of it; without a window nothing is kept.
-    func reached(_ state: State) async { stateInWindow = await window.isOpen ? state : nil }
+    /// Says what a step of this run, which goes on at once, has made of it.
+    func reached(_ state: State) { reachedState = state }
 
-    /// How far it has come: as its host and its server show it, or as this window has left it.
+    /// Whether this run has just brought it to `state`: the next steps are needed then, without a look.
+    func hasJustReached(_ state: State) -> Bool { reachedState == state }
+
+    /// How far it has come: as its host and its server show it, or as this run has just left it.
     func state(_ memory: Memory) async throws -> State {
-        if await window.isOpen, let stateInWindow { return stateInWindow }
-        stateInWindow = nil
+        if let reachedState { return reachedState }
         return try await look(memory)
     }
 

@@ -15,6 +15,7 @@ struct MakeReadOnly: Step {
     let node: JoiningNode
     let window: ClosedWindow
     let lock: ClusterLock
+    let point: DrainedPoint
     /// How long the window may last, and after how long without a sign of pggraft a node opens by itself.
     let limit: Duration, lease: Duration
     var title: String { "Make \(list(mesh.members)) read-only" }
@@ -23,16 +24,22 @@ struct MakeReadOnly: Step {
         if try await node.state(memory) >= .promoted { return .done("\(node.name) has left its source: no window is needed") }
         return .needed([
             Change("\(list(mesh.members)): a watchdog that lifts read-only by itself when pggraft has not renewed its lease for \(lease.inSeconds)"),
-            Change("\(list(mesh.members)): ALTER SYSTEM SET spock.readonly, reload, read back (superusers are refused too)"),
+            Change("\(list(mesh.members)): ALTER SYSTEM SET spock.readonly, reload, read back (superusers are refused too); until \(mesh.newNode) is promoted"),
         ])
     }
 
     func perform(_ run: StepRun) async throws -> String {
         try await lock.keep()
-        try await window.remember(mesh.members, run)
-        if try run.memory.recall(Self.exceptionsBefore) == nil { try run.remember(Self.exceptionsBefore, try await mesh.exceptionCounts(mesh.members)) }
-        // Asked for now, so that it need not be in the window.
-        try run.remember(Subscribe.models, try await mesh.models())
+        // Asked for and connected now, so that it need not be in the window.
+        let deadline = Deadline.after(.seconds(60))
+        async let kept: Void = window.remember(mesh.members, run)
+        async let exceptions = mesh.exceptionCounts(mesh.members), models = mesh.models()
+        async let slots: Void = CreateSlots.prepare(run, on: mesh, deadline: deadline)
+        async let connected: Void = point.prepare(mesh.members, deadline: deadline)
+        async let directions: Void = mesh.prepareDrain(deadline: deadline)
+        if try run.memory.recall(Self.exceptionsBefore) == nil { try run.remember(Self.exceptionsBefore, try await exceptions) }
+        try run.remember(Subscribe.models, try await models)
+        _ = try await (kept, slots, connected, directions)
         try await window.begin(mesh.members, watching: [mesh.newNode], run.memory)
         await node.reached(.standby)
         await window.book("read-only")
@@ -52,6 +59,7 @@ extension ClosingSetting {
         guard let version = try await session.extensionVersion(deadline: deadline) else {
             throw Problem("\(server.name): the extension spock is gone", hint: "nothing was made read-only there")
         }
-        return try await session.close(.closingClients(on: version), version: version, deadline: deadline)
+        let mode = ReadOnlyMode.closingClients(on: version)
+        return Closed(value: mode.rawValue, inForce: mode.inForce(on: version).rawValue)
     }
 }

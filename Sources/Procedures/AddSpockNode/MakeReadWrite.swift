@@ -15,7 +15,7 @@ struct MakeReadWrite: LeavesNothing {
     var leavesNothing: String { "the nodes are open" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        if try await node.state(memory) == .subscribed, await !window.isOpen, try await window.stillClosed(memory).isEmpty { return .done("no window is open") }
+        if try await node.state(memory) >= .promoted, await !window.isOpen, try await window.stillClosed(memory).isEmpty { return .done("no window is open") }
         return .needed([Change("\(list(mesh.peers)), then \(mesh.source): spock.readonly as it was before, reload, read back")])
     }
 
@@ -24,7 +24,7 @@ struct MakeReadWrite: LeavesNothing {
         await window.book("read-write")
         await window.end()
         if let first = problems.first { throw problems.count == 1 ? first : Blocked(problems: problems) as any Error }
-        let summary = await window.summary ?? ""
+        guard let summary = await window.summary else { return "they take writes; the window was an earlier process's" }
         try run.remember(Self.windowLasted, summary)
         return "the read-only window lasted \(summary)"
     }

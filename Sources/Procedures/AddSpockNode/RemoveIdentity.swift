@@ -22,7 +22,6 @@ struct RemoveIdentity: LeavesNothing {
 
     let mesh: SpockMesh
     let node: JoiningNode
-    let window: ClosedWindow
     let databases: CopiedDatabases
     var title: String { "Remove the identity of \(mesh.source) from \(node.name): replication sets, nodes, origins" }
     var leavesNothing: String { "it is all in the data directory of \(node.name)" }
@@ -40,15 +39,17 @@ struct RemoveIdentity: LeavesNothing {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let deadline = await window.deadline(otherwise: .seconds(60)), clone = try await mesh.spock(node.name)
-        if try await clone.extensionVersion(deadline: deadline) != nil {
-            guard try await !clone.isLoaded(deadline: deadline) else {
+        let deadline = Deadline.after(.seconds(60)), clone = try await mesh.spock(node.name)
+        async let loaded = clone.isLoaded(deadline: deadline), inherited = clone.server.origins(deadline: deadline)
+        async let captured = clone.extensionVersion(deadline: deadline) == nil ? nil : clone.captureReplicationSets(deadline: deadline)
+        if let sets = try await captured {
+            guard try await !loaded else {
                 throw Problem(
                     "\(node.name) has Spock loaded while it still is \(mesh.source)",
                     hint: "stop it at once, and look whether the slots of \(mesh.source) on its peers are read by the right server; then undo this run")
             }
-            let origins = try await clone.server.origins(deadline: deadline)
-            try run.remember(Self.sets, try await clone.captureReplicationSets(deadline: deadline))
+            let origins = try await inherited
+            try run.remember(Self.sets, sets)
             // Whoever made them, they say how far the source has read.
             try run.remember(Self.origins, origins.compactMap(\.name))
             let positions = try await resumePositions(origins, run, deadline: deadline)
@@ -63,7 +64,6 @@ struct RemoveIdentity: LeavesNothing {
         let origins = try run.recall(Self.origins), sets = try run.recall(Self.sets)
         try await clone.server.dropOrigins(origins, deadline: deadline)
         await node.reached(.cleaned)
-        await window.book("remove identity")
         return "\(sets.count) replication sets with \(sets.map(\.tables.count).reduce(0, +)) tables captured, extensions and \(origins.count) origins dropped"
     }
 
@@ -72,10 +72,12 @@ struct RemoveIdentity: LeavesNothing {
     /// - Parameter origins: of the copy.
     private func resumePositions(_ origins: [ReplicationOrigin], _ run: StepRun, deadline: Deadline) async throws -> [ResumePosition] {
         let slots = try run.recall(CreateSlots.positions), source = mesh.source
-        let switchpoint = try await node.standby.promotion(deadline: deadline).switchpoint
+        async let promotion = node.standby.promotion(deadline: deadline)
         let original = try await mesh.spock(source)
-        let subscriptions = try await original.subscriptions(deadline: deadline), nodes = try await original.nodes(deadline: deadline)
-        let written = try await onEach(mesh.members) { try await mesh.access.server($0).insertLSN(deadline: deadline) }
+        async let known = original.nodes(deadline: deadline), progress = original.server.origins(deadline: deadline)
+        async let positionsWritten = onEach(mesh.members) { try await mesh.access.server($0).insertLSN(deadline: deadline) }
+        let subscriptions = try await original.subscriptions(deadline: deadline), nodes = try await known, ofSource = try await progress
+        let written = try await positionsWritten, switchpoint = try await promotion.switchpoint
         var positions: [ResumePosition] = []
         for member in mesh.members {
             guard let slotLSN = slots[member], let peerLSN = written[member] else { throw UnknownNode(name: member) }
@@ -89,7 +91,7 @@ struct RemoveIdentity: LeavesNothing {
                 let peer = nodes.first(where: { $0.name.rawValue == member })
             else { throw Problem("\(source) does not subscribe to \(member) any more", hint: "repair the mesh first; then resume") }
             let resume = origins.resumePosition(peer: peer.id, origin: subscription.origin, slotLSN: slotLSN)
-            let sourceOrigin = try await original.server.originProgress(subscription.origin, deadline: deadline)
+            let sourceOrigin = ofSource.first { $0.name == subscription.origin }?.remoteLSN
             positions.append(
                 ResumePosition(peer: try mesh.name(member), slotLSN: slotLSN, lsn: resume, sourceOrigin: sourceOrigin, peerLSN: peerLSN))
         }

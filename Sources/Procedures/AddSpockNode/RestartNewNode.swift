@@ -9,27 +9,30 @@ import Run
 struct RestartNewNode: LeavesNothing {
     static let name = "restart"
     let node: JoiningNode
-    let window: ClosedWindow
+    let point: DrainedPoint
     var title: String { "Restart \(node.name) with Spock" }
     var leavesNothing: String { "its server is stopped where it was promoted" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        if try await node.copy.isRunning(), try await node.state(memory) >= .cleaned, try await node.isSpockLoaded() { return .done("Spock is loaded") }
+        if await !node.hasJustReached(.cleaned), try await node.copy.isRunning(), try await node.state(memory) >= .cleaned, try await node.isSpockLoaded() {
+            return .done("Spock is loaded")
+        }
         return .needed([Change("\(node.name): stop, remove \(try await node.copy.instance().dataDirectory)/spock if it is there, start")])
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let deadline = await window.deadline(otherwise: .seconds(300))
+        let deadline = Deadline.after(.seconds(300))
         let instance = try await node.copy.instance(), began = ContinuousClock.Instant.now
         await node.copy.access.forgetServer(node.name)
-        if try await instance.status(deadline: deadline).isRunning { try await instance.stop(mode: .fast, deadline: deadline) }
+        await point.drop(node.name)
         // Spock 6 keeps its progress there: the source's, on a copy.
-        try await instance.host.remove(instance.dataDirectory / "spock", recursively: true, as: instance.user, deadline: deadline)
-        try await instance.start(deadline: deadline)
+        try await instance.restart(removing: instance.dataDirectory / "spock", deadline: deadline)
+        // What the next steps need of it is prepared side by side.
+        async let connected: Void = point.prepare([node.name], deadline: deadline)
         guard try await node.isSpockLoaded() else {
             throw Problem("\(node.name) runs without Spock after its restart", hint: "see shared_preload_libraries there, and pg_file_settings for who sets it")
         }
-        await window.book("restart")
+        try await connected
         return "Spock is loaded, \(began.duration(to: .now).inSeconds)"
     }
 }

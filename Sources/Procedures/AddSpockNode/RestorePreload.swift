@@ -11,18 +11,18 @@ import Spock
 struct RestorePreload: LeavesNothing {
     static let name = "restore-preload"
     let node: JoiningNode
-    let window: ClosedWindow
     var title: String { "Add Spock to shared_preload_libraries on \(node.name) again" }
     var leavesNothing: String { "its files go with the data directory, or are put back where they were written first" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        let state = try await node.state(memory)
-        if state >= .cleaned, try await node.preload(deadline: .after(.seconds(30))).contains("spock") { return .done("it is in it") }
+        if await !node.hasJustReached(.cleaned), try await node.state(memory) >= .cleaned, try await node.preload(deadline: .after(.seconds(30))).contains("spock") {
+            return .done("it is in it")
+        }
         return .needed([Change("\(node.name): shared_preload_libraries as on \(node.mesh.source); what made it a standby, and kept it quiet, is taken out")])
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let value = try run.recall(RemovePreload.original), putBack = try run.memory.recall(RemovePreload.putBack) ?? [], deadline = await window.deadline(otherwise: .seconds(60))
+        let value = try run.recall(RemovePreload.original), putBack = try run.memory.recall(RemovePreload.putBack) ?? [], deadline = Deadline.after(.seconds(60))
         var list = LibraryList.empty
         try await node.copy.changeAutoConf(run, deadline: deadline) { file, path in
             guard let original = LibraryList(value), let now = LibraryList(file.value(of: "shared_preload_libraries") ?? value) else {
@@ -35,7 +35,6 @@ struct RestorePreload: LeavesNothing {
                 if let value = setting.value { file.set(setting.name, to: value) } else { file.remove(setting.name) }
             }
         }
-        await window.book("preload")
         return "the list is '\(list)'"
     }
 }

@@ -3,6 +3,7 @@ import Playbook
 import PostgresClient
 import ProcedureKit
 import Report
+import Run
 import Server
 import Spock
 
@@ -19,6 +20,8 @@ actor SpockMesh {
     private let dsn: String?
     /// How the mesh names its subscriptions, once that was looked at.
     private var pattern: SubscriptionPattern?
+    /// The directions among the members, looked at beforehand for one drain.
+    private var prepared: [Spock.Direction]?
 
     init(_ playbook: Playbook.AddSpockNode, _ access: ClusterAccess) {
         self.access = access
@@ -138,9 +141,15 @@ actor SpockMesh {
     }
 
     /// Waits until every one of `nodes` has applied what every other one has written so far.
-    nonisolated func drain(_ nodes: [String], deadline: Deadline) async throws -> [Drained] {
-        try await Spock.drain(try await directions(among: nodes, deadline: deadline), deadline: deadline)
+    /// - Parameter events: sync events that were written already, by node.
+    func drain(_ nodes: [String], after events: [String: LSN] = [:], deadline: Deadline) async throws -> DrainedMesh {
+        let directions = if nodes == members, let prepared { prepared } else { try await directions(among: nodes, deadline: deadline) }
+        prepared = nil
+        return try await Spock.drain(directions, after: events, deadline: deadline)
     }
+
+    /// Looks for the directions among the members, so that the next drain of them need not.
+    func prepareDrain(deadline: Deadline) async throws { prepared = try await directions(among: members, deadline: deadline) }
 
     /// The same, for as long as every direction moves.
     nonisolated func drain(_ nodes: [String], with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> [Drained] {
@@ -172,6 +181,9 @@ actor SpockMesh {
             // A wake-up is a reload: the servers have better to do than to reload all the time.
             let wakes = lastWake.map { $0.duration(to: clock.now) > .milliseconds(300) } ?? true
             if wakes { lastWake = clock.now }
+            async let readSlots = onEach(providers.keys.sorted()) { provider in
+                Set(try await self.access.server(provider).slots(deadline: deadline.forLook).filter(\.isActive).map(\.name))
+            }
             let down = try await onEach(subscribers.keys.sorted()) { subscriber -> [String] in
                 let session = try await self.spock(subscriber), statuses = try await session.subscriptionStatuses(deadline: deadline.forLook)
                 let others = (subscribers[subscriber] ?? []).filter { statuses[$0.subscription] != .replicating }
@@ -180,12 +192,35 @@ actor SpockMesh {
                 return others.map { "\($0.subscription) on \(subscriber) is \(statuses[$0.subscription].map(\.description) ?? "missing")" }
             }
             guard down.values.allSatisfy(\.isEmpty) else { return .notYet(down.sorted { $0.key < $1.key }.flatMap(\.value).joined(separator: ", ")) }
-            let unread = try await onEach(providers.keys.sorted()) { provider -> [Direction] in
-                let active = Set(try await self.access.server(provider).slots(deadline: deadline.forLook).filter(\.isActive).map(\.name))
-                return (providers[provider] ?? []).filter { !active.contains($0.slot) }
-            }.values.flatMap { $0 }
+            let active = try await readSlots
+            let unread = directions.filter { active[$0.provider]?.contains($0.slot) != true }
             if wakes { _ = try await onEach(Set(unread.map(\.subscriber)).sorted()) { try await self.spock($0).wakeWorkers(deadline: deadline.forLook) } }
             return unread.isEmpty ? .found(()) : .notYet(unread.map { "slot \($0.slot) on \($0.provider) is not read" }.sorted().joined(separator: ", "))
+        }
+    }
+
+    // MARK: What is left behind
+
+    /// What the new node's slots keep for it by now, and what ends that; `nil` where there are none, or it reads them.
+    nonisolated func retained(_ memory: Memory) async -> String? {
+        do {
+            guard try memory.recall(CreateSlots.positions) != nil, let directions = try memory.recall(CreateSlots.directions) else { return nil }
+            let looks = await attemptOnEach(directions.map(\.provider)) { provider -> ReplicationSlot? in
+                guard let slot = directions.first(where: { $0.provider == provider })?.slot else { return nil }
+                return try await self.access.server(provider).slot(slot, deadline: .after(.seconds(5)))
+            }
+            let kept = looks.compactMap { node, look -> String? in
+                switch look {
+                case .success(let slot?): slot.isActive ? nil : "\(UInt64(max(0, slot.retainedBytes ?? 0)).inBytes) on \(node)"
+                case .success(nil): nil
+                case .failure: "an unknown amount on \(node), which gives no answer"
+                }
+            }
+            guard !kept.isEmpty else { return nil }
+            return
+                "The slots of \(newNode) keep WAL for it, and more with every write: \(kept.joined(separator: ", ")). Resume, and \(newNode) reads it; undo, and they are dropped."
+        } catch {
+            return "What the slots of \(newNode) keep cannot be told: \(Problem(explaining: error).fact)"
         }
     }
 

@@ -16,7 +16,7 @@ struct Subscribe: Step {
 
     let mesh: SpockMesh
     let node: JoiningNode
-    let window: ClosedWindow
+    let point: DrainedPoint
     var title: String { "Add the subscriptions between \(node.name) and \(list(mesh.members)), both ways" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -38,7 +38,7 @@ struct Subscribe: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let deadline = await window.deadline(otherwise: .seconds(120))
+        let deadline = Deadline.after(.seconds(120))
         // A worker of Spock 5.0.11 may crash as it starts (measured, once in some hundred joins), and its server with it for a
         // second. What was made is there; the rest is made then.
         for _ in 0..<2 {
@@ -54,13 +54,14 @@ struct Subscribe: Step {
 
     private func subscribe(_ run: StepRun, deadline: Deadline) async throws -> String {
         let models = try await models(run.memory), clone = try await mesh.spock(node.name)
-        let there = Set(try await clone.subscriptions(deadline: deadline).map(\.name)), positions = try run.recall(RemoveIdentity.positions)
-
-        let inward = try run.recall(CreateSlots.directions), missing = inward.filter { !there.contains($0.subscription) }
-        let slots = try await onEach(missing.map(\.provider)) { provider in
-            try await mesh.access.server(provider).slots(deadline: deadline)
-        }
-        let nodes = try await mesh.spock(mesh.source).nodes(deadline: deadline)
+        let positions = try run.recall(RemoveIdentity.positions), inward = try run.recall(CreateSlots.directions)
+        async let already = clone.subscriptions(deadline: deadline), known = mesh.spock(mesh.source).nodes(deadline: deadline)
+        async let kept = onEach(inward.map(\.provider)) { provider in try await mesh.access.server(provider).slots(deadline: deadline) }
+        async let readers = onEach(mesh.members) { member in Set(try await mesh.spock(member).subscriptions(deadline: deadline).map(\.name)) }
+        // The slots on the new node come first: from then on nothing it writes can be missed.
+        let outward = try await createOutwardSlots(deadline: deadline), reading = try await readers
+        let there = Set(try await already.map(\.name)), slots = try await kept, nodes = try await known
+        let missing = inward.filter { !there.contains($0.subscription) }
         let arriving = try missing.map { direction in
             guard let position = positions.first(where: { $0.peer.rawValue == direction.provider }) else { throw UnknownNode(name: direction.provider) }
             guard let slot = slots[direction.provider]?.first(where: { $0.name == direction.slot }), slot.walStatus != "lost" else {
@@ -72,8 +73,6 @@ struct Subscribe: Step {
                 name: direction.subscription, providerDSN: try mesh.dsn(of: direction.provider, among: nodes),
                 settings: try mesh.settings(from: direction.provider, to: node.name, in: models), slot: direction.slot, resumeLSN: position.lsn)
         }
-        // The slots on the new node come first: from then on nothing it writes can be missed.
-        let outward = try await createOutwardSlots(deadline: deadline)
         try run.remember(
             Self.made,
             try outward.sorted { $0.key < $1.key }.map { member, made in
@@ -81,24 +80,23 @@ struct Subscribe: Step {
                     subscriber: member, name: made.direction.subscription, provider: node.name, slot: made.direction.slot,
                     settings: try mesh.settings(from: node.name, to: member, in: models))
             })
-        try await clone.createSubscriptions(arriving, deadline: deadline)
+        // From here on the new node is not any more what the members were at the drained point.
+        if there.isEmpty, await point.holdsMembers { try await point.hold([node.name], deadline: deadline) }
+        async let arrived: Void = clone.createSubscriptions(arriving, deadline: deadline)
         _ = try await onEach(mesh.members) { member in
-            guard let (direction, lsn) = outward[member] else { return }
-            let session = try await mesh.spock(member)
-            guard try await !session.subscriptions(deadline: deadline).contains(where: { $0.name == direction.subscription }) else { return }
+            guard let (direction, lsn) = outward[member], reading[member]?.contains(direction.subscription) != true else { return }
             try run.creating(Created("subscription", on: member, direction.subscription.rawValue))
-            try await session.createSubscriptions(
+            try await mesh.spock(member).createSubscriptions(
                 [
                     NewSubscription(
                         name: direction.subscription, providerDSN: try mesh.newNodeDSN, settings: try mesh.settings(from: node.name, to: member, in: models),
                         slot: direction.slot, resumeLSN: lsn)
                 ], deadline: deadline)
         }
-        await window.book("subscriptions")
+        try await arrived
         let all = inward + outward.values.map(\.direction)
         try await mesh.waitReplicating(all, deadline: deadline)
         await node.reached(.subscribed)
-        await window.book("workers")
         return "\(all.count) subscriptions replicate, their slots are read"
     }
 
@@ -106,15 +104,16 @@ struct Subscribe: Step {
     /// - Returns: by subscriber, the direction and where its slot begins; only those that are not subscribed yet need it.
     private func createOutwardSlots(deadline: Deadline) async throws -> [String: (direction: SpockMesh.Direction, lsn: LSN)] {
         let clone = try await mesh.spock(node.name)
-        return try await mesh.access.withSeparateServer(node.name, deadline: deadline) { watcher in
-            var outward: [String: (direction: SpockMesh.Direction, lsn: LSN)] = [:]
-            for member in mesh.members {
-                let direction = try await mesh.direction(from: node.name, to: member, deadline: deadline)
-                let there = try await clone.server.finishedSlot(direction.slot, deadline: deadline)?.confirmedFlushLSN
-                let position = if let there { there } else { try await clone.createSlot(direction.slot, watcher: watcher, deadline: deadline) }
-                outward[member] = (direction, position)
-            }
-            return outward
+        async let found = clone.server.slots(deadline: deadline), watching = point.session(node.name, deadline: deadline)
+        let directions = try await onEach(mesh.members) { try await mesh.direction(from: node.name, to: $0, deadline: deadline) }
+        var finished = try await found.reduce(into: [SlotName: LSN?]()) { $0[$1.name] = $1.confirmedFlushLSN }
+        for slot in directions.values.map(\.slot) where finished[slot] == .some(nil) {
+            finished[slot] = try await clone.server.finishedSlot(slot, deadline: deadline)?.confirmedFlushLSN
+        }
+        let missing = mesh.members.compactMap { directions[$0]?.slot }.filter { finished[$0, default: nil] == nil }
+        let begins = finished.compactMapValues(\.self).merging(try await clone.createSlots(missing, watcher: try await watching, deadline: deadline)) { old, _ in old }
+        return directions.reduce(into: [:]) { outward, direction in
+            if let lsn = begins[direction.value.slot] { outward[direction.key] = (direction.value, lsn) }
         }
     }
 

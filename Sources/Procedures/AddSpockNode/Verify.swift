@@ -40,7 +40,7 @@ struct Verify: Step {
         try await proof.checkExceptions(run.memory)
         for node in mesh.nodes { try run.creating(Created("table", on: node, "pggraft.canary")) }
         for silence in try await proof.canary(token: UUID().uuidString, deadline: deadline) { run.note(silence) }
-        if await !point.isHeld {
+        if await !point.isHeld() {
             run.note("the drained point of the handover is gone: all nodes are read-only for a moment to make another")
             run.note("they were read-only for \(try await makeDrainedPoint(run).inSeconds)")
         }
@@ -64,6 +64,7 @@ struct Verify: Step {
         return try await window.closed(mesh.nodes, memory) { [mesh, point, window, grace] moments, deadline in
             _ = try await mesh.endClientTransactions(on: mesh.nodes, begunBefore: moments, grace: grace, deadline: deadline)
             _ = try await mesh.drain(mesh.nodes, deadline: deadline)
+            await point.drop()
             guard try await point.hold(closed: mesh.nodes, in: window, memory, deadline: deadline) else {
                 throw Problem("nodes that were closed for the proof took writes again before it had seen them all", hint: "resume the run: it makes another drained point")
             }

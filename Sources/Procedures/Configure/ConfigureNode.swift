@@ -55,7 +55,7 @@ public struct ConfigureNode: Procedure {
     public func closingWords(run: String, _ memory: Memory) -> [String] { ["Done.", "  pggraft undo \(run)     takes it back"] }
 
     /// Where the connection was lost nothing could be put back, and nothing is known.
-    public func afterFailure(_ failure: RunFailure) -> AfterFailure {
+    public func afterFailure(_ failure: RunFailure, _ memory: Memory) async -> AfterFailure {
         let isLost = (failure.cause as? HostError)?.isOfConnection ?? false
         return isLost ? .stays("It is not known how far \(node.target.name) got.") : .isTakenBack
     }
