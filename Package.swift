@@ -103,6 +103,7 @@ let package = Package(
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
         .executableTarget(name: "test-report", path: "fixtures/TestReport", swiftSettings: settings),
         .testTarget(name: "TestReportTests", dependencies: ["test-report"], swiftSettings: settings),
+        .testTarget(name: "BedCommandTests", dependencies: ["pggraft-bed", "Bed", "Run"], swiftSettings: settings),
         .testTarget(name: "BedTests", dependencies: ["Bed", "ledger-writer"], swiftSettings: settings),
         .testTarget(
             name: "FaultTests", dependencies: ["Bed", "ledger-writer", "pggraft", "Procedures", "ProcedureKit", "Playbook", "Run", "Report"], swiftSettings: settings),

@@ -161,12 +161,13 @@ struct HostTests {
         try await Bed.exclusively { _ in
             let bed = "\(Shell.fixtures)/bed/bed"
             // `run` makes namespaces inside those of this process.
-            async let run = Shell.execute("env -u PGGRAFT_BED_INSIDE \(bed) run bash -c '\(bed) host x 10.77.0.40; \(bed) x x sleep 4712'")
+            async let run = Shell.execute("env -u PGGRAFT_BED_INSIDE \(bed) run bash -c '\(bed) host x 10.77.0.40; \(bed) delay x 40; \(bed) x x sleep 4712'")
             try await eventually("the inner bed to be up", within: .seconds(20)) { try await Shell.execute("pgrep -f '^sleep 4712'").status == 0 }
+            #expect(try await Shell.run("pgrep -cf '^/run/pggraft-bed/wire 10.77.0.40'") == "1")
             _ = try await Shell.run("pkill -KILL -o -f '[b]ed/bed run bash'")
             #expect(try await run.status == 137)
             try await eventually("every process of the inner bed to end", within: .seconds(10)) {
-                try await Shell.execute("pgrep -f '^sleep 4712|bed _init x'").status != 0
+                try await Shell.execute("pgrep -f '^sleep 4712|bed _init x|^/run/pggraft-bed/wire 10.77.0.40'").status != 0
             }
         }
     }

@@ -56,6 +56,25 @@ struct MeshTests {
         }
     }
 
+    @Test func `a mesh can be wider, and is three nodes again afterwards`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh(nodes: 5)
+            let nodes = Bed.meshNodes(5)
+            #expect(nodes == ["n1", "n2", "n3", "n5", "n6"])
+            for node in nodes {
+                #expect(try await bed.psql(node, "SELECT count(*) FROM spock.sub_show_status() WHERE status = 'replicating'") == "4")
+                try await bed.psql(node, "INSERT INTO app.ledger (node, writer, seq) VALUES ('\(node)', 0, 1)")
+            }
+            try await bed.drain(nodes)
+            for node in nodes { #expect(try await bed.psql(node, "SELECT count(*) FROM app.ledger") == "5") }
+            #expect(try await bed.host("n4").run("ls -A \(Bed.dataDirectory)").isEmpty)
+
+            try await bed.mesh()
+            #expect(try await bed.psql("n1", "SELECT count(*) FROM spock.sub_show_status() WHERE status = 'replicating'") == "2")
+            await expectRefusal("host n5 is not running") { try await bed.host("n5").run("true") }
+        }
+    }
+
     @Test func `a mesh that was hurt comes back whole`() async throws {
         try await Bed.exclusively { bed in
             try await bed.mesh()
