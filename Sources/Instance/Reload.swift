@@ -46,58 +46,61 @@ extension Instance {
     public func reload(
         expecting: [String: String] = [:], through connection: PostgresConnection, deadline: Deadline
     ) async throws -> ReloadReport {
-        let problems = try await configurationProblems(through: connection, deadline: deadline)
+        let looks = try await connection.query(together: [loadTime] + problemLooks, deadline: deadline)
+        let problems = try self.problems(Array(looks.dropFirst())), before: Int64 = try looks[0].one().get("at")
         guard problems.isEmpty else { throw InstanceError.configurationRefused(node: node, problems: problems) }
 
-        let before = try await loadTime(through: connection, deadline: deadline)
         let result = try await host.run(program("pg_ctl", ["reload", "-D", dataDirectory.path]), deadline: deadline)
         guard result.succeeded else {
             throw InstanceError.cannotReload(node: node, host: host.name, output: result.errorText.isEmpty ? result.text : result.errorText)
         }
+        // A server process reads the files after the postmaster did, and only files without errors move the time.
+        var statements = SQL.pauses(until: "pg_conf_load_time() > to_timestamp(0) + \(before) * interval '1 microsecond'") + [loadTime]
+        if features.hasFileSettingsView { statements += [SettingInForce.query(Array(expecting.keys)), pending] }
+        let count = features.hasFileSettingsView ? 3 : 1
+        let answers: [Rows]
         do {
-            // A server process reads the files after the postmaster did, and only files without errors move the time.
-            try await wait(for: "\(node) to reload its configuration", until: deadline, every: .milliseconds(20)) {
-                try await loadTime(through: connection, deadline: deadline) > before ? .found(()) : .notYet("not yet")
+            answers = try await wait(for: "\(node) to reload its configuration", until: deadline, every: .milliseconds(20)) {
+                let answers = Array(try await connection.query(together: statements, deadline: deadline).suffix(count))
+                return try answers[0].one().get("at", as: Int64.self) > before ? .found(answers) : .notYet("not yet")
             }
         } catch is DeadlineExceeded {
             throw InstanceError.cannotReload(node: node, host: host.name, output: "it runs with what it loaded before")
         }
         guard features.hasFileSettingsView else { return ReloadReport(pendingRestart: []) }
-        let answer = try await connection.look(SettingInForce.query(Array(expecting.keys)), deadline: deadline)
-        let settings = try answer.map(SettingInForce.init)
-        let wrong = settings.compactMap { $0.complaint(expecting: expecting) }
+        let wrong = try answers[1].map(SettingInForce.init).compactMap { $0.complaint(expecting: expecting) }
         guard wrong.isEmpty else { throw InstanceError.notInForce(node: node, settings: wrong) }
-        let pending = try await connection.query(
-            "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name", deadline: deadline)
-        return ReloadReport(pendingRestart: try pending.map { try $0.get("name") })
+        return ReloadReport(pendingRestart: try answers[2].map { try $0.get("name") })
     }
 
     /// When this session has read the files, in microseconds: a form that no setting changes.
-    private func loadTime(through connection: PostgresConnection, deadline: Deadline) async throws -> Int64 {
-        try await connection.query(
-            "SELECT (extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint AS at", deadline: deadline
-        ).one().get("at")
-    }
+    private var loadTime: SQL { "SELECT (extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint AS at" }
+
+    private var pending: SQL { "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name" }
 
     /// The lines of the configuration files that the server would refuse now. Changes that need a restart are none.
     ///
     /// Before 9.5 nothing is seen in the settings, before 10 nothing in `pg_hba.conf`: the server has no views for it there.
     public func configurationProblems(through connection: PostgresConnection, deadline: Deadline) async throws -> [ConfigurationProblem] {
-        var problems: [ConfigurationProblem] = []
-        if features.hasFileSettingsView {
-            let rows = try await connection.look(ConfigurationProblem.inSettings, deadline: deadline)
-            // Looking into the files has marked, in this session, what differs and needs a restart.
-            let pending = try await connection.look("SELECT name FROM pg_settings WHERE pending_restart", deadline: deadline)
+        try problems(try await connection.query(together: problemLooks, deadline: deadline))
+    }
+
+    /// What shows them. Looking into the files marks, in the same session, what differs and needs a restart.
+    private var problemLooks: [SQL] {
+        (features.hasFileSettingsView ? [ConfigurationProblem.inSettings, pending] : [])
+            + (features.hasHBARulesView ? [features.hasHBAIncludes ? ConfigurationProblem.inHBAFiles : ConfigurationProblem.inHBA] : [])
+    }
+
+    private func problems(_ answers: [Rows]) throws -> [ConfigurationProblem] {
+        var answers = answers[...], problems: [ConfigurationProblem] = []
+        if features.hasFileSettingsView, let rows = answers.popFirst(), let pending = answers.popFirst() {
             let waiting = Set(try pending.map { try $0.get("name", as: String.self) })
             problems += try rows.map(ConfigurationProblem.init).filter { problem in
                 guard let name = problem.name else { return !problem.error.hasSuffix("cannot be changed without restarting the server") }
                 return !waiting.contains { isSameSetting($0, name) }
             }
         }
-        if features.hasHBARulesView {
-            problems += try await connection.look(features.hasHBAIncludes ? ConfigurationProblem.inHBAFiles : ConfigurationProblem.inHBA, deadline: deadline).map(
-                ConfigurationProblem.init)
-        }
+        if let rows = answers.popFirst() { problems += try rows.map(ConfigurationProblem.init) }
         return problems
     }
 }

@@ -1,7 +1,6 @@
 public import EventLoop
 import PostgresClient
 import PostgresConfig
-import Report
 
 /// What a setting is on a server, and what `ALTER SYSTEM` has it be: enough to put it back.
 public struct AlteredSetting: Sendable, Hashable, Codable {
@@ -35,17 +34,6 @@ public struct AlteredSetting: Sendable, Hashable, Codable {
     static func look(_ name: String) -> SQL {
         "SELECT current_setting(\(name)) AS in_force, \(loaded) AS loaded, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
     }
-
-    /// Waits where setting `name` is not `value` yet. A session reads the files again between two statements, so a few of these and
-    /// a look, sent together, are one round trip that ends soon after the setting is in force.
-    static func pause(_ time: Duration, until name: String, is value: String) -> SQL {
-        "SELECT pg_sleep(CASE WHEN current_setting(\(name)) = \(value) THEN 0 ELSE \(time.wholeMicroseconds)::float8 / 1000000 END)"
-    }
-
-    /// A quarter of a second in all.
-    static let pauses: [Duration] = [
-        .milliseconds(1), .milliseconds(2), .milliseconds(4), .milliseconds(8), .milliseconds(16), .milliseconds(32), .milliseconds(64), .milliseconds(128),
-    ]
 
     private static let loaded: SQL = "(extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint"
 
@@ -84,7 +72,7 @@ extension ServerSession {
             return try await reload(until: name, is: nil, deadline: deadline)
         }
         // Where the first fails the second does no harm.
-        let pauses = AlteredSetting.pauses.map { AlteredSetting.pause($0, until: name, is: wanted) }
+        let pauses = SQL.pauses(until: "current_setting(\(name)) = \(wanted)")
         let answers = try await connection.query(together: [alter, AlteredSetting.reload()] + pauses + [AlteredSetting.look(name)], deadline: deadline)
         guard try answers[1].one().get("reloaded") else { throw ServerError.reloadFailed(node: self.name) }
         var seen = answers[answers.count - 1]

@@ -31,6 +31,8 @@ public actor ClosedWindow {
     private var asked: Set<String> = []
     /// Those that were opened again since the last ``open(_:last:)`` began.
     private var reopened: Set<String> = []
+    /// Those that the last ``open(_:last:)`` found closed, still.
+    public private(set) var foundClosed: Set<String> = []
 
     /// - Parameters:
     ///   - nodes: all that may be closed in a run.
@@ -130,7 +132,7 @@ public actor ClosedWindow {
 
     /// Closes the books of the window, whose nodes are open again.
     public func end() {
-        summary = clock?.summary
+        if let clock { summary = clock.summary }
         (clock, flips) = (nil, [:])
     }
 
@@ -155,10 +157,10 @@ public actor ClosedWindow {
             return [Problem("what \(setting.name) was before cannot be read from the journal", because: error, hint: stillClosedHint)]
         }
         stopRenewing()
-        reopened = []
+        (reopened, foundClosed) = ([], [])
+        let others = nodes.filter { $0 != last }
         let results = await attemptOnEach(nodes) { node in
-            if node == last { await self.letGoFirst(nodes.filter { $0 != node }) }
-            if let state = before[node] { try await self.open(node, to: state) }
+            if let state = before[node] { try await self.open(node, to: state, after: node == last ? others : [], of: nodes) }
         }
         return results.compactMap { node, result in
             guard case .failure(let error) = result else { return nil }
@@ -171,6 +173,7 @@ public actor ClosedWindow {
 
     /// Waits until `first` are open, but not long for one that does not answer.
     private func letGoFirst(_ first: [String]) async {
+        guard !reopened.isSuperset(of: first) else { return }
         do {
             try await wait(for: "\(list(first)) to be open", until: .after(.seconds(2)), every: .milliseconds(10)) {
                 reopened.isSuperset(of: first) ? .found(()) : .notYet("")
@@ -180,15 +183,18 @@ public actor ClosedWindow {
         }
     }
 
-    private func open(_ node: String, to before: AlteredSetting) async throws {
+    /// - Parameters:
+    ///   - first: the nodes that open before it.
+    ///   - all: those that are being opened: with the last of them the window is over, whatever else there is to do.
+    private func open(_ node: String, to before: AlteredSetting, after first: [String], of all: [String]) async throws {
         var left: Problem?
         do {
-            left = try await reopen(node, to: before, within: .seconds(5))
+            left = try await reopen(node, to: before, after: first, within: .seconds(5))
         } catch {
             // Once more on a new connection: the old one may be what failed.
             await access.forget(node)
             do {
-                left = try await reopen(node, to: before, within: .seconds(10))
+                left = try await reopen(node, to: before, after: first, within: .seconds(10))
             } catch {
                 // The server takes no connection, but its host may: the files and a signal do it too.
                 _ = try await access.host(node, deadline: .after(.seconds(10)))
@@ -197,14 +203,21 @@ public actor ClosedWindow {
             }
         }
         reopened.insert(node)
+        if reopened.isSuperset(of: all) {
+            book("read-write")
+            end()
+        }
         try await endLease(node)
         if let left { throw left }
     }
 
     /// - Returns: a mode that somebody else has set since, which is left alone.
-    private func reopen(_ node: String, to before: AlteredSetting, within time: Duration) async throws -> Problem? {
+    private func reopen(_ node: String, to before: AlteredSetting, after first: [String], within time: Duration) async throws -> Problem? {
         let server = try await access.server(node, deadline: .after(time))
-        switch setting.opening(node, now: try await server.alteredSetting(setting.name, deadline: .after(time)), before: before) {
+        let now = try await server.alteredSetting(setting.name, deadline: .after(time))
+        if now.inForce != before.inForce { foundClosed.insert(node) }
+        await letGoFirst(first)
+        switch setting.opening(node, now: now, before: before) {
         // What this process has asked for may still be on its way: the answer to it was not waited for to the end.
         case .nothing where !asked.contains(node): return nil
         case .nothing, .open:

@@ -79,7 +79,7 @@ public struct AddSpockNode: Procedure {
             ListedStep("6", DrainMesh(mesh: mesh, node: node, window: window, point: point)),
             ListedStep("9", PromoteNewNode(node: node, window: window)),
             ListedStep("16", HoldDrainedPoint(mesh: mesh, node: node, window: window, point: point)),
-            ListedStep("14", MakeReadWrite(mesh: mesh, node: node, window: window)),
+            ListedStep("14", MakeReadWrite(mesh: mesh, node: node, window: window, point: point)),
             ListedStep("10", RemoveIdentity(mesh: mesh, node: node, databases: databases)),
             ListedStep("11", RestorePreload(node: node)),
             ListedStep("12", RestartNewNode(node: node, point: point)),

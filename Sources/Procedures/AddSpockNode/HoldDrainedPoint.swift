@@ -18,9 +18,8 @@ struct HoldDrainedPoint: LeavesNothing {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let isHeld = try await point.hold(closed: mesh.members, in: window, run.memory, deadline: try await window.deadline())
+        try await point.hold(mesh.members, deadline: try await window.deadline())
         await window.book("snapshots")
-        guard isHeld else { return "a lease ran out and nodes took writes again: the proof makes a drained point of its own" }
         return "what is compared later is what every node holds now"
     }
 }

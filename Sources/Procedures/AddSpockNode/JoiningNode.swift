@@ -16,6 +16,8 @@ actor JoiningNode {
     nonisolated let admittance: NodeAccess
     /// The state this run's own steps have brought it to since the window was opened, so that it need not be looked at again.
     private var reachedState: State?
+    /// What will open it, as it is being looked for.
+    private var preparedOpening: Task<[ConfigurationEdit], any Error>?
 
     init(_ standby: Standby, mesh: SpockMesh, admittance: NodeAccess) {
         (copy, self.standby, self.mesh, self.admittance) = (standby.node, standby, mesh, admittance)
@@ -170,6 +172,21 @@ actor JoiningNode {
 }
 
 extension JoiningNode {
+    /// Begins to look for what will open it, while other steps go on: nothing of that changes any more.
+    func prepareOpening(_ memory: Memory) { preparedOpening = Task { try await lookForOpening(memory) } }
+
+    /// What opens it to clients.
+    func opening(_ memory: Memory) async throws -> [ConfigurationEdit] {
+        if let preparedOpening, case .success(let edits) = await preparedOpening.result { return edits }
+        return try await lookForOpening(memory)
+    }
+
+    private nonisolated func lookForOpening(_ memory: Memory) async throws -> [ConfigurationEdit] {
+        async let rules = standby.sourceRules(), ensured = nodeRules(memory)
+        let configuration = try await standby.configuration(without: CopiedDatabase.knownReplicators), (hba, ident) = try await rules
+        return configuration.opening(sourceHBA: hba, sourceIdent: ident, ensuring: try await ensured, current: configuration.target.content)
+    }
+
     /// What it has become since, where it is no standby any more.
     func stateBeyondStandby(_ memory: Memory) async throws -> String? {
         let state = try await state(memory)

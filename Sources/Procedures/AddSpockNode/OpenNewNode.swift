@@ -22,23 +22,16 @@ struct OpenNewNode: Step {
     var title: String { "Open \(node.name) to clients, with the rules of \(mesh.source)" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        if try await node.state(memory) == .subscribed, try await opening(memory).isEmpty { return .done("its rules are those of \(mesh.source)") }
+        if try await node.state(memory) == .subscribed, try await node.opening(memory).isEmpty { return .done("its rules are those of \(mesh.source)") }
         return .needed([Change("\(node.name): pg_hba.conf of \(mesh.source), with a rule for each node; reload, read back")])
     }
 
     func perform(_ run: StepRun) async throws -> String {
         let deadline = Deadline.after(.seconds(60))
         try run.remember(Self.isEmptied, false)
-        try await node.copy.apply(try await opening(run.memory), run, deadline: deadline)
+        try await node.copy.apply(try await node.opening(run.memory), run, deadline: deadline)
         let report = try await node.copy.instance().reload(through: try await mesh.access.server(node.name).connection, deadline: deadline)
         return "reloaded and read back" + (report.pendingRestart.isEmpty ? "" : "; waits for a restart: \(report.pendingRestart.joined(separator: ", "))")
-    }
-
-    /// What opens the new node.
-    private func opening(_ memory: Memory) async throws -> [ConfigurationEdit] {
-        let configuration = try await node.standby.configuration(without: CopiedDatabase.knownReplicators), (hba, ident) = try await node.standby.sourceRules()
-        return configuration.opening(
-            sourceHBA: hba, sourceIdent: ident, ensuring: try await node.nodeRules(memory), current: configuration.target.content)
     }
 
     // What clients have written there must reach the others before anything of it goes.

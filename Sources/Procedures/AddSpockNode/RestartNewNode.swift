@@ -25,6 +25,7 @@ struct RestartNewNode: LeavesNothing {
         let instance = try await node.copy.instance(), began = ContinuousClock.Instant.now
         await node.copy.access.forgetServer(node.name)
         await point.drop(node.name)
+        await node.prepareOpening(run.memory)
         // Spock 6 keeps its progress there: the source's, on a copy.
         try await instance.restart(removing: instance.dataDirectory / "spock", deadline: deadline)
         // What the next steps need of it is prepared side by side.
