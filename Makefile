@@ -3,7 +3,8 @@
 #   make test         all tests; what took longest, what was skipped and why
 #   make lint         the form of every Swift file, by .swift-format
 #   make shell        the demo's cluster, left to you: type the commands yourself
-#   make bench        what pggraft adds to pgBackRest by hand, as a ratio; the parts of the read-only window; a pg_hba.conf of 10,000 lines explained
+#   make bench        what pggraft adds to pgBackRest by hand, as a ratio; the parts of the read-only window; a pg_hba.conf of 10,000 lines explained;
+#                     commands on 32 hosts, beside ssh and Ansible
 #   make test-faults  the whole matrix of kills and faults, as a table (two hours)
 #   make test-fuzz    a million generated configuration files (and values), compared with what PostgreSQL 15, 16 and 18 say of them (forty minutes)
 #   make build        the release binary: .build/release/pggraft
@@ -49,8 +50,10 @@ shell: packages
 	.build/debug/pggraft-bed shell
 
 bench: packages
+	@fixtures/ansible
 	$(SWIFT) build -c release
 	.build/release/pggraft-bed bench-explain
+	.build/release/pggraft-bed bench-commands
 	.build/release/pggraft-bed bench
 
 test-faults: packages
