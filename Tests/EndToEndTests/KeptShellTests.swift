@@ -11,6 +11,7 @@ struct KeptShellTests {
             if try !bed.hasHost("ks") { _ = try await bed.addHost("ks", address: "10.77.0.45", diskSize: "256m") }
             let machine = try bed.host("ks")
             try await bed.healNetwork()
+            try await eventually("the shells of another test to end", within: .seconds(30)) { try await machine.run(Self.shells) == "0" }
             let host = try await SSHHost.connect(SSHTarget("ks", configFile: bed.sshConfig), deadline: .after(.seconds(60)))
             do {
                 // The first has a channel of its own; meanwhile a shell is started.
