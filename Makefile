@@ -4,7 +4,7 @@
 #   make lint         the form of every Swift file, by .swift-format
 #   make shell        the demo's cluster, left to you: type the commands yourself
 #   make bench        what pggraft adds to pgBackRest by hand, as a ratio; the window, check and a run near and far, in round trips; a pg_hba.conf of
-#                     10,000 lines explained. A part of it: make bench PART=window, and PART='window distance logins'
+#                     10,000 lines explained; commands on 32 hosts, beside ssh and Ansible. A part: make bench PART=window, PART='window distance logins'
 #   make test-faults  the whole matrix of kills and faults, as a table (two hours)
 #   make test-fuzz    a million generated configuration files (and values), compared with what PostgreSQL 15, 16 and 18 say of them (forty minutes)
 #   make build        the release binary: .build/release/pggraft
@@ -50,6 +50,7 @@ shell: packages
 	.build/debug/pggraft-bed shell
 
 bench: packages
+	@fixtures/ansible
 	$(SWIFT) build -c release
 	.build/release/pggraft-bed bench $(PART)
 

@@ -115,7 +115,8 @@ let package = Package(
             ],
             exclude: ["Snapshots"], swiftSettings: settings),
         .executableTarget(
-            name: "pggraft-bed", dependencies: ["Bed", "PostgresConfig", "Run", "Report", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            name: "pggraft-bed",
+            dependencies: ["Bed", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Report", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "fixtures/BedCommand", swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -53,8 +53,16 @@ public struct Command: Sendable, Hashable {
 
     /// The line for the login shell of `loginUser`: in `/`, as ``user``, messages in English.
     public func line(loginUser: String) -> String {
-        "cd / && exec " + Shell.line(becoming(from: loginUser) + ["env", "LC_ALL=C"] + assignments + words)
+        "cd / && exec " + Shell.line(allWords(loginUser: loginUser))
     }
+
+    /// The words of ``line(loginUser:)``: ``user``'s program, by the hand of `loginUser`.
+    func allWords(loginUser: String) -> [String] { becoming(from: loginUser) + english }
+
+    /// The line for a shell that is ``user``'s and in `/` already.
+    var lineOfItsUser: String { "exec " + Shell.line(english) }
+
+    private var english: [String] { ["env", "LC_ALL=C"] + assignments + words }
 
     /// What people see of ``line(loginUser:)``: one line without secrets, and without what every command begins with.
     func shown(loginUser: String) -> String {

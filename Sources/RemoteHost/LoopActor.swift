@@ -66,22 +66,23 @@ struct TimeLimit {
     /// Why to give up now, if so. `wakeAt` is called with the moment at which to ask again.
     mutating func interruption(hasBegun: Bool, wakeAt: (ContinuousClock.Instant) -> Void) -> (any Error)? {
         if interruption == nil {
-            do {
-                try requireTime(what, deadline)
-                return nil
-            } catch {
-                let graceEnds = Deadline.after(Self.grace)
-                interruption = (error, graceEnds)
-                wakeAt(graceEnds.instant)
-            }
+            guard let error = lateness(what, deadline) else { return nil }
+            let graceEnds = Deadline.after(Self.grace)
+            interruption = (error, graceEnds)
+            wakeAt(graceEnds.instant)
         }
         guard let interruption, hasBegun || interruption.graceEnds.hasPassed else { return nil }
         return interruption.error
     }
 }
 
+/// `CancellationError` or `DeadlineExceeded`, if it is time.
+func lateness(_ what: String, _ deadline: Deadline) -> (any Error)? {
+    if Task.isCancelled { return CancellationError() }
+    return deadline.hasPassed ? DeadlineExceeded(waitedFor: what, budget: deadline.budget) : nil
+}
+
 /// - Throws: `CancellationError`, `DeadlineExceeded`.
 func requireTime(_ what: String, _ deadline: Deadline) throws {
-    if Task.isCancelled { throw CancellationError() }
-    if deadline.hasPassed { throw DeadlineExceeded(waitedFor: what, budget: deadline.budget) }
+    if let error = lateness(what, deadline) { throw error }
 }

@@ -16,10 +16,15 @@ struct ProgramReport {
     private var errorStream = MarkedStream()
     /// The process that watches the program on the host; the program is below it.
     private(set) var watcher: Int32?
+    /// What else is below the watcher: the relays of a kept shell, see ``KeptShell``.
+    private(set) var relays: [Int32] = []
+    /// The nonce that stands in the watcher's command line: that of its shell, where the shell was there before the program.
+    var watcherNonce: String
     private(set) var status: ExitStatus?
 
     init(nonce: String = Self.freshNonce()) {
         self.nonce = nonce
+        watcherNonce = nonce
         mark = Array(nonce.utf8)
     }
 
@@ -59,7 +64,10 @@ struct ProgramReport {
             _ = outputStream.take(bytes, mark: mark, onLine)
         case .errorOutput:
             let said = errorStream.take(bytes, mark: mark, onLine)
-            if let process = said.atBegin { watcher = Int32(process) }
+            if let processes = said.atBegin?.split(separator: " ").map({ Int32($0) }) {
+                watcher = processes.first ?? nil
+                relays = processes.dropFirst().compactMap(\.self)
+            }
             if let code = said.atEnd.flatMap({ Int32($0) }) { status = ExitStatus(shellStatus: code) }
         }
     }

@@ -8,12 +8,14 @@ import Testing
 
 /// What every kind of host does with a command.
 @Suite(.fewAtATime) struct HostContractTests {
-    enum Kind: CaseIterable { case ssh, local }
+    /// Over SSH a program has a channel of its own or runs in a shell that is kept.
+    enum Kind: CaseIterable { case ssh, keptShell, local }
 
     private func withHost(_ kind: Kind, _ body: (any RemoteHost.Host) async throws -> Void) async throws {
         switch kind {
         case .local: try await body(LocalHost(name: "n1"))
-        case .ssh: try await RemoteHostTests.withHost(try await TestSSHServer()) { try await body($0) }
+        case .ssh: try await RemoteHostTests.withHost(try await TestSSHServer(), keepsShells: false) { try await body($0) }
+        case .keptShell: try await RemoteHostTests.withHost(try await TestSSHServer()) { try await body(WarmHost(host: $0)) }
         }
     }
 

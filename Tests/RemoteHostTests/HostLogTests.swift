@@ -18,9 +18,9 @@ import Testing
     private func run(_ kind: HostContractTests.Kind, _ log: Logger, _ body: (any RemoteHost.Host) async throws -> Void) async throws {
         switch kind {
         case .local: try await body(LocalHost(name: "n1", log: log))
-        case .ssh:
+        case .ssh, .keptShell:
             let server = try await TestSSHServer()
-            let host = try await SSHHost.connect(server.target, name: "n1", deadline: .patient, log: log)
+            let host = try await SSHHost.connect(server.target, name: "n1", keepsShells: kind == .keptShell, deadline: .patient, log: log)
             do { try await body(host) } catch {
                 await host.close()
                 throw error

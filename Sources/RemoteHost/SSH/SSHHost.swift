@@ -3,10 +3,13 @@ public import Logging
 import Report
 
 /// A host reached over SSH: one connection, on which commands, files and forwarded ports run side by side.
+///
+/// A command costs one round trip: it runs in a shell of its user that is there already (``KeptShell``). The first ones of
+/// a user, more than there are shells for at once, and those with a large input have channels of their own.
 public final class SSHHost: Host {
     public let name: String
     public let loginUser: String
-    private let connection: SSHConnector.Connection
+    let connection: SSHConnector.Connection
     private let log: Logger
 
     private init(name: String, connection: SSHConnector.Connection, log: Logger) {
@@ -27,9 +30,18 @@ public final class SSHHost: Host {
     public static func connect(
         _ target: SSHTarget, name: String? = nil, passphrases: Passphrases = Passphrases(), deadline: Deadline, log: Logger = .hosts
     ) async throws -> SSHHost {
+        try await connect(target, name: name, passphrases: passphrases, keepsShells: true, deadline: deadline, log: log)
+    }
+
+    /// - Parameter keepsShells: `false` runs every program on a channel of its own.
+    static func connect(
+        _ target: SSHTarget, name: String?, passphrases: Passphrases = Passphrases(), keepsShells: Bool, deadline: Deadline, log: Logger = .hosts
+    ) async throws -> SSHHost {
         let name = name ?? target.alias
         let connector = SSHConnector(host: name, passphrases: passphrases, deadline: deadline)
-        return SSHHost(name: name, connection: try await connector.connect(to: target), log: log)
+        let connection = try await connector.connect(to: target)
+        if keepsShells { await connection.session.keepShells(loginUser: connection.user) }
+        return SSHHost(name: name, connection: connection, log: log)
     }
 
     public func run(_ command: Command, deadline: Deadline, onOutput: (@Sendable (String) -> Void)?) async throws -> CommandResult {
@@ -50,7 +62,7 @@ public final class SSHHost: Host {
         }
         let what = "\(command.summary) on \(name)"
         let execution = try await connection.session.execute(
-            line, report, input: command.input, what: what, urgent: urgent, deadline: deadline, onLine: onLine)
+            command, loginUser: loginUser, report, what: what, urgent: urgent, deadline: deadline, onLine: onLine)
         if case .interrupted(let report, let error) = execution {
             // Also when our own task is cancelled: hence a task of its own.
             let ending = await Task {

@@ -27,7 +27,8 @@ actor SSHSession: LoopActor {
     var placesTaken = 0
     /// Session channels that the server knows of.
     var sessionsOpen = 0
-    var sessionQueue: [UInt64] = []
+    var sessionQueue: [(ticket: UInt64, user: String?)] = []
+    var shells = Shells()
     var lastTicket: UInt64 = 0
 
     let openings = Lane()
@@ -177,6 +178,7 @@ actor SSHSession: LoopActor {
             pulseSent = now
             sendPulse()
         }
+        lookAfterShells()
         schedulePulse()
     }
 

@@ -61,10 +61,7 @@ extension SSHSession {
     }
 
     func answer(to question: Question, in lane: Lane, _ what: String, deadline: Deadline) async throws -> Result<OpaquePointer, SSHEngineFailure> {
-        try await answer(to: question, in: lane, what) { _ in
-            do { try requireTime(what, deadline) } catch { return error }
-            return nil
-        }
+        try await answer(to: question, in: lane, what) { _ in lateness(what, deadline) }
     }
 
     /// The server's answer, or what came before it.
@@ -120,14 +117,22 @@ extension SSHSession {
         }
     }
 
-    /// Opens a session channel when it is our turn: in the order of asking, no more at once than the server allows.
-    /// - Parameter urgent: does not wait for its turn.
-    func openSession(_ what: String, urgent: Bool, deadline: Deadline) async throws -> OpaquePointer {
+    enum Place {
+        case channel(OpaquePointer)
+        case shell(KeptShell)
+    }
+
+    /// A place to run a program in when it is our turn, in the order of asking: a shell of `user` that is kept and idle, or
+    /// a session channel, no more of them at once than the server allows.
+    /// - Parameters:
+    ///   - user: `nil` where it has to be a channel.
+    ///   - urgent: does not wait for its turn.
+    func openPlace(_ what: String, for user: String?, urgent: Bool, deadline: Deadline) async throws -> Place {
         lastTicket += 1
         let ticket = lastTicket
-        if urgent { sessionQueue.insert(ticket, at: 0) } else { sessionQueue.append(ticket) }
+        if urgent { sessionQueue.insert((ticket, user), at: 0) } else { sessionQueue.append((ticket, user)) }
         defer {
-            sessionQueue.removeAll { $0 == ticket }
+            sessionQueue.removeAll { $0.ticket == ticket }
             wake()
         }
         var refusedWith: Int?
@@ -135,19 +140,21 @@ extension SSHSession {
         while true {
             try requireConnection(during: what)
             try requireTime(what, deadline)
-            let hasRoom = urgent || placesTaken < sessionLimit
-            guard urgent || sessionQueue.first == ticket, hasRoom, refusedWith.map({ sessionsOpen < $0 }) ?? true else {
+            if let user, sessionQueue.first(where: { $0.user == user })?.ticket == ticket, let shell = takeShell(of: user) { return .shell(shell) }
+            let isFirst = urgent || sessionQueue.first?.ticket == ticket
+            guard isFirst, urgent || placesTaken < sessionLimit, refusedWith.map({ sessionsOpen < $0 }) ?? true else {
+                if isFirst { makeRoom() }
                 await park()
                 continue
             }
             placesTaken += 1
             // The next in the queue need not wait until this one is open.
-            sessionQueue.removeAll { $0 == ticket }
+            sessionQueue.removeAll { $0.ticket == ticket }
             wake()
             let question = opening(.session)
             // An abandoned question gives its place back when the server has answered it.
             switch try await answer(to: question, in: openings, what, deadline: deadline) {
-            case .success(let channel): return channel
+            case .success(let channel): return .channel(channel)
             case .failure(let failure):
                 placesTaken -= 1
                 wake()
@@ -155,7 +162,7 @@ extension SSHSession {
                 guard failure.code == LIBSSH2_ERROR_CHANNEL_FAILURE, others > 0 || !wasRefused else {
                     throw HostError.channelRefused(host: host, detail: failure.message)
                 }
-                sessionQueue.insert(ticket, at: 0)
+                sessionQueue.insert((ticket, user), at: 0)
                 // sshd gives a closed session's place back only after it has handled all that came with the close, and that may
                 // have been our question: the first refusal says nothing.
                 guard wasRefused else {
@@ -171,7 +178,7 @@ extension SSHSession {
     }
 
     /// Closes and frees a channel while its user goes on.
-    func closeLater(_ channel: OpaquePointer, isSession: Bool) {
+    func closeLater(_ channel: OpaquePointer, isSession: Bool, then: @escaping () -> Void = {}) {
         users += 1
         Task {
             // The server counts a session until its program has ended: closing before that would not make room for another.
@@ -186,6 +193,7 @@ extension SSHSession {
                 sessionsOpen -= 1
                 placesTaken -= 1
             }
+            then()
             users -= 1
             wake()
         }

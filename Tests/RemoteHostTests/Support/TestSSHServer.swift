@@ -160,8 +160,8 @@ extension Deadline {
 
 /// A connected host for the time of `body`, closed afterwards.
 @discardableResult
-func withHost<Value>(_ server: TestSSHServer, _ body: (SSHHost) async throws -> Value) async throws -> Value {
-    let host = try await SSHHost.connect(server.target, name: "n1", deadline: .patient)
+func withHost<Value>(_ server: TestSSHServer, keepsShells: Bool = true, _ body: (SSHHost) async throws -> Value) async throws -> Value {
+    let host = try await SSHHost.connect(server.target, name: "n1", keepsShells: keepsShells, deadline: .patient)
     do {
         let value = try await body(host)
         await host.close()
