@@ -85,7 +85,7 @@ public struct AddSpockNode: Procedure {
             ListedStep("16", HoldDrainedPoint(mesh: mesh, node: node, window: window, point: point)),
             ListedStep("14", MakeReadWrite(mesh: mesh, node: node, window: window)),
             ListedStep("14", OpenNewNode(mesh: mesh, node: node, window: window, grace: grace, givesUpWrites: undo.givesUpWrites)),
-            ListedStep("16", Verify(proof: Proof(mesh: mesh, compares: playbook.proof == .hashes), window: window, point: point, grace: grace)),
+            ListedStep("16", Verify(proof: Proof(mesh: mesh, compares: playbook.proof == .hashes, patience: copy.order.patience), window: window, point: point, grace: grace)),
         ]
     }
 

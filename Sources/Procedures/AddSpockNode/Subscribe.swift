@@ -96,7 +96,7 @@ struct Subscribe: Step {
         }
         await window.book("subscriptions")
         let all = inward + outward.values.map(\.direction)
-        try await mesh.waitReplicating(all, deadline: deadline)
+        try await mesh.waitReplicating(all, deadline: deadline) { run.note($0) }
         await node.reached(.subscribed)
         await window.book("workers")
         return "\(all.count) subscriptions replicate, their slots are read"
