@@ -13,7 +13,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: build lint test tests-on-bed tests-beside demo shell bench test-faults test-fuzz packages clean
+.PHONY: build lint test tests-on-bed tests-beside-and-faults demo shell bench test-faults test-fuzz packages clean
 
 packages:
 	@fixtures/install
@@ -24,22 +24,23 @@ build: packages
 lint:
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests fixtures
 
-# Two runs of tests at once: those on the bed wait a lot. What the others say comes as a whole, when they are through.
+# Two lanes of tests at once: those on a bed wait a lot. What the others say comes as a whole, when they are through; then that lane has a bed, too.
 STREAMS := .build/test-streams
-lane = $(SWIFT) test --skip-build --ignore-lock --event-stream-version 0 --event-stream-output-path $(STREAMS)/$@.jsonl
+run = $(SWIFT) test --skip-build --ignore-lock --event-stream-version 0 --event-stream-output-path $(STREAMS)/$(1).jsonl
 on_bed := '^(BedTests|EndToEndTests|FaultTests)\.'
 
 test: packages
 	$(SWIFT) build --build-tests
 	@rm -rf $(STREAMS) && mkdir -p $(STREAMS)
-	@status=0; $(MAKE) --no-print-directory --keep-going --jobs=2 tests-on-bed tests-beside || status=$$?; \
+	@status=0; $(MAKE) --no-print-directory --keep-going --jobs=2 tests-on-bed tests-beside-and-faults || status=$$?; \
 	.build/debug/test-report $(STREAMS)/*.jsonl || status=$$?; exit $$status
 
 tests-on-bed:
-	@$(lane) --filter $(on_bed)
+	@$(call run,on-bed) --filter '^(BedTests|EndToEndTests)\.'
 
-tests-beside:
-	@status=0; $(lane) --skip $(on_bed) >$(STREAMS)/$@.log 2>&1 || status=$$?; cat $(STREAMS)/$@.log; exit $$status
+tests-beside-and-faults:
+	@status=0; $(call run,beside) --skip $(on_bed) >$(STREAMS)/beside.log 2>&1 || status=$$?; cat $(STREAMS)/beside.log; \
+	$(call run,faults) --filter '^FaultTests\.' || status=$$?; exit $$status
 
 demo: packages
 	$(SWIFT) build

@@ -2,7 +2,7 @@ public import Report
 
 /// How long a wait looks on while nothing moves.
 ///
-/// What moves may take as long as it takes: a backup of days, WAL of a week to replay.
+/// What moves may take as long as it takes: a backup of days, WAL of a week to replay. This is what ends it, and no deadline.
 public struct Patience: Sendable, Hashable {
     /// Without a move for so long, it ends.
     public var limit: Duration
@@ -87,16 +87,18 @@ public func wait<Value, Measure: Equatable>(
 ///
 /// - Parameters:
 ///   - what: what is waited for, as it reads after "waiting for".
-///   - look: the state and the measure. A look that fails is no move: what is lost, `work` says itself.
+///   - look: the state and the measure; for the first time after a pause. A look that fails is no move: what is lost, `work` says itself.
+///   - work: takes the deadline for what wants one.
 /// - Throws: ``Stalled``, with `work` cancelled; whatever `work` throws.
 public func moving<Value: Sendable, Measure: Equatable & Sendable>(
     _ what: String, with patience: Patience, every pause: Duration, why: @escaping @Sendable () async throws -> Obstacle? = { nil },
     tell: @escaping @Sendable (String) -> Void, by look: @escaping @Sendable () async throws -> (state: String, measure: Measure),
-    _ work: @escaping @Sendable () async throws -> Value
+    _ work: @escaping @Sendable (Deadline) async throws -> Value
 ) async throws -> Value {
     try await withThrowingTaskGroup(of: Value?.self) { group in
-        group.addTask { try await work() }
+        group.addTask { try await work(.none) }
         group.addTask {
+            try await Task.sleep(for: pause)
             var last: Measure?
             return try await wait(for: what, with: patience, every: pause, why: why, tell: tell) { () -> MovingLook<Value?, Measure?> in
                 do {
@@ -114,6 +116,11 @@ public func moving<Value: Sendable, Measure: Equatable & Sendable>(
         guard let value = try await group.next() ?? nil else { throw CancellationError() }
         return value
     }
+}
+
+extension Deadline {
+    /// Of what ends when it does not move: a year, which is as many seconds as `pg_ctl` can count.
+    fileprivate static var none: Deadline { .after(.seconds(365 * 24 * 3600)) }
 }
 
 /// Why it does not move; a reason that cannot be found out is told as such.

@@ -70,13 +70,13 @@ extension Instance {
         while true {
             let explanation = access.rules.explain(client, answers: answers)
             guard case .undecided(let questions) = explanation.decision else { return explanation }
-            var learnt = false
-            for question in questions where answers[question] == nil {
-                guard let answer = try await answer(question, about: client, through: connection, deadline: deadline) else { continue }
-                answers[question] = answer
-                learnt = true
+            let open = questions.filter { answers[$0] == nil }
+            let learnt = try await withThrowingTaskGroup(of: (HBAQuestion, Bool?).self) { group in
+                for question in Set(open) { group.addTask { (question, try await answer(question, about: client, through: connection, deadline: deadline)) } }
+                return try await group.reduce(into: [HBAQuestion: Bool]()) { $0[$1.0] = $1.1 }
             }
-            guard learnt else { return explanation }
+            guard !learnt.isEmpty else { return explanation }
+            answers.merge(learnt) { $1 }
         }
     }
 

@@ -19,14 +19,15 @@ extension Instance {
             let rules = HBARules(file: path, in: known, for: server)
             let missing = rules.missing.filter { known[$0] == nil }
             guard !missing.isEmpty else { return rules }
-            for request in missing {
-                if let original, request.path.hasPrefix(prefix) {
+            let travelling = missing.filter { original != nil && $0.path.hasPrefix(prefix) }
+            async let here = looks(at: Array(missing.filter { !travelling.contains($0) }), deadline: deadline)
+            if let original {
+                for request in travelling {
                     let twin = "\(original.dataDirectory)/" + request.path.dropFirst(prefix.count)
                     known[request] = try await original.look(at: request.moved(to: twin), deadline: deadline)
-                } else {
-                    known[request] = try await look(at: request, deadline: deadline)
                 }
             }
+            for (request, content) in try await here { known[request] = content }
         }
     }
 }

@@ -8,9 +8,12 @@ extension Instance {
         return text.isEmpty ? nil : text
     }
 
-    /// Whether the servers' user can read `file`.
-    public func canRead(_ file: String, deadline: Deadline) async throws -> Bool {
-        try await host.run(Command("test", "-r", file).as(user), deadline: deadline).succeeded
+    /// Those of `files` that the server's user cannot read, in their order.
+    public func unreadable(_ files: [String], deadline: Deadline) async throws -> [String] {
+        guard !files.isEmpty else { return [] }
+        let command = Command(words: ["sh", "-c", InstalledExtension.unreadable, "sh"] + files, user: user)
+        let numbers = Set(try await host.require(command, deadline: deadline).text.split(separator: "\n").map(String.init))
+        return files.enumerated().filter { numbers.contains("\($0.offset)") }.map(\.element)
     }
 
     /// A path beside the programs of this instance, for another one whose programs are elsewhere.
@@ -21,5 +24,7 @@ extension Instance {
 }
 
 enum InstalledExtension {
+    /// Prints the number of each file that cannot be read.
+    static let unreadable = "number=0; for file; do [ -r \"$file\" ] || echo $number; number=$((number + 1)); done"
     static let version = #"sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "$1" 2>/dev/null"#
 }

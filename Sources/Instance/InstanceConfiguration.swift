@@ -29,10 +29,18 @@ extension Instance {
     ) async throws -> (tree: Tree, snapshot: FileSnapshot) {
         var snapshot = FileSnapshot(), tree = parse(snapshot)
         while case let requests = missing(tree).filter({ snapshot[$0] == nil }), !requests.isEmpty {
-            for request in requests { snapshot[request] = try await look(at: request, deadline: deadline) }
+            for (request, content) in try await looks(at: requests, deadline: deadline) { snapshot[request] = content }
             tree = parse(snapshot)
         }
         return (tree, snapshot)
+    }
+
+    /// Reads all of them at once.
+    func looks(at requests: [FileSnapshot.Request], deadline: Deadline) async throws -> [(FileSnapshot.Request, FileSnapshot.Content)] {
+        try await withThrowingTaskGroup(of: (FileSnapshot.Request, FileSnapshot.Content).self) { group in
+            for request in requests { group.addTask { (request, try await look(at: request, deadline: deadline)) } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
     }
 
     func look(at request: FileSnapshot.Request, deadline: Deadline) async throws -> FileSnapshot.Content {

@@ -121,6 +121,8 @@ public struct RepositoryRefusal: Sendable, Hashable {
                 "ca_file is not there, or pgBackRest's OS user may not read it."
             } else if says("unable to load cert file", "unable to load key file", "has group or other permissions") {
                 "cert_file and key_file are the host's own, and the key is readable by pgBackRest's OS user alone (0600)."
+            } else if says("TLS error"), says(" alert ") {
+                "the host that was asked does not accept this host's certificate (cert_file): have it signed by the authority that tls-server-ca-file names there."
             } else if says("tls protocol"), says("access denied") {
                 "let the certificate's name in, on the host that was asked: tls-server-auth=NAME=STANZA; then reload pgbackrest server there."
             } else if says("unable to get address") {

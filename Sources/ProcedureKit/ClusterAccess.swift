@@ -18,10 +18,10 @@ public actor ClusterAccess {
     private var password: Secret?
     private var asksPassword: Set<String> = []
 
-    private var hosts: [String: Task<any Host, any Error>] = [:]
+    private var hosts: [String: SharedLook<any Host>] = [:]
     private var forwards: [String: ForwardedPort] = [:]
     private var sessions: [String: ServerSession] = [:]
-    private var instances: [String: Instance] = [:]
+    private var instances: [String: SharedLook<Instance>] = [:]
 
     /// The name under which servers list the sessions of a run.
     public static let applicationName = ClientTransaction.ownApplicationName
@@ -35,24 +35,20 @@ public actor ClusterAccess {
 
     /// The host called `name`; connects at the first call, and again after ``forget(_:)``.
     public func host(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> any Host {
-        if let host = hosts[name] { return try await host.value }
         let ssh = try roster.entry(name).ssh, connect = ways.connect
-        let connecting = Task { try await connect(ssh, name, deadline) }
-        hosts[name] = connecting
-        do {
-            return try await connecting.value
-        } catch {
-            hosts[name] = nil
-            throw error
-        }
+        return try await hosts.shared(name).value { try await connect(ssh, name, deadline) }
     }
 
     /// The instance of `node`, found once.
     /// - Parameter programs: those that a copy is known to run with, where what it is a copy of may be gone.
     /// - Throws: `InstanceError`, what connecting to the host throws.
     public func instance(_ node: String, programs: KnownPrograms? = nil, deadline: Deadline = .after(.seconds(30))) async throws -> Instance {
-        let entry = try roster.entry(node), host = try await host(node)
-        if let known = instances[node] { return known.reached(through: host) }
+        let host = try await host(node)
+        return try await instances.shared(node).value { try await self.find(node, programs, on: host, deadline: deadline) }.reached(through: host)
+    }
+
+    private func find(_ node: String, _ programs: KnownPrograms?, on host: any Host, deadline: Deadline) async throws -> Instance {
+        let entry = try roster.entry(node)
         var address = entry.instance
         if let programs {
             address.version = programs.version
@@ -65,22 +61,27 @@ public actor ClusterAccess {
                 address.binDirectory = original.binaries.directory
             }
         }
-        let found = try await Instance.find(address, on: host, deadline: deadline)
-        instances[node] = found
-        return found
+        return try await Instance.find(address, on: host, deadline: deadline)
     }
 
     // MARK: Servers
 
     /// The session that is shared by everything that looks at or changes node `name`.
     public func server(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> ServerSession {
-        if let session = sessions[name] {
-            if await session.connection.isOpen { return session }
-            sessions[name] = nil
-        }
+        if let session = await kept(name) { return session }
         let session = try await separateServer(name, deadline: deadline)
+        // Nobody waits behind somebody else's deadline: of two that were made meanwhile, the first is kept.
+        if let other = await kept(name) {
+            await session.connection.close()
+            return other
+        }
         sessions[name] = session
         return session
+    }
+
+    private func kept(_ name: String) async -> ServerSession? {
+        guard let session = sessions[name] else { return nil }
+        return await session.connection.isOpen ? session : nil
     }
 
     /// A session of its own on node `name`, for a transaction that stays open or a statement that waits. The caller closes it.
@@ -175,6 +176,10 @@ public actor ClusterAccess {
         let host = try await host(node.name, deadline: deadline)
         if let forward = forwards[node.name] { return forward }
         let forward = try await host.forward(toPort: node.port, address: node.address)
+        if let other = forwards[node.name] {
+            await forward.close()
+            return other
+        }
         forwards[node.name] = forward
         return forward
     }
@@ -186,15 +191,14 @@ public actor ClusterAccess {
 
     /// Drops what leads to `name`, so that the next call connects anew. For a host or a server that was lost.
     public func forget(_ name: String) async {
-        if let session = sessions.removeValue(forKey: name) { await session.connection.close() }
-        if let forward = forwards.removeValue(forKey: name) { await forward.close() }
-        guard let connecting = hosts.removeValue(forKey: name) else { return }
-        if case .success(let host) = await connecting.result { await host.close() }
+        await forgetServer(name)
+        await forwards.removeValue(forKey: name)?.close()
+        await hosts.removeValue(forKey: name)?.settled?.close()
     }
 
     /// Ends the session with the server on `name`, which is about to stop.
     public func forgetServer(_ name: String) async {
-        if let session = sessions.removeValue(forKey: name) { await session.connection.close() }
+        await sessions.removeValue(forKey: name)?.connection.close()
     }
 
     /// Ends everything.
@@ -239,5 +243,15 @@ extension ClusterAccess {
             let server = try await self.server(node, deadline: .after(.seconds(10)))
             try await server.terminateEarlierSessions(named: Self.applicationName, deadline: .after(.seconds(10)))
         }
+    }
+}
+
+extension Dictionary {
+    /// The look of this key, which may have yet to begin.
+    fileprivate mutating func shared<Found: Sendable>(_ key: Key) -> SharedLook<Found> where Value == SharedLook<Found> {
+        if let look = self[key] { return look }
+        let look = SharedLook<Found>()
+        self[key] = look
+        return look
     }
 }

@@ -1,9 +1,20 @@
 /// What a run's journal knows: facts that cannot be seen again, and what the run created.
 public struct Memory: Sendable {
     private let entries: @Sendable () -> [JournalEntry]
+    private var tell: @Sendable (String) -> Void = { _ in }
 
     public init(_ journal: Journal) { entries = { journal.entries } }
     public init(entries: [JournalEntry] = []) { self.entries = { entries } }
+
+    /// Tells whoever watches something worth a line of its own, while a step is looked at: that the look waits, and what for.
+    public func note(_ text: String) { tell(text) }
+
+    /// The same, which tells `watch`.
+    func telling(_ watch: @escaping @Sendable (String) -> Void) -> Memory {
+        var other = self
+        other.tell = watch
+        return other
+    }
 
     /// The newest value of `fact`, whichever step kept it; `nil` before that.
     public func recall<Value>(_ fact: Fact<Value>) throws -> Value? {

@@ -144,7 +144,11 @@ public struct RunSession: Sendable {
                 return verdict(on: findings)
             }
             let quiet = Runner(steps: steps) { event in
-                if case .inspecting(_, let title) = event { console.show(.looking(at: title)) }
+                switch event {
+                case .inspecting(_, let title): console.show(.looking(at: title))
+                case .note(_, let text): console.show(.note(text))
+                default: break
+                }
             }
             let plan = try await quiet.plan()
             console.show(.plan(plan))

@@ -24,9 +24,13 @@ public struct Runner: Sendable {
         var planned: [Planned] = []
         for step in steps {
             watch(.inspecting(step.id, title: step.title))
-            planned.append(Planned(id: step.id, title: step.title, inspection: try await step.step.inspect(memory)))
+            planned.append(Planned(id: step.id, title: step.title, inspection: try await inspect(step, memory)))
         }
         return planned
+    }
+
+    private func inspect(_ step: ListedStep, _ memory: Memory) async throws -> Inspection {
+        try await step.step.inspect(memory.telling { [watch] in watch(.note(step.id, $0)) })
     }
 
     /// Performs what is still needed, in order. Beginning and resuming are the same: look, then do.
@@ -43,7 +47,7 @@ public struct Runner: Sendable {
                 current = step
                 try Task.checkCancellation()
                 watch(.inspecting(step.id, title: step.title))
-                switch try await step.step.inspect(Memory(journal)) {
+                switch try await inspect(step, Memory(journal)) {
                 case .done(let seen):
                     try journal.append(JournalEntry(.seen, step: step.id.name, text: seen))
                     watch(.skipped(step.id, title: step.title, seen: seen))

@@ -21,7 +21,7 @@ public struct StepRun: Sendable {
         return other
     }
 
-    public var memory: Memory { Memory(journal) }
+    public var memory: Memory { Memory(journal).telling { note($0) } }
 
     /// Keeps `value`; on disk when this returns. Never a secret.
     public func remember<Value>(_ fact: Fact<Value>, _ value: Value) throws {

@@ -2,7 +2,7 @@ public import EventLoop
 public import PostgresClient
 import PostgresConfig
 
-/// Who keeps a logical slot from being created.
+/// Who keeps a session waiting: one that creates a logical slot, or wants a lock.
 public enum SlotBlocker: Sendable, Hashable, CustomStringConvertible {
     case session(pid: Int, role: String, database: String, application: String, state: String)
     case prepared(PreparedTransaction)
@@ -91,7 +91,9 @@ extension ServerSession {
         return last
     }
 
-    private func blockers(of pid: Int, deadline: Deadline) async throws -> [SlotBlocker] {
+    /// For whom the process `pid` waits; nobody before 9.6, where no server says it.
+    public func blockers(of pid: Int, deadline: Deadline) async throws -> [SlotBlocker] {
+        guard features.hasBlockingPIDs else { return [] }
         let rows = try await look(SlotBlocker.of(pid), deadline)
         var blockers: [SlotBlocker] = []
         for row in rows {

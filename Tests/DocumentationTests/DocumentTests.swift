@@ -27,6 +27,11 @@ struct DocumentTests {
         #expect(commands > 10)
     }
 
+    @Test func `they ask for the Swift that the package asks for`() throws {
+        let package = try Checkout.read("Package.swift"), version = try #require(package.firstMatch(of: #/swift-tools-version: ([0-9.]+)/#)).1
+        for document in ["README.md", "CONTRIBUTING.md"] { #expect(try Checkout.read(document).contains("Swift \(version) or newer"), "\(document)") }
+    }
+
     @Test func `the lines of the worked example are counted right`() throws {
         let folder = "Tests/ProceduresTests/Example", document = try Checkout.read("CONTRIBUTING.md")
         let rows = try Checkout.rows(of: "CONTRIBUTING.md").filter { $0.count == 3 && Int($0[2]) != nil }

@@ -4,77 +4,6 @@ import Testing
 /// What a physical copy brings along of its source does not act in the source's name, and is not lost there.
 @Suite("What a copy inherits", .serialized)
 struct InheritanceTests {
-    /// A second Spock mesh beside the first one: xn1 and xn2 in database `other`, with what shall not keep them from being taken off a copy.
-    private func otherMesh(_ bed: Bed) async throws {
-        for (node, name) in [("n1", "xn1"), ("n2", "xn2")] {
-            try await bed.psql(node, "CREATE DATABASE other", database: "postgres")
-            try await bed.psql(
-                node,
-                """
-                CREATE TABLE public.items (id serial PRIMARY KEY, who text);
-                CREATE EXTENSION spock;
-                SELECT spock.node_create('\(name)', 'host=\(try bed.host(node).address) port=5432 dbname=other user=spock_admin');
-                SELECT spock.repset_add_table('default', 'public.items');
-                """, database: "other")
-        }
-        try await bed.psql("n1", "ALTER SEQUENCE items_id_seq INCREMENT 2", database: "other")
-        try await bed.psql("n2", "ALTER SEQUENCE items_id_seq INCREMENT 2; SELECT setval('items_id_seq', 2, false)", database: "other")
-        for (node, provider) in [("n1", "n2"), ("n2", "n1")] {
-            try await bed.psql(
-                node,
-                "SELECT spock.sub_create('sub_x\(provider)_x\(node)', 'host=\(try bed.host(provider).address) port=5432 dbname=other user=spock_admin', '{default}')",
-                database: "other")
-        }
-        for node in ["n1", "n2"] {
-            try await eventually("\(node) to be a node of the other mesh", within: .seconds(60)) {
-                try await bed.psql(node, "SELECT count(*) FROM spock.sub_show_status() WHERE status = 'replicating'", database: "other") == "1"
-            }
-        }
-        // Somebody wants nothing dropped, and asks for it in the database.
-        try await bed.psql(
-            "n1",
-            """
-            CREATE FUNCTION public.keep() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'nothing is dropped here'; END$$;
-            CREATE EVENT TRIGGER keep ON sql_drop EXECUTE FUNCTION public.keep();
-            """, database: "other")
-    }
-
-    /// PostgreSQL's own logical replication from n2 to n1: a subscription that runs, and one that is disabled. With the stand-in a node of pglogical alone, too.
-    private func nativeSubscriptions(_ bed: Bed) async throws {
-        let address = try bed.host("n2").address
-        for node in ["n1", "n2"] {
-            try await bed.psql(node, "CREATE DATABASE plain", database: "postgres")
-            try await bed.psql(node, "CREATE TABLE public.t (id int); CREATE TABLE public.u (id int)", database: "plain")
-        }
-        try await bed.psql("n2", "CREATE PUBLICATION t FOR TABLE public.t; CREATE PUBLICATION u FOR TABLE public.u", database: "plain")
-        for (name, publication) in [("Legacy", "t"), ("dormant", "u")] {
-            try await bed.psql(
-                "n1",
-                """
-                CREATE SUBSCRIPTION "\(name)" CONNECTION 'host=\(address) port=5432 dbname=plain user=spock_admin' PUBLICATION \(publication)
-                WITH (copy_data = false, slot_name = 'native_\(publication)')
-                """, database: "plain")
-        }
-        try await bed.psql("n1", "ALTER SUBSCRIPTION dormant DISABLE", database: "plain")
-        guard bed.isStandIn else { return }
-        for node in ["n1", "n2"] {
-            try await bed.psql(node, "CREATE DATABASE pgl", database: "postgres")
-            try await bed.psql(
-                node,
-                """
-                CREATE TABLE public.t (id int PRIMARY KEY);
-                CREATE EXTENSION pglogical;
-                SELECT pglogical.create_node('p\(node)', 'host=\(try bed.host(node).address) port=5432 dbname=pgl user=spock_admin');
-                """, database: "pgl")
-        }
-        try await bed.psql("n2", "SELECT pglogical.replication_set_add_table('default', 'public.t')", database: "pgl")
-        let provider = "host=\(address) port=5432 dbname=pgl user=spock_admin"
-        try await bed.psql("n1", "SELECT pglogical.create_subscription('from_n2', '\(provider)', '{default}', false, false)", database: "pgl")
-        try await eventually("n1 to replicate by pglogical", within: .seconds(60)) {
-            try await bed.psql("n1", "SELECT status FROM pglogical.show_subscription_status()", database: "pgl") == "replicating"
-        }
-    }
-
     /// Of another time as a standby, in the file that comes with the copy, in one that it includes, and in postgresql.auto.conf.
     private func leftovers(_ bed: Bed) async throws {
         try await bed.host("n1").run(
@@ -118,8 +47,8 @@ struct InheritanceTests {
             try await bed.psql(
                 "n1", "CREATE UNLOGGED TABLE app.cache AS SELECT i FROM generate_series(1, 100) i; CREATE DATABASE frozen ALLOW_CONNECTIONS false", database: "app")
             try await leftovers(bed)
-            try await otherMesh(bed)
-            try await nativeSubscriptions(bed)
+            try await bed.otherMesh()
+            try await bed.nativeSubscriptions()
             // They are spock_admin, too: of what that role has now they take nothing any more.
             let writers = try await Writers.start(of: bed, perNode: 1, rate: 10)
             try await sessionSettings(bed)

@@ -173,14 +173,14 @@ struct RefusalTests {
         ],
     ]
 
-    @Test func `every obstacle is told by check and by plan, and nothing is changed`() async throws {
+    @Test func `every obstacle is told by check, and by plan as by check, and nothing is changed`() async throws {
         try await Bed.exclusively { bed in
             try await bed.mesh(layout: Bed.hasDebianPostgres ? ["n4": .debian] : [:])
             try await bed.psql("n2", "ALTER SYSTEM SET max_prepared_transactions = 5")
             try await bed.host("n2").stopPostgres()
             try await bed.host("n2").startPostgres()
             try await bed.waitUntilWhole()
-            for round in Self.rounds { try await expectRefusal(of: round, bed) }
+            for (number, round) in Self.rounds.enumerated() { try await expectRefusal(of: round, by: number == 0 ? ["check", "plan"] : ["check"], bed) }
             try await expectRefusal(of: [try await collision(bed)] + (Bed.hasDebianPostgres ? [Self.archivingCopy] : []), bed)
             if !Bed.hasDebianPostgres {
                 report("an archive_command in Debian's configuration of n4 is left out: only Debian's PostgreSQL has that layout")
@@ -235,12 +235,12 @@ struct RefusalTests {
         try await bed.host("n4").run("cp -p /run/postgresql.conf /etc/postgresql/15/main/postgresql.conf")
     }
 
-    func expectRefusal(of obstacles: [Obstacle], _ bed: Bed) async throws {
+    func expectRefusal(of obstacles: [Obstacle], by commands: [String] = ["check"], _ bed: Bed) async throws {
         let clock = ContinuousClock(), began = clock.now, titles = obstacles.map(\.title).joined(separator: "; ")
         let someone = try Operator(of: bed, playbook: obstacles.first { !$0.playbook.isEmpty }?.playbook ?? [:])
         for obstacle in obstacles { try await obstacle.spoil(bed, someone) }
         let before = try await Fingerprint(bed)
-        for command in ["check", "plan"] {
+        for command in commands {
             let output = try await someone.pggraft(command, someone.playbook)
             let text = output.standardOutput + output.standardError
             #expect(output.status == 1, "\(command), \(titles):\n\(text)")

@@ -48,8 +48,14 @@ struct StallTests {
                 try await second.wait(within: .seconds(180)), in: "start-standby", because: #"password authentication failed for user "replicator""#)
             try await bed.psql("n1", "ALTER ROLE replicator PASSWORD 'secret-of-replicator'")
 
+            // It starts, and gets nothing from its archive: that is seen before the next step begins.
+            let control = "\(bed.binaryDirectory)/pg_ctl -s -D \(Bed.dataDirectory)", stop = "{ \(control) -w stop -m fast 2>&1 || true; }"
+            let file = "\(Bed.dataDirectory)/postgresql.auto.conf"
+            try await n4.run(asUser: "postgres", "\(stop); echo \"restore_command = 'sleep 301'\" >>\(file); \(control) -W -l \(Bed.dataDirectory)/start.log start")
+            try stage.expectStalled(try await someone.pggraft("resume", run), in: "remove-preload", because: "the database system is starting up")
+            try await n4.run(asUser: "postgres", "\(stop); sed -i '/sleep 301/d' \(file)")
+
             // A slot that is not there: nobody waits for that, not even so long.
-            let stop = "{ \(bed.binaryDirectory)/pg_ctl -s -w -D \(Bed.dataDirectory) stop -m fast 2>&1 || true; }", file = "\(Bed.dataDirectory)/postgresql.auto.conf"
             try await n4.run(asUser: "postgres", "\(stop); echo \"primary_slot_name = 'gone'\" >>\(file)")
             let third = try await someone.pggraft("resume", run)
             try stage.expectStalled(third, in: "start-standby", because: #"replication slot "gone" does not exist"#, tells: false)

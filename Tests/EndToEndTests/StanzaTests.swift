@@ -53,20 +53,6 @@ struct StanzaTests {
         try Operator(of: bed, playbook: ["    address: 10.77.0.20\n": ""])
     }
 
-    /// Every process of every host, over and over, while `work` is done.
-    private func sampling(_ bed: Bed, _ work: () async throws -> Void) async throws {
-        let sampler = "rm -f /tmp/sampled; until [ -e /tmp/sampled ]; do ps -ww -eo args; sleep 0.02; done >/tmp/samples"
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for host in Self.everyHost { group.addTask { _ = try await bed.host(host).execute(sampler, within: .seconds(600)) } }
-            do { try await work() } catch {
-                for host in Self.everyHost { try await bed.host(host).run("touch /tmp/sampled") }
-                throw error
-            }
-            for host in Self.everyHost { try await bed.host(host).run("touch /tmp/sampled") }
-            try await group.waitForAll()
-        }
-    }
-
     /// Begins a run and kills it when it has begun `step`. What it says all the while is read, lest it waits for a reader.
     private func killed(_ someone: Operator, at step: String) async throws -> CommandOutput {
         let run = try someone.start("run", "--yes", "--verbose", someone.playbook)
@@ -77,18 +63,13 @@ struct StanzaTests {
     }
 
     /// Looks for `secret` in everything that was sampled, printed and kept.
-    private func expectUnseen(_ secret: String, _ bed: Bed, _ someone: Operator, _ outputs: [CommandOutput]) async throws {
-        var samples = 0
-        for host in Self.everyHost {
-            let found = try await bed.host(host).run("grep -c . /tmp/samples; grep -cF -f - /tmp/samples || true", input: secret + "\n").split(separator: "\n").compactMap {
-                Int($0)
-            }
-            #expect(found.count == 2 && found.last == 0, "process lists of \(host)")
-            samples += found.first ?? 0
-        }
+    private func expectUnseen(_ secret: String, _ sampler: Sampler, _ someone: Operator, _ outputs: [CommandOutput]) async throws {
+        let (looks, commands, hits) = try await sampler.stop(for: [secret])
+        #expect(hits.isEmpty, "process lists: \(hits)")
+        #expect(looks > 100 && commands > 10)
         for output in outputs { #expect(!(output.standardOutput + output.standardError).contains(secret), "output") }
         for journal in try someone.journals() { #expect(try !readFile(journal).contains(secret), "\(journal)") }
-        report("  \(samples) lines of process lists on \(Self.everyHost.count) hosts, \(outputs.count) outputs and the journal: 0 hits")
+        report("  \(looks) looks at all processes (\(commands) of pgBackRest seen), \(outputs.count) outputs and the journal: 0 hits")
     }
 
     @Test func `in root's files and encrypted: nothing is edited, n4 is made of it, killed in the restore it goes on, and undo leaves the rest`() async throws {
@@ -98,18 +79,18 @@ struct StanzaTests {
             let before = try await configuration(bed), mesh = try await MeshBefore(bed), someone = try isExisting(bed)
             let backups = try await bed.host("repo").run(asUser: "postgres", "pgbackrest --stanza=app info | grep -c 'full backup:' || true")
             var outputs: [CommandOutput] = []
-            try await sampling(bed) {
-                outputs.append(try await someone.pggraft("plan", "--verbose", someone.playbook))
-                #expect(outputs[0].status == 0, "\(outputs[0].standardOutput)\(outputs[0].standardError)")
-                #expect(outputs[0].standardOutput.contains("n4: /var/lib/postgresql/.pgbackrest/app.conf"))
-                #expect(!outputs[0].standardOutput.contains("n1: /var/lib/postgresql/.pgbackrest"))
-                let writers = try await Writers.start(of: bed, perNode: 1, rate: 10)
-                outputs.append(try await killed(someone, at: "restore"))
-                outputs.append(try await someone.pggraft("resume", "--verbose", try someone.lastRun()))
-                #expect(outputs[2].status == 0, "\(outputs[2].standardOutput)\(outputs[2].standardError)")
-                let verification = try await writers.stop().verify(on: Bed.meshNodes + ["n4"], of: bed)
-                #expect(verification.isClean, "\(verification)")
-            }
+            let sampler = try await Sampler()
+            outputs.append(try await someone.pggraft("plan", "--verbose", someone.playbook))
+            #expect(outputs[0].status == 0, "\(outputs[0].standardOutput)\(outputs[0].standardError)")
+            #expect(outputs[0].standardOutput.contains("n4: /var/lib/postgresql/.pgbackrest/app.conf"))
+            #expect(!outputs[0].standardOutput.contains("n1: /var/lib/postgresql/.pgbackrest"))
+            let writers = try await Writers.start(of: bed, perNode: 1, rate: 10)
+            outputs.append(try await killed(someone, at: "restore"))
+            outputs.append(try await someone.pggraft("resume", "--verbose", try someone.lastRun()))
+            #expect(outputs[2].status == 0, "\(outputs[2].standardOutput)\(outputs[2].standardError)")
+            let verification = try await writers.stop().verify(on: Bed.meshNodes + ["n4"], of: bed)
+            #expect(verification.isClean, "\(verification)")
+            try await expectUnseen(Self.pass, sampler, someone, outputs)
             report("an encrypted stanza in root's files: \(bed.spockDescription)")
             let after = try await configuration(bed)
             #expect(Array(after[0...2]) == Array(before[0...2]), "n1, n2 and n3")
@@ -127,7 +108,6 @@ struct StanzaTests {
                     spool-path=/var/lib/postgresql/.pgbackrest/app.spool
                     """)
             try await mesh.expectUntouched(bed)
-            try await expectUnseen(Self.pass, bed, someone, outputs)
 
             outputs.append(try await someone.pggraft("undo", "--yes", "--purge-data", try someone.lastRun(), within: .seconds(400)))
             #expect(outputs[3].status == 0, "\(outputs[3].standardOutput)\(outputs[3].standardError)")
@@ -167,22 +147,21 @@ struct StanzaTests {
         try await Bed.exclusively { bed in
             try await bed.mesh()
             let someone = try Operator(of: bed, playbook: ["  # cipher: none\n": "  cipher: aes-256-cbc\n"]), before = try await configuration(bed)
-            var outputs: [CommandOutput] = [], pass = ""
-            try await sampling(bed) {
-                outputs.append(try await killed(someone, at: "archiving"))
-                let file = "~postgres/.pgbackrest/app.conf", read = "sed -n 's/^repo1-cipher-pass=//p' \(file)"
-                pass = try await bed.host("repo").run(read)
-                #expect(pass.count == 64)
-                #expect(try await bed.host("repo").run("stat -c %a \(file)") == "600")
-                outputs.append(try await someone.pggraft("resume", "--verbose", try someone.lastRun()))
-                #expect(outputs[1].status == 0, "\(outputs[1].standardOutput)\(outputs[1].standardError)")
-                #expect(try await bed.host("repo").run(read) == pass)
-                for host in ["n1", "n4"] { #expect(try await bed.host(host).run("\(read) || true") == "", "\(host)") }
-            }
+            var outputs: [CommandOutput] = []
+            let sampler = try await Sampler()
+            outputs.append(try await killed(someone, at: "archiving"))
+            let file = "~postgres/.pgbackrest/app.conf", read = "sed -n 's/^repo1-cipher-pass=//p' \(file)"
+            let pass = try await bed.host("repo").run(read)
+            #expect(pass.count == 64)
+            #expect(try await bed.host("repo").run("stat -c %a \(file)") == "600")
+            outputs.append(try await someone.pggraft("resume", "--verbose", try someone.lastRun()))
+            #expect(outputs[1].status == 0, "\(outputs[1].standardOutput)\(outputs[1].standardError)")
+            #expect(try await bed.host("repo").run(read) == pass)
+            for host in ["n1", "n4"] { #expect(try await bed.host(host).run("\(read) || true") == "", "\(host)") }
+            try await expectUnseen(pass, sampler, someone, outputs)
             #expect(try await bed.host("repo").run(asUser: "postgres", "pgbackrest --config=$HOME/.pgbackrest/app.conf --stanza=app info").contains("cipher: aes-256-cbc"))
             try await bed.expectMember()
             report("a new encrypted stanza: \(bed.spockDescription)")
-            try await expectUnseen(pass, bed, someone, outputs)
             let undone = try await someone.pggraft("undo", "--yes", "--purge-data", try someone.lastRun(), within: .seconds(400))
             #expect(undone.status == 0, "\(undone.standardOutput)\(undone.standardError)")
             #expect(try await configuration(bed) == before)

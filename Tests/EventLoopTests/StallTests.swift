@@ -55,13 +55,13 @@ import Testing
     }
 
     @Test func `watches work that says nothing itself, and cancels it when it does not move`() async throws {
-        let done = try await moving("it", with: patience, every: .milliseconds(20), tell: { _ in }, by: { () -> (String, Int) in throw Lost() }) { 7 }
+        let done = try await moving("it", with: patience, every: .milliseconds(20), tell: { _ in }, by: { () -> (String, Int) in throw Lost() }) { _ in 7 }
         #expect(done == 7)
         await #expect(throws: Lost.self) {
-            try await moving("it", with: patience, every: .milliseconds(20), tell: { _ in }, by: { ("at it", 1) }) { () -> Int in throw Lost() }
+            try await moving("it", with: patience, every: .milliseconds(20), tell: { _ in }, by: { ("at it", 1) }) { _ -> Int in throw Lost() }
         }
         let stalled = await #expect(throws: Stalled.self) {
-            try await moving("it", with: patience, every: .milliseconds(20), tell: { _ in }, by: { ("reads nothing", 1) }) { try await Task.sleep(for: .seconds(600)) }
+            try await moving("it", with: patience, every: .milliseconds(20), tell: { _ in }, by: { ("reads nothing", 1) }) { _ in try await Task.sleep(for: .seconds(600)) }
         }
         #expect(stalled?.reason.text == "reads nothing")
     }

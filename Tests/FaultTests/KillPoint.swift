@@ -16,6 +16,8 @@ struct KillPoint: Sendable, CustomTestStringConvertible {
         case inside(Double)
         /// A moment later, as long as every step takes that does something.
         case soon
+        /// As soon as the step has kept this fact.
+        case kept(String)
         /// Before the next step.
         case done
     }
@@ -28,7 +30,7 @@ struct KillPoint: Sendable, CustomTestStringConvertible {
     /// How long after the begin of the step that the journal shows.
     func delay(_ durations: Durations) async -> Duration {
         switch moment {
-        case .begun, .done: .zero
+        case .begun, .kept, .done: .zero
         case .inside(let part): await durations[step] * part
         case .soon: Self.aMoment
         }
@@ -39,6 +41,7 @@ struct KillPoint: Sendable, CustomTestStringConvertible {
         case .begun: "\(step), begun"
         case .inside(let part): "\(step), after \(Int(part * 100)) %"
         case .soon: "\(step), a moment later"
+        case .kept(let fact): "\(step), which knows the \(fact)"
         case .done: "\(step), done"
         }
     }
@@ -107,6 +110,7 @@ struct WatchedRun: Sendable {
             isThere = new.contains { entry in
                 guard entry.step == point.step else { return false }
                 if case .done = point.moment { return entry.event == .done || entry.event == .seen }
+                if case .kept(let fact) = point.moment { return entry.event == .fact && entry.key == fact }
                 return entry.event == .intent || entry.event == .seen
             }
             return isThere || new.contains { $0.event == .ended }

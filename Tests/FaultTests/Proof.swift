@@ -19,13 +19,14 @@ func expectMesh(of four: Bed, _ writers: Writers, sourceLocation: SourceLocation
             try await four.psql(
                 node,
                 """
-                SELECT (SELECT count(*) FROM spock.sub_show_status() WHERE status = 'replicating'), (SELECT count(*) FROM pg_replication_slots WHERE active)
+                SELECT (SELECT count(*) FROM spock.sub_show_status() WHERE status = 'replicating'),
+                  (SELECT count(*) FROM pg_replication_slots WHERE active AND coalesce(database, 'app') = 'app')
                 """) == "3|3"
         }
         let rest = try await four.psql(
             node,
             """
-            SELECT count(*) FROM pg_replication_slots; SELECT count(*) FROM spock.exception_log;
+            SELECT count(*) FROM pg_replication_slots WHERE coalesce(database, 'app') = 'app'; SELECT count(*) FROM spock.exception_log;
             SELECT current_setting('spock.readonly'); SELECT count(*) FROM pg_namespace WHERE nspname = 'pggraft'
             """)
         #expect(rest == "3\n0\noff\n0", "slots, exceptions, read-only mode, canary of \(node)", sourceLocation: sourceLocation)

@@ -25,5 +25,9 @@ import Testing
         #expect(Set(states.map(\.mount)).count == 1 && states.allSatisfy { $0.free > 0 && $0.mount.hasPrefix("/") })
         #expect(try await n1.pathStates([root / "full"], deadline: soon).map(\.kind) == [.usable])
         #expect(try await n1.pathStates([], deadline: soon) == [])
+        try await n1.host.require(.script("cd -- \"$1\" && printf x >'two words' && printf x >secret && chmod 0 secret", root.path).as("postgres"), deadline: soon)
+        let files = ["secret", "two words", "gone", "file"].map { (root / $0).path }
+        #expect(try await n1.unreadable(files, deadline: soon) == [files[0], files[2]])
+        #expect(try await n1.unreadable([], deadline: soon) == [])
     }
 }

@@ -105,6 +105,7 @@ import Testing
             ),
             ("[CryptoError] unable to load key file '/k': [2147483661] no details available", nil, "cert_file and key_file"),
             ("[AccessError] raised from remote-0 tls protocol on 'repo': access denied", nil, "let the certificate's name in"),
+            ("[ServiceError] TLS error [1:167773208] tlsv1 alert unknown ca", nil, "the host that was asked does not accept this host's certificate"),
         ] as [(String, String?, String)])
     func `what pgBackRest says of a repository that it cannot reach leads to what to do`(_ text: String, _ message: String?, _ hint: String) {
         let refusal = RepositoryRefusal(text)

@@ -95,13 +95,7 @@ struct AdmissionTests {
             places: Routes("", targets: 1).places(of: "10.77.0.12"), hasCertificate: it.hasCertificate)
         let ground = Admission.Ground(
             source: "n1", newNode: "n4", sourceHasTLS: it.sourceTLS, tls: it.tls, missingFile: it.missingFile, hasMaps: it.hasMaps, acceptsTrust: it.acceptsTrust)
-        let decisions = Dictionary(
-            uniqueKeysWithValues: [true, false].map { usesTLS in
-                (
-                    usesTLS,
-                    rules.explain(HBAConnection(user: "spock_admin", database: "app", from: .address(address), usesSSL: usesTLS)).decision
-                )
-            })
+        let decisions = Dictionary(uniqueKeysWithValues: caller.attempts.map { ($0, rules.explain($0).decision) })
         return Admission(of: caller, from: address, on: ground, deciding: decisions)
     }
 

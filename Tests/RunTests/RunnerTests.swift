@@ -23,6 +23,31 @@ struct RunnerTests {
         }
     }
 
+    /// A step that has to wait before it can say what it sees.
+    private struct Slow: LeavesNothing {
+        static let name = "slow"
+        let title = "Look at what is slow"
+        let leavesNothing = "it looks"
+
+        func inspect(_ memory: Memory) async throws -> Inspection {
+            memory.note("waiting for it")
+            return .done("it came")
+        }
+
+        func perform(_ run: StepRun) async throws -> String { "" }
+    }
+
+    @Test("tells what a look waits for, in a plan as in a run")
+    func tells() async throws {
+        let notes = Mutex<[String]>([])
+        let runner = Runner(steps: [ListedStep("1", Slow())]) { event in
+            if case .note(let id, let text) = event { notes.withLock { $0.append("\(id): \(text)") } }
+        }
+        _ = try await runner.plan()
+        try await withJournal { journal, _ in try await runner.perform(journal) }
+        #expect(notes.withLock { $0 } == ["1 slow: waiting for it", "1 slow: waiting for it"])
+    }
+
     @Test("resumes by looking again, not by believing the journal")
     func resumes() async throws {
         let world = World()

@@ -60,8 +60,7 @@ public actor BackRestCopy {
 
     public nonisolated let order: Order
     public nonisolated let node: CopiedNode
-    private var known: Ground?
-    private var looking: Task<Ground, any Error>?
+    private let found = SharedLook<Ground>()
 
     public init(_ order: Order, to node: CopiedNode) {
         (self.order, self.node) = (order, node)
@@ -82,18 +81,8 @@ public actor BackRestCopy {
     /// The directories of the source's sockets.
     func sockets() async throws -> [HostPath] { try await ground().sockets }
 
-    private func ground() async throws -> Ground {
-        if let known { return known }
-        // Who asks meanwhile waits for the same look: the operator may be asked for a key in it.
-        let looking = looking ?? Task { try await look() }
-        self.looking = looking
-        do {
-            return try await looking.value
-        } catch {
-            self.looking = nil
-            throw error
-        }
-    }
+    /// Looked at once: the operator may be asked for a key in it.
+    private func ground() async throws -> Ground { try await found.value { try await self.look() } }
 
     private func look() async throws -> Ground {
         let source = try await access.instance(self.source), target = try await node.instance(), stanza = order.stanza, deadline = Deadline.after(.seconds(60))
@@ -152,9 +141,7 @@ public actor BackRestCopy {
             // What an earlier attempt has written: the key need not be given twice.
             layout.key = try sourceLook.ownFile.flatMap { S3Key(in: $0, of: stanza) } ?? keySource.key(of: store.bucket) { access.ask($0) }
         }
-        let found = Ground(layout: layout, looks: looks, sockets: sockets)
-        known = found
-        return found
+        return Ground(layout: layout, looks: looks, sockets: sockets)
     }
 
     private nonisolated func ownFile(ofRepository look: BackRestLook, beside source: BackRestLook) -> HostPath {

@@ -9,9 +9,10 @@ extension BackRestCopy {
     ///
     /// - Parameters:
     ///   - what: as it reads after "waiting for".
-    ///   - work: takes what it calls with each line of progress: as long as there are some, the host is not asked.
+    ///   - work: takes its deadline, and what it calls with each line of progress: as long as there are some, the host is not asked.
     func whileMoving<Value: Sendable>(
-        _ what: String, _ backRest: BackRest, on host: any Host, _ run: StepRun, _ work: @escaping @Sendable (_ seen: @escaping @Sendable () -> Void) async throws -> Value
+        _ what: String, _ backRest: BackRest, on host: any Host, _ run: StepRun,
+        _ work: @escaping @Sendable (Deadline, _ seen: @escaping @Sendable () -> Void) async throws -> Value
     ) async throws -> Value {
         let lines = Mutex<(count: UInt64, asked: UInt64, bytes: UInt64)>((0, 0, 0))
         return try await moving(
@@ -27,8 +28,8 @@ extension BackRestCopy {
                 }
                 return ("pgBackRest on \(host.name) reads and writes nothing", lines.withLock { [$0.count, $0.bytes] })
             },
-            {
-                try await work {
+            { deadline in
+                try await work(deadline) {
                     lines.withLock { $0.count += 1 }
                 }
             })

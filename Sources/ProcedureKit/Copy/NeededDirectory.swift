@@ -45,28 +45,32 @@ extension BackRestCopy {
 
     /// The directories for the tablespaces, and those that the settings name which come along.
     func neededDirectories(of standby: Standby) async throws -> [NeededDirectory] {
+        async let configuration = standby.configuration()
         let spaces = try await tablespaces().compactMap { space, target in
             target.map { NeededDirectory(path: $0, purpose: .tablespace(name: space.name, oid: space.oid)) }
         }
-        return spaces + (try await standby.configuration().namedDirectories)
+        return spaces + (try await configuration.namedDirectories)
     }
 
     /// What stands at them on the host of the copy.
     func states(of directories: [NeededDirectory]) async throws -> [(directory: NeededDirectory, state: PathState)] {
         let instance = try await node.instance()
-        func states(_ directories: [NeededDirectory], without pattern: String) async throws -> [(directory: NeededDirectory, state: PathState)] {
+        @Sendable func states(_ directories: [NeededDirectory], without pattern: String) async throws -> [(directory: NeededDirectory, state: PathState)] {
             Array(zip(directories, try await instance.pathStates(directories.map(\.path), without: pattern, deadline: .after(.seconds(30)))))
         }
-        let (spaces, others) = (directories.filter(\.isOfTablespace), directories.filter { !$0.isOfTablespace })
-        return try await states(spaces, without: "PG_*") + states(others, without: "")
+        async let spaces = states(directories.filter(\.isOfTablespace), without: "PG_*")
+        async let others = states(directories.filter { !$0.isOfTablespace }, without: "")
+        return try await spaces + others
     }
 
     /// Makes those that are not there. Undo takes them away again where nothing is in them.
     func makeDirectories(of standby: Standby, _ run: StepRun) async throws {
         let instance = try await node.instance(), deadline = Deadline.after(.seconds(60))
+        var made: Set<HostPath> = []
         for (directory, state) in try await states(of: try await neededDirectories(of: standby)) {
             guard case .absent(let missing) = state.kind else { continue }
-            for path in missing where try await instance.host.stat(path, as: instance.user, deadline: deadline) == nil {
+            // Two of them may be in one that is missing, or be the same.
+            for path in missing where made.insert(path).inserted {
                 try run.creating(Created("directory", on: node.name, path.path))
                 try await instance.host.makeDirectory(path, mode: path == directory.path ? directory.mode : 0o755, as: instance.user, deadline: deadline)
             }

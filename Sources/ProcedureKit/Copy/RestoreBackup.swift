@@ -57,8 +57,8 @@ public struct RestoreBackup: Step {
         let processes = copy.order.processes ?? BackRest.restoreProcesses(cores: cores)
         let began = ContinuousClock.Instant.now
         let backRest = layout.backRest(for: .target)
-        let (_, warnings) = try await copy.whileMoving("the restore of \(label) to \(copy.node.name)", backRest, on: host, run) { seen in
-            try await backRest.restore(options, on: host, processes: processes, bytesTotal: backup?.size, deadline: Deadline.copy) {
+        let (_, warnings) = try await copy.whileMoving("the restore of \(label) to \(copy.node.name)", backRest, on: host, run) { deadline, seen in
+            try await backRest.restore(options, on: host, processes: processes, bytesTotal: backup?.size, deadline: deadline) {
                 seen()
                 run.progress("restore: \($0.text)", fraction: $0.percent / 100)
             }

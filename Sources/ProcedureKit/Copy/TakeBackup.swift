@@ -53,8 +53,8 @@ public struct TakeBackup: Step {
             return "\(label), which an earlier attempt began and pgBackRest finished by itself"
         }
         let backRest = layout.backRest(for: role)
-        let (label, warnings) = try await copy.whileMoving("the backup of \(copy.source)", backRest, on: host, run) { seen in
-            try await backRest.backUp(on: host, processes: processes, bytesTotal: size, deadline: Deadline.copy) {
+        let (label, warnings) = try await copy.whileMoving("the backup of \(copy.source)", backRest, on: host, run) { deadline, seen in
+            try await backRest.backUp(on: host, processes: processes, bytesTotal: size, deadline: deadline) {
                 seen()
                 run.progress("backup: \($0.text)", fraction: $0.percent / 100)
             }

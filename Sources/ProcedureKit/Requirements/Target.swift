@@ -11,7 +11,6 @@ import Server
 public actor TargetGround {
     private let source: SourceGround
     private let survey: Survey
-    private var finding: Task<Instance, any Error>?
     private var isTold = false
 
     public init(_ source: SourceGround, survey: Survey) { (self.source, self.survey) = (source, survey) }
@@ -24,10 +23,9 @@ public actor TargetGround {
     public func instance() async throws -> Instance {
         try await survey.require([node])
         try await source.isUp()
-        let finding = finding ?? Task { [copy] in try await copy.node.instance() }
-        self.finding = finding
+        guard !isTold else { throw NotLooked() }
         do {
-            return try await finding.value
+            return try await copy.node.instance()
         } catch {
             guard !isTold else { throw NotLooked() }
             isTold = true
@@ -72,15 +70,10 @@ public struct PreloadedLibrariesAreThere: Requirement {
             let list = LibraryList(try await server.settings(["shared_preload_libraries"], deadline: deadline)["shared_preload_libraries"] ?? "")
         else { return [] }
         let libraries = original.relocated(place, to: instance)
-        var findings: [Finding] = []
-        for library in list.names {
-            let file = (library.hasPrefix("/") ? library : libraries + "/" + library) + (library.hasSuffix(".so") ? "" : ".so")
-            if try await !instance.canRead(file, deadline: deadline) {
-                findings.append(
-                    Finding(name, on: ground.node, "\(file) is not there, and \(source) preloads it", .notMet(hint: "install the package that brings it")))
-            }
+        let files = list.names.map { ($0.hasPrefix("/") ? $0 : libraries + "/" + $0) + ($0.hasSuffix(".so") ? "" : ".so") }
+        return try await instance.unreadable(files, deadline: deadline).map {
+            Finding(name, on: ground.node, "\($0) is not there, and \(source) preloads it", .notMet(hint: "install the package that brings it"))
         }
-        return findings
     }
 }
 

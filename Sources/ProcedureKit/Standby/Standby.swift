@@ -61,7 +61,7 @@ public struct Standby: Sendable {
                 let progress = try await instance.startupProgress(deadline: .after(.seconds(20)))
                 run.progress("\(name) \(progress)")
                 return (progress, progress)
-            }, { _ = try await instance.start(deadline: .copy) })
+            }, { _ = try await instance.start(deadline: $0) })
         try await wait(for: "\(name) to stream from \(source)", with: patience, every: .milliseconds(100), why: { try await obstacle(instance) }, tell: tell) {
             () -> MovingLook<Void, RecoveryState> in
             if try await isStreaming() { return .found(()) }
@@ -104,15 +104,17 @@ public struct Standby: Sendable {
 
     /// Waits for the end of a promotion that was asked for and not seen through: the server takes its time between the signal
     /// and the new timeline, and is no standby any more from the signal on.
-    public func awaitPromotion() async throws {
+    /// - Parameter tell: takes the line that says that it does not end.
+    public func awaitPromotion(tell: (String) -> Void) async throws {
         let instance = try await node.instance(), server = try await access.server(name)
-        try await wait(for: "a promotion of \(name) that was begun to end", until: .after(.seconds(120)), every: .milliseconds(200)) { () -> Look<Void> in
+        try await wait(for: "a promotion of \(name) that was begun to end", with: Patience(limit: .seconds(120)), why: { try await obstacle(instance) }, tell: tell) {
+            () -> MovingLook<Void, LSN?> in
             let recovery = try await server.recovery(deadline: .after(.seconds(20)))
             guard recovery.isInRecovery else { return .found(()) }
             let isAsked = try await instance.host.stat(instance.dataDirectory / "promote", as: instance.user, deadline: .after(.seconds(20))) != nil
-            if isAsked { return .notYet("the signal to promote was not taken yet") }
+            if isAsked { return .notYet("the signal to promote was not taken yet", recovery.replayedLSN) }
             // Without a receiver it is being promoted, or its source is gone: the end of the wait tells.
-            return recovery.isReceiving ? .found(()) : .notYet("it receives no WAL, and is still in recovery")
+            return recovery.isReceiving ? .found(()) : .notYet("it receives no WAL, and is still in recovery", recovery.replayedLSN)
         }
     }
 
@@ -124,9 +126,11 @@ public struct Standby: Sendable {
     public func configuration(without libraries: [String] = []) async throws -> CloneConfiguration {
         let deadline = Deadline.after(.seconds(30))
         let original = try await access.instance(source), copy = try await node.instance()
-        let settings = try await original.settings(through: try await access.server(source).connection, deadline: deadline)
-        let isCopied = try await node.state() > .partlyRestored
-        let files = try await copy.configurationFiles(deadline: deadline)
+        async let looked = original.settings(through: try await access.server(source).connection, deadline: deadline)
+        async let state = node.state()
+        async let conninfo = primaryConninfo()
+        async let command = restoreCommand()
+        let files = try await copy.configurationFiles(deadline: deadline), isCopied = try await state > .partlyRestored
         let prefix = copy.dataDirectory.path + "/"
         let content = try await onEach(CloneConfiguration.paths(of: files)) { path in
             guard !isCopied, path.path.hasPrefix(prefix) else { return try await copy.host.read(path, as: copy.user, deadline: deadline) }
@@ -136,7 +140,7 @@ public struct Standby: Sendable {
         let own = [content[files.autoConfFile], content[files.configFile]]
         // Where the copy has files of its own, or those that came with it.
         let isReadable = isCopied || !files.configFile.path.hasPrefix(prefix)
-        let entries = isReadable ? try await copy.settingsTree(files, deadline: deadline).entries : []
+        let entries = isReadable ? try await copy.settingsTree(files, deadline: deadline).entries : [], settings = try await looked
         return CloneConfiguration(
             source: settings, features: copy.features,
             target: .init(
@@ -144,7 +148,7 @@ public struct Standby: Sendable {
                 listenAddresses: Self.listenAddresses(
                     at: try access.roster.entry(name).address, own: own, source: settings.value(of: "listen_addresses")), content: content,
                 lines: entries.map { SourceSettings.FileLine(file: $0.file, name: $0.name, value: $0.value, isApplied: $0.isApplied) }),
-            withoutLibraries: libraries, withoutSubscriptions: becomesAnotherNode, primaryConninfo: try await primaryConninfo(), restoreCommand: try await restoreCommand())
+            withoutLibraries: libraries, withoutSubscriptions: becomesAnotherNode, primaryConninfo: try await conninfo, restoreCommand: try await command)
     }
 
     /// What a node must listen on, where its own configuration would leave it out of the others' reach (a fresh cluster of

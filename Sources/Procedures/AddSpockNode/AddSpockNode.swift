@@ -86,7 +86,7 @@ public struct AddSpockNode: Procedure {
             ListedStep("13", AddNode(mesh: mesh, node: node)),
             ListedStep("15", Subscribe(mesh: mesh, node: node, point: point)),
             ListedStep("14", OpenNewNode(mesh: mesh, node: node, window: window, grace: grace, givesUpWrites: undo.givesUpWrites)),
-            ListedStep("16", Verify(proof: Proof(mesh: mesh, compares: playbook.proof == .hashes), window: window, point: point, grace: grace)),
+            ListedStep("16", Verify(proof: Proof(mesh: mesh, compares: playbook.proof == .hashes, patience: copy.order.patience), window: window, point: point, grace: grace)),
         ]
     }
 

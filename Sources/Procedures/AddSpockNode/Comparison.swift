@@ -63,9 +63,13 @@ struct TableLooks: Sendable {
 
     private let snapshots: [String: HeldSnapshot]
     private let sessions: [String: SpockSession]
+    private let mesh: SpockMesh
+    private let patience: Patience
+    private let tell: @Sendable (String) -> Void
 
-    init(_ snapshots: [String: HeldSnapshot], of mesh: SpockMesh) async throws {
-        self.snapshots = snapshots
+    /// - Parameter tell: takes the line that says that a look waits, and for whom.
+    init(_ snapshots: [String: HeldSnapshot], of mesh: SpockMesh, patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws {
+        (self.snapshots, self.mesh, self.patience, self.tell) = (snapshots, mesh, patience, tell)
         sessions = try await onEach(snapshots.keys.sorted()) { SpockSession(try await mesh.access.separateServer($0)) }
     }
 
@@ -85,11 +89,18 @@ struct TableLooks: Sendable {
             .filter { !$0.isPartitioned && $0.relation.schema != "pggraft" }
     }
 
-    /// What each of `nodes` shows, in their order.
-    func look(at table: ReplicatedTable, on nodes: [String], columns: [String], where filter: String? = nil, deadline: Deadline) async throws -> [Seen] {
-        let looks = try await onEach(nodes) { node in
-            let (session, snapshot) = try looker(node)
-            return try await session.fingerprint(of: table, columns: columns, rowFilter: filter, at: snapshot, deadline: deadline)
+    /// What each of `nodes` shows, in their order. A large table takes as long as it takes; a look that waits for a lock does not move.
+    /// - Throws: `Stalled`, what reaching the node throws.
+    func look(at table: ReplicatedTable, on nodes: [String], columns: [String], where filter: String? = nil) async throws -> [Seen] {
+        let looks = try await onEach(nodes) { node -> TableLook in
+            let (session, snapshot) = try looker(node), pid = await session.server.backendPID
+            return try await moving(
+                "a look at \(table.relation) on \(node)", with: patience, every: .seconds(2), tell: tell,
+                by: { () -> (String, ContinuousClock.Instant?) in
+                    let blockers = try await mesh.access.server(node).blockers(of: pid, deadline: .after(.seconds(20)))
+                    return blockers.isEmpty ? ("it reads", .now) : ("\(list(blockers.map(\.description))) has it locked", nil)
+                },
+                { try await session.fingerprint(of: table, columns: columns, rowFilter: filter, at: snapshot, deadline: $0) })
         }
         return nodes.compactMap { node in looks[node].map { Seen(node: node, look: $0) } }
     }

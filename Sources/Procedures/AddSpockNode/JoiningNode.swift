@@ -80,8 +80,8 @@ actor JoiningNode {
         case .restored: return .restored
         case .started: break
         }
-        guard let session = try await session() else { return try await stoppedState(deadline: .after(.seconds(30))) }
-        if memory.began(PromoteNewNode.self) { try await standby.awaitPromotion() }
+        guard let session = try await session(memory) else { return try await stoppedState(deadline: .after(.seconds(30))) }
+        if memory.began(PromoteNewNode.self) { try await standby.awaitPromotion { memory.note($0) } }
         let deadline = Deadline.after(.seconds(30)), state = try await session.state(deadline: deadline)
         if state.isInRecovery { return .standby }
         guard let local = state.local, state.extensionVersion != nil else {
@@ -93,14 +93,17 @@ actor JoiningNode {
     }
 
     /// A session on it; `nil` when it does not run. One that is starting or stopping is waited for.
-    private func session() async throws -> SpockSession? {
-        let instance = try await copy.instance(), deadline = Deadline.after(.seconds(300))
-        return try await wait(for: "\(name) to take connections, or to be stopped", until: deadline, every: .milliseconds(200)) { () -> Look<SpockSession?> in
+    private func session(_ memory: Memory) async throws -> SpockSession? {
+        let instance = try await copy.instance(), time = Duration.seconds(20)
+        return try await wait(
+            for: "\(name) to take connections, or to be stopped", with: standby.patience, why: { try await instance.recoveryObstacle(deadline: .after(time)) },
+            tell: { memory.note($0) }
+        ) { () -> MovingLook<SpockSession?, String> in
             guard try await instance.status(deadline: .after(.seconds(30))).isRunning else { return .found(nil) }
             do {
                 return .found(try await mesh.spock(name))
             } catch let error as PostgresError where error.code == "57P03" {
-                return .notYet(Problem(explaining: error).fact)
+                return .notYet(Problem(explaining: error).fact, try await instance.startupProgress(deadline: .after(time)))
             }
         }
     }

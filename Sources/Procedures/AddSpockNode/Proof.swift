@@ -11,9 +11,12 @@ struct Proof: Sendable {
     let mesh: SpockMesh
     /// Whether rows are compared, or only counted.
     let compares: Bool
+    /// With a table that cannot be looked at, because somebody has locked it.
+    let patience: Patience
 
     /// The node table as each node sees it, and all subscriptions; each must be as it should.
-    func nodeTable(deadline: Deadline) async throws -> String {
+    /// - Parameter tell: takes the line that says what is waited for.
+    func nodeTable(deadline: Deadline, tell: (String) -> Void) async throws -> String {
         let nodes = mesh.nodes
         let states = try await onEach(nodes) { try await mesh.spock($0).state(deadline: deadline) }
         var lines: [String] = []
@@ -38,7 +41,7 @@ struct Proof: Sendable {
                 "there are \(directions.count) subscriptions among \(list(nodes)), not \(nodes.count * (nodes.count - 1))",
                 hint: "look at spock.sub_show_status() on every node")
         }
-        try await mesh.waitReplicating(directions, deadline: deadline)
+        try await mesh.waitReplicating(directions, deadline: deadline, tell: tell)
         lines.append("\(directions.count) subscriptions replicating, every slot read")
         lines.append(try await replicationSets(deadline: deadline))
         return lines.joined(separator: "\n")
@@ -79,9 +82,12 @@ struct Proof: Sendable {
     /// The new node is compared with its source in whole. A peer is compared in what is replicated to it: the columns and
     /// rows of the set that the table is in. Each table is locked only while it is looked at; one that was changed since the
     /// point cannot be compared any more, and is counted.
-    /// - Throws: `Problem` that names tables, nodes and counts.
-    func compare(_ snapshots: [String: HeldSnapshot], progress: (String, Double?) -> Void) async throws -> Comparison {
-        let looks = try await TableLooks(snapshots, of: mesh)
+    /// - Parameter tell: takes the line that says why it does not get on.
+    /// - Throws: `Problem` that names tables, nodes and counts; `Stalled`.
+    func compare(
+        _ snapshots: [String: HeldSnapshot], tell: @escaping @Sendable (String) -> Void, progress: (String, Double?) -> Void
+    ) async throws -> Comparison {
+        let looks = try await TableLooks(snapshots, of: mesh, patience: patience, tell: tell)
         do {
             let comparison = try await compare(through: looks, progress: progress)
             await looks.close()
@@ -94,7 +100,7 @@ struct Proof: Sendable {
 
     private func compare(through looks: TableLooks, progress: (String, Double?) -> Void) async throws -> Comparison {
         let (source, newNode, peers) = (mesh.source, mesh.newNode, mesh.peers)
-        let deadline = Deadline.after(.seconds(24 * 3600))
+        let deadline = Deadline.after(.seconds(60))
         let tables = try await looks.tables(of: source, deadline: deadline)
         let common = try await commonSets(deadline: deadline)
         var comparison = Comparison(nodes: mesh.nodes)
@@ -106,10 +112,10 @@ struct Proof: Sendable {
             let columns = membership?.columns?.sorted() ?? table.columns, filter = membership?.rowFilter
             let isPart = membership == nil || membership?.columns != nil || filter != nil
             let whole = try await looks.look(
-                at: table, on: isPart ? [source, newNode] : [source, newNode] + peers, columns: compares ? table.columns : [], deadline: deadline)
+                at: table, on: isPart ? [source, newNode] : [source, newNode] + peers, columns: compares ? table.columns : [])
             let parts =
                 isPart && membership != nil
-                ? try await looks.look(at: table, on: [source] + peers, columns: compares ? columns : [], where: filter, deadline: deadline) : []
+                ? try await looks.look(at: table, on: [source] + peers, columns: compares ? columns : [], where: filter) : []
             let remark =
                 membership == nil
                 ? "\(list(peers)) are left out: not every subscription reads it" : isPart ? "\(list(peers)): the columns and rows replicated to them" : nil

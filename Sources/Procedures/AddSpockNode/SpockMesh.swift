@@ -172,12 +172,16 @@ actor SpockMesh {
 
     /// Waits until each subscription is `replicating` and its slot is read on the provider: the status alone says only
     /// that a worker lives.
-    nonisolated func waitReplicating(_ directions: [Direction], deadline: Deadline) async throws {
+    /// - Parameter tell: takes the line that says which of them are not, and how they are, where it takes its time.
+    nonisolated func waitReplicating(_ directions: [Direction], deadline: Deadline, tell: (String) -> Void) async throws {
         let subscribers = Dictionary(grouping: directions, by: \.subscriber)
         let providers = Dictionary(grouping: directions, by: \.provider)
         let clock = ContinuousClock()
         var lastWake: ContinuousClock.Instant?
-        try await wait(for: "\(directions.count) subscriptions to be replicating with their slots read", until: deadline, every: .milliseconds(30)) { () -> Look<Void> in
+        // The measure is always the same: the deadline is for all of them together.
+        try await wait(
+            for: "\(directions.count) subscriptions to be replicating with their slots read", with: Patience(limit: deadline.remaining), every: .milliseconds(30), tell: tell
+        ) { () -> MovingLook<Void, Int> in
             // A wake-up is a reload: the servers have better to do than to reload all the time.
             let wakes = lastWake.map { $0.duration(to: clock.now) > .milliseconds(300) } ?? true
             if wakes { lastWake = clock.now }
@@ -191,11 +195,11 @@ actor SpockMesh {
                 if wakes, !others.isEmpty { try await session.wakeWorkers(deadline: deadline.forLook) }
                 return others.map { "\($0.subscription) on \(subscriber) is \(statuses[$0.subscription].map(\.description) ?? "missing")" }
             }
-            guard down.values.allSatisfy(\.isEmpty) else { return .notYet(down.sorted { $0.key < $1.key }.flatMap(\.value).joined(separator: ", ")) }
+            guard down.values.allSatisfy(\.isEmpty) else { return .notYet(down.sorted { $0.key < $1.key }.flatMap(\.value).joined(separator: ", "), 0) }
             let active = try await readSlots
             let unread = directions.filter { active[$0.provider]?.contains($0.slot) != true }
             if wakes { _ = try await onEach(Set(unread.map(\.subscriber)).sorted()) { try await self.spock($0).wakeWorkers(deadline: deadline.forLook) } }
-            return unread.isEmpty ? .found(()) : .notYet(unread.map { "slot \($0.slot) on \($0.provider) is not read" }.sorted().joined(separator: ", "))
+            return unread.isEmpty ? .found(()) : .notYet(unread.map { "slot \($0.slot) on \($0.provider) is not read" }.sorted().joined(separator: ", "), 0)
         }
     }
 

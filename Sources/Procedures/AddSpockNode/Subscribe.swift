@@ -95,7 +95,7 @@ struct Subscribe: Step {
         }
         try await arrived
         let all = inward + outward.values.map(\.direction)
-        try await mesh.waitReplicating(all, deadline: deadline)
+        try await mesh.waitReplicating(all, deadline: deadline) { run.note($0) }
         await node.reached(.subscribed)
         return "\(all.count) subscriptions replicate, their slots are read"
     }

@@ -36,7 +36,7 @@ struct Verify: Step {
             guard problems.isEmpty else { throw NotOpened(problems) }
         }
         let deadline = Deadline.after(.seconds(60))
-        let table = try await proof.nodeTable(deadline: deadline)
+        let table = try await proof.nodeTable(deadline: deadline) { run.note($0) }
         try await proof.checkExceptions(run.memory)
         for node in mesh.nodes { try run.creating(Created("table", on: node, "pggraft.canary")) }
         for silence in try await proof.canary(token: UUID().uuidString, deadline: deadline) { run.note(silence) }
@@ -44,7 +44,7 @@ struct Verify: Step {
             run.note("the drained point of the handover is gone: all nodes are read-only for a moment to make another")
             run.note("they were read-only for \(try await makeDrainedPoint(run).inSeconds)")
         }
-        let said = try await proof.compare(await point.snapshots) { run.progress($0, fraction: $1) }
+        let said = try await proof.compare(await point.snapshots, tell: { run.note($0) }) { run.progress($0, fraction: $1) }
         await point.drop()
         // Once more: a change that was discarded after the canary counts too.
         try await proof.checkExceptions(run.memory)

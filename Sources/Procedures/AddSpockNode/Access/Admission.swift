@@ -36,9 +36,10 @@ struct Admission: Sendable {
         var acceptsTrust: Bool
     }
 
-    /// - Parameter decisions: what the source's files say of the caller, with TLS and without.
-    init(of caller: Caller, from address: IPAddress, on ground: Ground, deciding decisions: [Bool: HBAExplanation.Decision]) {
+    /// - Parameter decisions: what the source's files say of the caller's ``Caller/attempts``, those of others beside them.
+    init(of caller: Caller, from address: IPAddress, on ground: Ground, deciding decisions: [HBAConnection: HBAExplanation.Decision]) {
         (self.caller, self.address) = (caller, address)
+        let decisions = [true, false].reduce(into: [Bool: HBAExplanation.Decision]()) { $0[$1] = decisions[caller.attempt(from: address, usesTLS: $1)] }
         let attempts = Caller.attempts(sslmode: caller.sslmode, serverHasTLS: ground.sourceHasTLS)
         let possible = ground.tls.isOn ? attempts : attempts.filter { !$0 }
         problem = judge(possible.isEmpty ? attempts : possible, decisions, on: ground)

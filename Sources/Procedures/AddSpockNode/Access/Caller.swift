@@ -17,6 +17,13 @@ struct Caller: Sendable, Hashable {
     /// Whether it has a certificate of its own to show.
     var hasCertificate = false
 
+    /// What the source is asked about it: each of its addresses, with TLS and without.
+    var attempts: [HBAConnection] { addresses.flatMap { address in [true, false].map { attempt(from: address, usesTLS: $0) } } }
+
+    func attempt(from address: IPAddress, usesTLS: Bool) -> HBAConnection {
+        HBAConnection(user: user, database: database, from: .address(address), usesSSL: usesTLS)
+    }
+
     /// How libpq would try a server, in order: with TLS and without.
     static func attempts(sslmode: String?, serverHasTLS: Bool) -> [Bool] {
         let wanted =

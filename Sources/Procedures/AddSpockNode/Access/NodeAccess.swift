@@ -10,77 +10,67 @@ import Server
 import Spock
 
 /// Who the new node lets in while it joins, and how: asked of the source once.
-actor NodeAccess {
+struct NodeAccess: Sendable {
     /// The rules of the nodes and of pggraft, as they are written: none of them holds a secret.
     static let rules = Fact<[String]>("rules of the nodes")
     /// How findings and problems call pggraft's own connection.
     static let itself = "pggraft"
 
-    nonisolated let mesh: SpockMesh
+    let mesh: SpockMesh
     private let standby: Standby
     private let acceptsTrust: Bool
-    private var looking: Task<Admissions, any Error>?
+    private let found = SharedLook<Admissions>()
 
     init(_ mesh: SpockMesh, _ standby: Standby, acceptsTrust: Bool) { (self.mesh, self.standby, self.acceptsTrust) = (mesh, standby, acceptsTrust) }
 
-    private nonisolated var access: ClusterAccess { mesh.access }
+    private var access: ClusterAccess { mesh.access }
 
     /// How each node, and pggraft itself, will be let in.
-    func admissions() async throws -> Admissions {
-        let looking = looking ?? Task { try await look() }
-        self.looking = looking
-        do {
-            return try await looking.value
-        } catch {
-            self.looking = nil
-            throw error
-        }
-    }
+    func admissions() async throws -> Admissions { try await found.value { try await look() } }
 
-    private nonisolated func look() async throws -> Admissions {
+    private func look() async throws -> Admissions {
         let deadline = Deadline.after(.seconds(60)), source = mesh.source
         let original = try await access.instance(source), connection = try await access.server(source).connection
+        async let asking = self.callers(deadline: deadline)
         let configuration = try await original.configuration(through: connection, deadline: deadline)
         let files = try await original.accessRules(configuration, through: connection, deadline: deadline)
-        let ground = try await ground(source: files, original, configuration.files, deadline: deadline)
-        var admissions: [Admission] = []
-        for caller in try await callers(deadline: deadline) {
-            var tried: [Admission] = []
-            // A host with several addresses comes in by the first that is let in, as libpq tries them.
-            for address in caller.addresses where tried.last?.problem != nil || tried.isEmpty {
-                var decisions: [Bool: HBAExplanation.Decision] = [:]
-                for usesTLS in [true, false] {
-                    let wanted = HBAConnection(user: caller.user, database: caller.database, from: .address(address), usesSSL: usesTLS)
-                    decisions[usesTLS] = try await original.explain(wanted, by: files, through: connection, deadline: deadline).decision
-                }
-                tried.append(Admission(of: caller, from: address, on: ground, deciding: decisions))
-            }
-            admissions.append(tried.last { $0.problem == nil } ?? tried.first ?? Admission(ofUnknown: caller))
-        }
         let copy = try await access.instance(mesh.newNode), isThere = try await standby.node.state() > .partlyRestored
+        async let place = copy.configurationFiles(deadline: deadline)
+        async let looked = self.ground(source: files, original, configuration.files, isThere: isThere, deadline: deadline)
+        let callers = try await asking
+        let decisions = try await onEach(Array(Set(callers.flatMap(\.attempts)))) {
+            try await original.explain($0, by: files, through: connection, deadline: deadline).decision
+        }
+        let ground = try await looked
+        let admissions = callers.map { caller in
+            // A host with several addresses comes in by the first that is let in, as libpq tries them.
+            let tried = caller.addresses.map { Admission(of: caller, from: $0, on: ground, deciding: decisions) }
+            return tried.first { $0.problem == nil } ?? tried.first ?? Admission(ofUnknown: caller)
+        }
         var found = Admissions(admissions, osUser: copy.user, version: original.version)
         // Opened, it has the source's file: one that its server refuses would leave it closed.
         let server = HBAServer(
             original.version, build: files.server.build, sslIsOn: ground.tls.isOn, oauthValidators: files.server.oauthValidators)
         let opened = try await copy.rules(
-            of: files.content ?? [], for: server, at: try await copy.configurationFiles(deadline: deadline), copying: isThere ? nil : original, deadline: deadline)
+            of: files.content ?? [], for: server, at: try await place, copying: isThere ? nil : original, deadline: deadline)
         found.missingFile = ground.missingFile
         found.refusals = opened.areAccepted ? [] : opened.refusals.map { Redaction.redacted("\($0): \($0.reading.problem ?? "refused")") }
         return found
     }
 
-    private nonisolated func ground(
-        source: AccessRules, _ original: Instance, _ files: ConfigurationFiles, deadline: Deadline
+    private func ground(
+        source: AccessRules, _ original: Instance, _ files: ConfigurationFiles, isThere: Bool, deadline: Deadline
     ) async throws -> Admission.Ground {
         let clone = try await standby.configuration(without: CopiedDatabase.knownReplicators), tls = try clone.tls(), copy = try await access.instance(mesh.newNode)
-        let isThere = try await standby.node.state() > .partlyRestored
         var missing: String?
         if tls.isOn {
-            for file in [tls.certificateFile, tls.keyFile, tls.authorityFile] where !file.isEmpty && missing == nil {
-                let (holder, path) = file.hasPrefix("/") || isThere ? (copy, file) : (original, file)
-                let place = path.hasPrefix("/") ? path : "\(holder.dataDirectory)/\(path)"
-                if try await !holder.canRead(place, deadline: deadline) { missing = "\(place) is not on \(mesh.newNode), or its OS user may not read it" }
-            }
+            let files = [tls.certificateFile, tls.keyFile, tls.authorityFile].filter { !$0.isEmpty }
+            // What will come with the data directory is where that still is.
+            let travelling = isThere ? [] : files.filter { !$0.hasPrefix("/") }.map { "\(original.dataDirectory)/\($0)" }
+            let own = files.filter { $0.hasPrefix("/") || isThere }.map { $0.hasPrefix("/") ? $0 : "\(copy.dataDirectory)/\($0)" }
+            async let lacking = original.unreadable(travelling, deadline: deadline)
+            let there = try await copy.unreadable(own, deadline: deadline)
+            missing = try await (there + lacking).first.map { "\($0) is not on \(mesh.newNode), or its OS user may not read it" }
         }
         func isInside(_ files: ConfigurationFiles) -> Bool { files.identFile.path.hasPrefix(files.dataDirectory.path + "/") }
         return Admission.Ground(
@@ -89,7 +79,7 @@ actor NodeAccess {
     }
 
     /// Every node that connects to the new one, itself among them, and pggraft, which comes from the new node's own host.
-    private nonisolated func callers(deadline: Deadline) async throws -> [Caller] {
+    private func callers(deadline: Deadline) async throws -> [Caller] {
         let roster = access.roster, dsn = try mesh.newNodeDSN, own = try roster.entry(mesh.newNode), source = try roster.entry(mesh.source)
         let target = dsn["hostaddr"] ?? dsn["host"] ?? own.address
         let routes = try await onEach(mesh.nodes) { [access, mesh] node in
