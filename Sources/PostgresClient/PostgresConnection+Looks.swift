@@ -81,13 +81,8 @@ extension PostgresConnection {
         }
         var outcome = Outcome()
         if let wake = try await collect(into: &outcome, of: sent.statement, on: handle, until: deadline, true, isPiped: true) {
-            guard looks.count == 1 else {
-                stopReading(handle)
-                throw wake == .cancelled ? CancellationError() : exceeded(deadline, sent.statement, "others wait for it: it is cancelled")
-            }
-            let lastSeen = await stop(sent.statement, on: handle, isPiped: true)
-            if self.handle === handle { nextLook(handle) }
-            throw wake == .cancelled ? CancellationError() : exceeded(deadline, sent.statement, lastSeen)
+            stopReading(handle)
+            throw wake == .cancelled ? CancellationError() : exceeded(deadline, sent.statement, "it is being cancelled")
         }
         nextLook(handle)
         if sent.mayBeHit, outcome.serverError?.code == "57014" { throw HitByAnother() }
@@ -115,7 +110,7 @@ extension PostgresConnection {
         Task {
             var outcome = Outcome()
             do {
-                if try await self.collect(into: &outcome, of: first.statement, on: handle, until: .after(.milliseconds(500)), false, isPiped: true) != nil {
+                if try await self.collect(into: &outcome, of: first.statement, on: handle, until: .after(.seconds(1)), false, isPiped: true) != nil {
                     _ = await self.stop(first.statement, on: handle, isPiped: true)
                     for other in self.looks where other !== first { other.mayBeHit = true }
                 }

@@ -85,16 +85,18 @@ extension ServerSession {
     }
 
     /// Waits until every origin has passed its target: one round trip as long as that takes less than two seconds, the server does the waiting.
+    /// - Parameter next: a statement that is sent along, to be run then.
     /// - Returns: where each stands then, and the position up to which this server has written: a standby that has replayed that has them all.
     /// - Throws: `DeadlineExceeded`, which says which one stands where and how far it is behind.
     @discardableResult
-    public func waitApplied(_ targets: [Target], deadline: Deadline) async throws -> (applied: [OriginName: LSN], written: LSN) {
+    public func waitApplied(_ targets: [Target], then next: SQL? = nil, deadline: Deadline) async throws -> (applied: [OriginName: LSN], written: LSN) {
         let wanted = Dictionary(targets.map { ($0.origin, $0.lsn) }, uniquingKeysWith: max)
         let what = targets.map { "\($0.provider) up to \($0.lsn)" }.joined(separator: ", ")
         return try await wait(for: "\(name) to apply \(what)", until: deadline, every: .zero) {
             let time = min(.seconds(2), max(ReplicationOrigin.pause, deadline.remaining))
             let answers = try await connection.query(
-                together: [ReplicationOrigin.wait(for: wanted, time), ReplicationOrigin.all(), WALPosition.of(.currentInsert, features)], deadline: deadline.forLook)
+                together: [ReplicationOrigin.wait(for: wanted, time), ReplicationOrigin.all(), WALPosition.of(.currentInsert, features)] + [next].compactMap(\.self),
+                deadline: deadline.forLook)
             let origins = try answers[1].map(ReplicationOrigin.init(row:))
             let applied = wanted.keys.reduce(into: [OriginName: LSN]()) { applied, name in applied[name] = origins.first { $0.name == name }?.remoteLSN }
             if !answers[0].isEmpty { return .found((applied, try answers[2].one().get("lsn"))) }

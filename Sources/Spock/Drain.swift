@@ -42,9 +42,11 @@ extension SpockSession {
 /// Waits until everything written on every provider up to now is applied on its subscribers, all directions at once: two round trips.
 ///
 /// Each provider writes one sync event, whatever the number of its subscribers; each subscriber waits by itself for all of its providers.
-/// - Parameter events: sync events that were written already, by provider; the others write theirs now.
+/// - Parameters:
+///   - events: sync events that were written already, by provider; the others write theirs now.
+///   - flushed: a subscriber whose standby is waited for next: what it has applied is on its disk then, without which it is not streamed.
 /// - Throws: `DeadlineExceeded` for the first subscriber that did not make it.
-public func drain(_ directions: [Direction], after events: [String: LSN] = [:], deadline: Deadline) async throws -> DrainedMesh {
+public func drain(_ directions: [Direction], after events: [String: LSN] = [:], flushing flushed: String? = nil, deadline: Deadline) async throws -> DrainedMesh {
     let targets = try await syncEvents(directions, known: events, deadline: deadline)
     let subscribers = Dictionary(grouping: directions) { $0.subscriber.name }
     return try await withThrowingTaskGroup(of: (String, [Drained], LSN).self) { group in
@@ -54,7 +56,9 @@ public func drain(_ directions: [Direction], after events: [String: LSN] = [:], 
                 targets[direction.provider.name].map { ServerSession.Target(direction.origin, $0, of: direction.provider.name) }
             }
             group.addTask {
-                let (applied, written) = try await subscriber.server.waitApplied(wanted, deadline: deadline)
+                let (applied, written) = try await subscriber.server.waitApplied(
+                    // A sync event flushes what is written before it; an apply worker commits without.
+                    wanted, then: name == flushed ? SpockSession.syncEvent(transactional: false) : nil, deadline: deadline)
                 return (name, wanted.map { Drained(provider: $0.provider, subscriber: name, lsn: $0.lsn, applied: applied[$0.origin] ?? $0.lsn) }, written)
             }
         }

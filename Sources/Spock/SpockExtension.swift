@@ -16,9 +16,9 @@ enum SpockExtension {
         UNION SELECT d.classid, d.objid FROM pg_depend d JOIN part p ON d.refclassid = p.classid AND d.refobjid = p.objid \
         WHERE d.deptype IN ('e', 'i', 'a', 'P', 'S')) \
         SELECT DISTINCT pg_describe_object(coalesce(o.refclassid, d.classid), coalesce(o.refobjid, d.objid), coalesce(o.refobjsubid, d.objsubid)) AS dependent \
-        FROM pg_depend d JOIN part p ON d.refclassid = p.classid AND d.refobjid = p.objid \
-        LEFT JOIN pg_depend o ON o.classid = d.classid AND o.objid = d.objid AND o.deptype = 'i' \
-        WHERE d.deptype = 'n' AND NOT EXISTS (SELECT FROM part q WHERE q.classid = d.classid AND q.objid = d.objid) ORDER BY 1
+        FROM (SELECT d.classid, d.objid, d.objsubid FROM pg_depend d JOIN part p ON d.refclassid = p.classid AND d.refobjid = p.objid \
+        WHERE d.deptype = 'n' AND (d.classid, d.objid) NOT IN (SELECT q.classid, q.objid FROM part q)) d \
+        LEFT JOIN pg_depend o ON o.classid = d.classid AND o.objid = d.objid AND o.deptype = 'i' ORDER BY 1
         """
     }
 

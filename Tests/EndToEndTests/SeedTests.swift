@@ -21,6 +21,7 @@ struct SeedTests {
         #expect(window < 30)
         let steps = try someone.entries().filter { $0.event == .fact && $0.key == "window" }
         report("\(title): \(bed.spockDescription)")
+        report("  window \(steps.first?.value.map { "\($0)" } ?? "")")
         report(
             "  window \(window) s, longest gap between two acknowledged transactions \(ledger.longestGap()), "
                 + "\(ledger.acknowledged) acknowledged (\(Int(ledger.transactionsPerSecond)) a second), \(ledger.failed) refused, \(ledger.inDoubt) in doubt")

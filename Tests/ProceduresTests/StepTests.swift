@@ -30,16 +30,16 @@ struct StepTests {
                  4  catch-up: Let n4 and the mesh catch up
                  5  read-only: Make n1, n2 and n3 read-only
                  6  end-transactions: Terminate all client transactions on n1, n2 and n3
-                 6  drain: Drain n1, n2 and n3 in every direction
                 15  slots: Create the slots of n4 on n1, n2 and n3
+                 6  drain: Drain n1, n2 and n3 in every direction, and n4 with them
                  9  promote: Promote n4
+                16  drained-point: Hold the drained point on n1, n2 and n3 for the proof
+                14  read-write: Remove read-only mode from n2 and n3, then n1
                 10  remove-identity: Remove the identity of n1 from n4: replication sets, nodes, origins
                 11  restore-preload: Add Spock to shared_preload_libraries on n4 again
                 12  restart: Restart n4 with Spock
                 13  add-node: Make n4 a Spock node, with the replication sets of n1
                 15  subscriptions: Add the subscriptions between n4 and n1, n2 and n3, both ways
-                16  drained-point: Hold the drained point on n1, n2, n3 and n4 for the proof
-                14  read-write: Remove read-only mode from n2 and n3, then n1
                 14  open-new-node: Open n4 to clients, with the rules of n1
                 16  verify: List all nodes from n1, n2, n3 and n4, and prove that nothing was lost
                 """)
@@ -50,14 +50,15 @@ struct StepTests {
         #expect(Set(names).count == names.count)
     }
 
-    @Test func `the window opens with step 5 and closes with step 14, after the subscriptions are there`() throws {
+    @Test func `the window opens with step 5 and closes with step 14, once the new node is promoted: the slots are there, the rest comes afterwards`() throws {
         let procedure = try procedure(), ids = procedure.steps.map(\.id.name)
         let brackets = procedure.brackets(Memory())
         #expect(brackets.map(\.opens) == ["read-only"])
         #expect(brackets.map(\.closes) == ["read-write"])
         let closes = try #require(ids.firstIndex(of: "read-write"))
-        for earlier in ["read-only", "promote", "subscriptions", "drained-point"] {
-            #expect(try #require(ids.firstIndex(of: earlier)) < closes, "\(earlier)")
+        for earlier in ["read-only", "slots", "drain", "promote", "drained-point"] { #expect(try #require(ids.firstIndex(of: earlier)) < closes, "\(earlier)") }
+        for later in ["remove-identity", "restart", "add-node", "subscriptions", "open-new-node"] {
+            #expect(try #require(ids.firstIndex(of: later)) > closes, "\(later)")
         }
     }
 

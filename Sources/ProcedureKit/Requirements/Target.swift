@@ -8,29 +8,32 @@ public import Run
 import Server
 
 /// What the requirements of the place of a copy rest on: its host was reached, its source is up, its instance was found.
-public actor TargetGround {
+public struct TargetGround: Sendable {
     private let source: SourceGround
     private let survey: Survey
-    private var isTold = false
 
     public init(_ source: SourceGround, survey: Survey) { (self.source, self.survey) = (source, survey) }
 
-    nonisolated var copy: BackRestCopy { source.copy }
-    nonisolated var node: String { copy.node.name }
+    var copy: BackRestCopy { source.copy }
+    var node: String { copy.node.name }
 
-    /// The instance. Why it cannot be found is told once, by the first requirement that asks; the others have not looked.
-    /// - Throws: ``NotLooked``, what finding it throws.
+    /// The instance, for what rests on it: why it cannot be found is told by ``ProgramsMatch``, the others have not looked.
+    /// - Throws: ``NotLooked``, `CancellationError`.
     public func instance() async throws -> Instance {
+        do {
+            return try await find()
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            throw NotLooked()
+        }
+    }
+
+    /// - Throws: ``NotLooked``, what finding it throws.
+    fileprivate func find() async throws -> Instance {
         try await survey.require([node])
         try await source.isUp()
-        guard !isTold else { throw NotLooked() }
-        do {
-            return try await copy.node.instance()
-        } catch {
-            guard !isTold else { throw NotLooked() }
-            isTold = true
-            throw error
-        }
+        return try await copy.node.instance()
     }
 }
 
@@ -43,7 +46,7 @@ public struct ProgramsMatch: Requirement {
     public var place: String? { ground.node }
 
     public func look(_ memory: Memory) async throws -> [Finding] {
-        let instance = try await ground.instance(), original = try await ground.copy.access.instance(ground.copy.source), source = ground.copy.source
+        let instance = try await ground.find(), original = try await ground.copy.access.instance(ground.copy.source), source = ground.copy.source
         let ours = instance.binaries.versions["postgres"] ?? "?", theirs = original.binaries.versions["postgres"] ?? "?"
         let found = "PostgreSQL \(ours) in \(instance.binaries.directory)"
         if instance.binaries.version != original.binaries.version {

@@ -145,7 +145,7 @@ actor SpockMesh {
     func drain(_ nodes: [String], after events: [String: LSN] = [:], deadline: Deadline) async throws -> DrainedMesh {
         let directions = if nodes == members, let prepared { prepared } else { try await directions(among: nodes, deadline: deadline) }
         prepared = nil
-        return try await Spock.drain(directions, after: events, deadline: deadline)
+        return try await Spock.drain(directions, after: events, flushing: source, deadline: deadline)
     }
 
     /// Looks for the directions among the members, so that the next drain of them need not.
