@@ -28,6 +28,12 @@ struct RunJournalTests {
 
     @Test func `a step took from its intent until it was done`() throws { #expect(abs(try Self.journal().took("restart") - 1.5) < 1e-5) }
 
+    @Test func `the steps share the time of the run among them`() throws {
+        let steps = try Self.journal().steps()
+        #expect(steps.map(\.name) == ["read-only", "read-write", "restart", "open-new-node"])
+        #expect(steps.map { ($0.seconds * 100).rounded() } == [107, 123, 170, 120])
+    }
+
     @Test func `what is not there is said`() throws {
         #expect(throws: BedError.self) { try Self.journal().took("backup") }
         #expect(throws: BedError.self) { try Self.journal("").window() }
