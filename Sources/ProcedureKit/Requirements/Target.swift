@@ -8,14 +8,16 @@ public import Run
 import Server
 
 /// What the requirements of the place of a copy rest on: its host was reached, its source is up, its instance was found.
-public struct TargetGround: Sendable {
+public actor TargetGround {
     private let source: SourceGround
     private let survey: Survey
+    /// Looked for once: what one requirement has not found is not found by another, who would tell nothing of it.
+    private var finding: Task<Instance, any Error>?
 
     public init(_ source: SourceGround, survey: Survey) { (self.source, self.survey) = (source, survey) }
 
-    var copy: BackRestCopy { source.copy }
-    var node: String { copy.node.name }
+    nonisolated var copy: BackRestCopy { source.copy }
+    nonisolated var node: String { copy.node.name }
 
     /// The instance, for what rests on it: why it cannot be found is told by ``ProgramsMatch``, the others have not looked.
     /// - Throws: ``NotLooked``, `CancellationError`.
@@ -33,7 +35,9 @@ public struct TargetGround: Sendable {
     fileprivate func find() async throws -> Instance {
         try await survey.require([node])
         try await source.isUp()
-        return try await copy.node.instance()
+        let finding = finding ?? Task { [copy] in try await copy.node.instance() }
+        self.finding = finding
+        return try await finding.value
     }
 }
 
