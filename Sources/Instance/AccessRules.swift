@@ -21,29 +21,31 @@ extension Instance {
     /// - Parameter connection: to this instance; `nil` where it does not run or nobody can connect.
     public func accessRules(_ configuration: InstanceConfiguration, through connection: PostgresConnection?, deadline: Deadline) async throws -> AccessRules {
         let path = configuration.files.hbaFile
+        async let reading = looks(at: [.file(path.path)], deadline: deadline)
         let server = HBAServer(
             version, build: try await build(through: connection, deadline: deadline),
             sslIsOn: SettingValue(configuration.report("ssl").value ?? "off", kind: SettingKind(.bool, version: version)) == .bool(true),
             oauthValidators: (configuration.report("oauth_validator_libraries").value).flatMap { LibraryList($0)?.names } ?? [])
-        let (rules, _) = try await parse(deadline: deadline) {
+        let known = FileSnapshot(Dictionary(uniqueKeysWithValues: try await reading))
+        let (rules, snapshot) = try await parse(known, deadline: deadline) {
             HBARules(file: path.path, in: $0, for: server)
         } missing: {
             Array($0.missing)
         }
         let files = Set(rules.entries.map(\.file) + [path.path]).sorted()
-        var isNewer = false
+        var isNewer = false, content: [UInt8]?
         if let connection { isNewer = try await isAny(of: files, newerThan: connection, deadline: deadline) }
-        return AccessRules(
-            file: path, content: try await host.read(path, as: user, deadline: deadline), rules: rules, isNewerThanServer: isNewer)
+        if case .file(let bytes)? = snapshot[.file(path.path)] { content = bytes }
+        return AccessRules(file: path, content: content, rules: rules, isNewerThanServer: isNewer)
     }
 
     /// Whether a file was changed since the server has read its configuration. By the host's `stat`: the server's knows whole
     /// seconds only.
     private func isAny(of files: [String], newerThan connection: PostgresConnection, deadline: Deadline) async throws -> Bool {
-        let result = try await host.run(Command(words: ["stat", "-L", "-c", "%.6Y %.6Z", "--"] + files, user: user), deadline: deadline)
-        // Those that are not there are not newer. A file that was moved into place may be old, its place is new.
-        let times = result.text.split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
+        async let looked = host.run(Command(words: ["stat", "-L", "-c", "%.6Y %.6Z", "--"] + files, user: user), deadline: deadline)
         let loaded: Double = try await connection.look("SELECT extract(epoch FROM pg_conf_load_time())::float8 AS at", deadline: deadline).one().get("at")
+        // Those that are not there are not newer. A file that was moved into place may be old, its place is new.
+        let times = try await looked.text.split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
         return times.contains { $0 > loaded }
     }
 

@@ -1,4 +1,3 @@
-public import EventLoop
 public import PostgresConfig
 public import RemoteHost
 
@@ -18,11 +17,6 @@ public struct Binaries: Sendable, Hashable {
 
     /// The major version of the server; `nil` where the server is a PostgreSQL in disguise, such as Postgres-XC.
     public var version: MajorVersion? { versions["postgres"].flatMap { MajorVersion($0) } }
-
-    /// Whether the server's program is at the same place on `host` too.
-    public func areThere(on host: any Host, as user: String, deadline: Deadline) async throws -> Bool {
-        try await host.run(Command("test", "-x", (directory / "postgres").path).as(user), deadline: deadline).succeeded
-    }
 
     /// Asks each needed program of each directory for its version. Values: the directories.
     static let survey = """

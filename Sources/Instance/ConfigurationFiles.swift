@@ -52,11 +52,10 @@ extension Instance {
     ///
     /// Where there is no `postgresql.conf` yet, the places it will have.
     public func configurationFiles(deadline: Deadline) async throws -> ConfigurationFiles {
-        var arguments = try await arguments(deadline: deadline)
-        if arguments == nil, let opts = try await host.read(dataDirectory / "postmaster.opts", as: user, deadline: deadline) {
-            arguments = ServerArguments(optsFile: String(decoding: opts, as: UTF8.self))
-        }
         let usual = (debianCluster?.configDirectory ?? dataDirectory) / "postgresql.conf"
+        // Read meanwhile, for it is seldom another.
+        async let reading = looks(at: [usual, dataDirectory / "postgresql.auto.conf"].map { .file($0.path) }, deadline: deadline)
+        let arguments = try await arguments(deadline: deadline).arguments
         var configFile = usual
         if let told = arguments?.value(of: "config_file") {
             configFile = HostPath(told) ?? dataDirectory / told
@@ -67,7 +66,8 @@ extension Instance {
             configFile = directory / "postgresql.conf"
         }
         if configFile != usual, try await host.stat(configFile, as: user, deadline: deadline) == nil { configFile = usual }
-        let whole = try await settings(in: configFile, deadline: deadline).tree
+        let known = try await reading.reduce(into: FileSnapshot()) { $0[$1.0] = $1.1 }
+        let whole = try await settings(in: configFile, known: known, deadline: deadline).tree
         return ConfigurationFiles(dataDirectory: dataDirectory, configFile: configFile, arguments: arguments, settings: whole)
     }
 }

@@ -22,10 +22,9 @@ extension Instance {
             let travelling = missing.filter { original != nil && $0.path.hasPrefix(prefix) }
             async let here = looks(at: Array(missing.filter { !travelling.contains($0) }), deadline: deadline)
             if let original {
-                for request in travelling {
-                    let twin = "\(original.dataDirectory)/" + request.path.dropFirst(prefix.count)
-                    known[request] = try await original.look(at: request.moved(to: twin), deadline: deadline)
-                }
+                let twins = travelling.map { $0.moved(to: "\(original.dataDirectory)/" + $0.path.dropFirst(prefix.count)) }
+                let there = Dictionary(uniqueKeysWithValues: try await original.looks(at: twins, deadline: deadline))
+                for (request, twin) in zip(travelling, twins) { known[request] = there[twin] }
             }
             for (request, content) in try await here { known[request] = content }
         }

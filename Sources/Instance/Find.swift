@@ -4,79 +4,109 @@ public import RemoteHost
 
 extension Instance {
     /// Finds the instance that `address` means: its data directory by the port, its programs by the version, its service
-    /// manager by what runs it.
+    /// manager by what runs it. Two looks at the host.
     ///
-    /// - Throws: ``InstanceError`` when there is none, or its programs are not there; what the host throws.
-    public static func find(_ address: InstanceAddress, on host: any Host, deadline: Deadline) async throws -> Instance {
-        let clusters = DebianCluster.parse(
-            try await host.require(.script(listClusters).as(address.user), deadline: deadline).text)
-        let servers = RunningServer.parse(
-            try await host.require(.script(RunningServer.survey).as(address.user), deadline: deadline).text)
+    /// - Parameter original: what it is a copy of, found meanwhile: its version, and its programs where this host has them at the same place.
+    /// - Throws: ``InstanceError`` when there is none, or its programs are not there; what the host throws, and what `original` throws.
+    public static func find(
+        _ address: InstanceAddress, on host: any Host, copyOf original: @Sendable () async throws -> Instance? = { nil }, deadline: Deadline
+    ) async throws -> Instance {
+        async let looking = host.require(.script(InstalledServers.script).as(address.user), deadline: deadline).text
+        let original = try await original()
+        let there = InstalledServers(try await looking)
 
         guard
             let dataDirectory = address.dataDirectory
-                ?? servers.first(where: { $0.port == address.port })?.dataDirectory
-                ?? clusters.first(where: { $0.port == address.port })?.dataDirectory
+                ?? there.servers.first(where: { $0.port == address.port })?.dataDirectory
+                ?? there.clusters.first(where: { $0.port == address.port })?.dataDirectory
         else { throw InstanceError.nothingOnPort(node: address.node, host: host.name, port: address.port) }
-        let cluster = clusters.first { $0.dataDirectory == dataDirectory }
-        let server = servers.first { $0.dataDirectory == dataDirectory }
+        let cluster = there.clusters.first { $0.dataDirectory == dataDirectory }, server = there.servers.first { $0.dataDirectory == dataDirectory }
 
-        let state = try await DataDirectoryState.look(at: dataDirectory, as: address.user, on: host, deadline: deadline)
+        let supposed = original?.version ?? address.version ?? cluster.flatMap { MajorVersion($0.version) }
+        func places(_ version: MajorVersion?) -> [HostPath] {
+            if let given = address.binDirectory { return [given] }
+            let usual = version.map { ["/usr/lib/postgresql/\($0)/bin", "/usr/pgsql-\($0)/bin"] } ?? []
+            return [original?.binaries.directory, server?.program.directory].compactMap(\.self) + usual.compactMap { HostPath($0) } + [there.configured].compactMap(\.self)
+        }
+        let words = [dataDirectory.path, server.map { "\($0.pid)" } ?? ""] + places(supposed).map(\.path)
+        let output = try await host.require(Command(words: ["sh", "-c", FoundInstance.script, "sh"] + words, user: address.user), deadline: deadline).text
+        guard let found = FoundInstance(output) else {
+            throw InstanceError.unreadable(node: address.node, host: host.name, what: "the state of \(dataDirectory)")
+        }
+
         var held: MajorVersion?
-        if case .cluster(let version) = state { held = version }
-        let version = held ?? address.version ?? cluster.flatMap { MajorVersion($0.version) }
-        let binaries = try await binaries(for: address, version: version, running: server, on: host, deadline: deadline)
-        guard let version = version ?? binaries.version else {
+        if case .cluster(let version) = found.state { held = version }
+        let known = held ?? supposed, lookedIn = places(known)
+        // A directory that was given is taken at its word; so is the original's, for want of another: the caller compares versions and names both.
+        let wanted = address.binDirectory == nil ? known : nil
+        let binaries =
+            Binaries.choose(from: found.programs, in: lookedIn, version: wanted)
+            ?? original.flatMap { original in Binaries.choose(from: found.programs, in: lookedIn.filter { $0 == original.binaries.directory }, version: nil) }
+        guard let binaries else { throw InstanceError.noBinaries(node: address.node, host: host.name, version: known, lookedIn: lookedIn.map(\.path)) }
+        guard let version = known ?? binaries.version else {
             throw InstanceError.unknownVersion(node: address.node, host: host.name, dataDirectory: dataDirectory)
         }
-        if let found = binaries.version, found != version {
-            throw InstanceError.wrongBinaries(
-                node: address.node, host: host.name, directory: binaries.directory, found: found, needed: version)
+        if let other = binaries.version, other != version {
+            throw InstanceError.wrongBinaries(node: address.node, host: host.name, directory: binaries.directory, found: other, needed: version)
         }
-        var manager = address.manager
-        if manager == nil { manager = try await serviceManager(of: cluster, running: server, on: host, deadline: deadline) }
+        let manager = address.manager ?? found.unit.map { .systemd(unit: $0) } ?? cluster.map { .pgCtlCluster(version: $0.version, cluster: $0.name) } ?? .pgCtl
         return Instance(
             host: host, node: address.node, user: address.user, port: address.port, dataDirectory: dataDirectory, version: version,
-            binaries: binaries, manager: manager ?? .pgCtl, debianCluster: cluster, startOptions: address.startOptions)
+            binaries: binaries, manager: manager, debianCluster: cluster, startOptions: address.startOptions)
     }
+}
 
-    private static let listClusters = "command -v pg_lsclusters >/dev/null || exit 0; exec pg_lsclusters --no-header"
+/// The first look at a host: what servers there are.
+struct InstalledServers: Sendable {
+    let clusters: [DebianCluster]
+    let servers: [RunningServer]
+    /// Where `pg_config` says that the programs are.
+    let configured: HostPath?
 
-    private static func binaries(
-        for address: InstanceAddress, version: MajorVersion?, running server: RunningServer?, on host: any Host, deadline: Deadline
-    ) async throws -> Binaries {
-        var places: [HostPath] = []
-        if let given = address.binDirectory {
-            places = [given]
-        } else {
-            if let program = server?.program { places.append(program.directory) }
-            if let version {
-                places += ["/usr/lib/postgresql/\(version)/bin", "/usr/pgsql-\(version)/bin"].compactMap { HostPath($0) }
-            }
-            let asked = try await host.run(.script("command -v pg_config >/dev/null && exec pg_config --bindir").as(address.user), deadline: deadline)
-            if let directory = HostPath(asked.text) { places.append(directory) }
+    static let script = """
+        if command -v pg_lsclusters >/dev/null; then pg_lsclusters --no-header | sed 's/^/cluster /'; fi
+        \(RunningServer.survey) | sed 's/^/server /'
+        if command -v pg_config >/dev/null; then printf 'programs %s\\n' "$(pg_config --bindir)"; fi
+        """
+
+    init(_ output: String) {
+        func rest(of kind: String) -> String {
+            output.split(separator: "\n").filter { $0.hasPrefix(kind + " ") }.map { $0.dropFirst(kind.count + 1) }.joined(separator: "\n")
         }
-        let output = try await host.require(
-            Command(words: ["sh", "-c", Binaries.survey, "sh"] + places.map(\.path), user: address.user), deadline: deadline
-        ).text
-        // A directory that was given is taken at its word; the caller compares versions and names both.
-        let wanted = address.binDirectory == nil ? version : nil
-        guard let binaries = Binaries.choose(from: output, in: places, version: wanted) else {
-            throw InstanceError.noBinaries(node: address.node, host: host.name, version: version, lookedIn: places.map(\.path))
-        }
-        return binaries
+        (clusters, servers, configured) = (DebianCluster.parse(rest(of: "cluster")), RunningServer.parse(rest(of: "server")), HostPath(rest(of: "programs")))
     }
+}
 
-    /// systemd only where it runs the server now: a server that someone started beside it would not be found again by it.
-    private static func serviceManager(
-        of cluster: DebianCluster?, running server: RunningServer?, on host: any Host, deadline: Deadline
-    ) async throws -> ServiceManager {
-        if let server {
-            let unit = try await host.run(.script(unitOfProcess, "\(server.pid)"), deadline: deadline).text
-            if !unit.isEmpty { return .systemd(unit: unit) }
-        }
-        if let cluster { return .pgCtlCluster(version: cluster.version, cluster: cluster.name) }
-        return .pgCtl
+/// The second look: what is at the place, who runs it, and which programs there are for it.
+struct FoundInstance: Sendable {
+    let state: DataDirectoryState
+    /// systemd's, only where it runs the server now: a server that someone started beside it would not be found again by it.
+    let unit: String?
+    /// What ``Binaries/survey`` wrote.
+    let programs: String
+
+    /// Values: the data directory, the server's process or nothing, directories of programs. Those that are usual for what the data directory holds are
+    /// looked into as well.
+    static let script = """
+        data=$1 server=$2
+        shift 2
+        if [ -f "$data/PG_VERSION" ] && version=$(head -n 1 -- "$data/PG_VERSION"); then
+          set -- "$@" "/usr/lib/postgresql/$version/bin" "/usr/pgsql-$version/bin"
+        fi
+        \(Binaries.survey)
+        [ -z "$server" ] || printf 'unit %s\\n' "$(set -- "$server"; \(unitOfProcess))"
+        echo state
+        set -- "$data"
+        \(DataDirectoryState.script)
+        """
+
+    /// `nil` for what ``script`` does not write.
+    init?(_ output: String) {
+        let all = lines(of: output)
+        guard let end = all.firstIndex(of: "state"), let state = DataDirectoryState.parse(Array(all[(end + 1)...])) else { return nil }
+        self.state = state
+        unit = all[..<end].last { $0.hasPrefix("unit ") }.map { String($0.dropFirst(5)) }.flatMap { $0.isEmpty ? nil : $0 }
+        programs = all[..<end].filter { !$0.hasPrefix("unit ") }.joined(separator: "\n")
     }
 
     /// The service whose main process is `$1`. A process that merely descends from a service (sshd's) has another main process.

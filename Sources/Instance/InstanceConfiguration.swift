@@ -2,6 +2,7 @@ public import EventLoop
 public import PostgresClient
 public import PostgresConfig
 import RemoteHost
+import Report
 
 extension Instance {
     /// All settings files as the server reads them, read on the host: it need not run.
@@ -15,8 +16,9 @@ extension Instance {
         try await settings(in: files.configFile, deadline: deadline).tree
     }
 
-    func settings(in configFile: HostPath, deadline: Deadline) async throws -> (tree: SettingsTree, snapshot: FileSnapshot) {
-        try await parse(deadline: deadline) { snapshot in
+    /// - Parameter known: what was read of them already.
+    func settings(in configFile: HostPath, known: FileSnapshot = FileSnapshot(), deadline: Deadline) async throws -> (tree: SettingsTree, snapshot: FileSnapshot) {
+        try await parse(known, deadline: deadline) { snapshot in
             SettingsTree(configFile: configFile.path, dataDirectory: dataDirectory.path, snapshot: snapshot, version: version)
         } missing: {
             $0.missing
@@ -25,9 +27,9 @@ extension Instance {
 
     /// Parses again and again, reading on the host what the parse says is missing, until it has everything.
     func parse<Tree>(
-        deadline: Deadline, _ parse: (FileSnapshot) -> Tree, missing: (Tree) -> [FileSnapshot.Request]
+        _ known: FileSnapshot = FileSnapshot(), deadline: Deadline, _ parse: (FileSnapshot) -> Tree, missing: (Tree) -> [FileSnapshot.Request]
     ) async throws -> (tree: Tree, snapshot: FileSnapshot) {
-        var snapshot = FileSnapshot(), tree = parse(snapshot)
+        var snapshot = known, tree = parse(snapshot)
         while case let requests = missing(tree).filter({ snapshot[$0] == nil }), !requests.isEmpty {
             for (request, content) in try await looks(at: requests, deadline: deadline) { snapshot[request] = content }
             tree = parse(snapshot)
@@ -35,54 +37,79 @@ extension Instance {
         return (tree, snapshot)
     }
 
-    /// Reads all of them at once.
+    /// Reads all of them at once: files in one go.
     func looks(at requests: [FileSnapshot.Request], deadline: Deadline) async throws -> [(FileSnapshot.Request, FileSnapshot.Content)] {
-        try await withThrowingTaskGroup(of: (FileSnapshot.Request, FileSnapshot.Content).self) { group in
-            for request in requests { group.addTask { (request, try await look(at: request, deadline: deadline)) } }
-            return try await group.reduce(into: []) { $0.append($1) }
-        }
-    }
-
-    func look(at request: FileSnapshot.Request, deadline: Deadline) async throws -> FileSnapshot.Content {
-        guard let path = HostPath(request.path) else { return FileSnapshot.absent }
-        do {
-            switch request {
-            case .file: return try await host.read(path, as: user, deadline: deadline).map(FileSnapshot.Content.file) ?? FileSnapshot.absent
-            case .directory:
-                guard let entries = try await host.directoryEntries(path, as: user, deadline: deadline) else { return FileSnapshot.absent }
-                return .directory(entries.mapValues { $0 == .file ? .file : $0 == .directory ? .directory : .broken })
+        async let files = host.contents(of: requests.compactMap(\.file), as: user, deadline: deadline)
+        let directories = try await onEach(requests.compactMap(\.directory)) { try await entries(of: $0, deadline: deadline) }
+        let contents = try await files
+        return requests.map { request in
+            let found = request.file.flatMap { contents[$0] }.map { $0.map { $0.map(FileSnapshot.Content.file) } } ?? request.directory.flatMap { directories[$0] }
+            switch found {
+            case .success(let content?)?: return (request, content)
+            case .success(nil)?, nil: return (request, FileSnapshot.absent)
+            case .failure(.permissionDenied)?: return (request, .unreadable("Permission denied"))
+            case .failure(.fileFailed(_, _, _, let detail))?:
+                return (request, .unreadable(detail.split(separator: ":").last.map { String($0.drop(while: \.isWhitespace)) } ?? detail))
+            case .failure(let other)?: return (request, .unreadable(Problem(explaining: other).fact))
             }
-        } catch HostError.permissionDenied {
-            return .unreadable("Permission denied")
-        } catch HostError.fileFailed(_, _, _, let detail) {
-            return .unreadable(detail.split(separator: ":").last.map { String($0.drop(while: \.isWhitespace)) } ?? detail)
         }
     }
 
-    /// What the running server was started with; `nil` where it does not run.
-    func arguments(deadline: Deadline) async throws -> ServerArguments? {
-        guard case .running(let postmaster) = try await status(deadline: deadline) else { return nil }
-        let result = try await host.run(.script("exec cat \"/proc/$1/cmdline\"", "\(postmaster.pid)").as(user), deadline: deadline)
-        return result.succeeded ? ServerArguments(processCommandLine: result.output) : nil
+    private func entries(of directory: HostPath, deadline: Deadline) async throws -> Result<FileSnapshot.Content?, HostError> {
+        do {
+            return .success(
+                try await host.directoryEntries(directory, as: user, deadline: deadline).map { entries in
+                    .directory(entries.mapValues { $0 == .file ? .file : $0 == .directory ? .directory : .broken })
+                })
+        } catch let error as HostError {
+            switch error {
+            case .permissionDenied, .fileFailed: return .failure(error)
+            default: throw error
+            }
+        }
     }
+
+    /// What the running server was started with; where none runs, what the last one was (`postmaster.opts`).
+    /// - Returns: `nil` where neither is known.
+    func arguments(deadline: Deadline) async throws -> (isRunning: Bool, arguments: ServerArguments?) {
+        let output = try await host.require(.script(Self.argumentsScript, dataDirectory.path).as(user), deadline: deadline).output
+        let line = output.firstIndex(of: UInt8(ascii: "\n")) ?? output.endIndex, rest = Array(output[line...].dropFirst())
+        return output[..<line].elementsEqual("running".utf8)
+            ? (true, ServerArguments(processCommandLine: rest)) : (false, ServerArguments(optsFile: String(decoding: rest, as: UTF8.self)))
+    }
+
+    /// The process must live, and in this directory: see ``InstanceStatus``.
+    private static let argumentsScript = """
+        cd -- "$1" 2>/dev/null || { echo stopped; exit 0; }
+        if [ -f PG_VERSION ] && [ -f postmaster.pid ]; then
+          pid=$(head -n 1 postmaster.pid)
+          if [ "$(readlink "/proc/$pid/cwd")" = "$(pwd -P)" ] && [ -r "/proc/$pid/cmdline" ]; then echo running; exec cat "/proc/$pid/cmdline"; fi
+        fi
+        echo stopped
+        [ ! -f postmaster.opts ] || exec cat postmaster.opts
+        """
 
     /// What the files say, what the server was started with, and what is in force.
     ///
     /// - Parameter connection: to this instance; `nil` where it does not run or nobody can connect.
     public func configuration(through connection: PostgresConnection?, deadline: Deadline) async throws -> InstanceConfiguration {
-        var files = try await configurationFiles(deadline: deadline)
-        if let connection { files = try await configurationFiles(through: connection, deadline: deadline) }
-        let (tree, snapshot) = try await settings(in: files.configFile, deadline: deadline)
+        let files: ConfigurationFiles
+        if let connection {
+            files = try await configurationFiles(through: connection, deadline: deadline)
+        } else {
+            files = try await configurationFiles(deadline: deadline)
+        }
+        async let starting = arguments(deadline: deadline), force = inForce(through: connection, deadline: deadline)
+        let (tree, snapshot) = try await settings(in: files.configFile, deadline: deadline), started = try await starting
         return InstanceConfiguration(
-            files: files, tree: tree, snapshot: snapshot, arguments: try await arguments(deadline: deadline),
-            inForce: try await inForce(through: connection, deadline: deadline))
+            files: files, tree: tree, snapshot: snapshot, arguments: started.isRunning ? started.arguments : nil, inForce: try await force)
     }
 
     private func inForce(through connection: PostgresConnection?, deadline: Deadline) async throws -> ServerSettings? {
         guard let connection else { return nil }
-        let rows = try await connection.look(ServerSettings.query(features), deadline: deadline).map(ServerSettings.Row.init)
+        async let rows = connection.look(ServerSettings.query(features), deadline: deadline)
         let overrides = try await connection.look(ServerSettings.overridesQuery, deadline: deadline).map(ServerSettings.Override.init)
-        return ServerSettings(rows: rows, overrides: overrides)
+        return ServerSettings(rows: try await rows.map(ServerSettings.Row.init), overrides: overrides)
     }
 
     /// The value that `name` has for a server that is started now, in its own words; `nil` where it cannot say.
@@ -199,4 +226,9 @@ extension Instance {
                 ConfigurationProblem(file: "postgres", line: nil, error: $0, name: nil)
             })
     }
+}
+
+extension FileSnapshot.Request {
+    fileprivate var file: HostPath? { if case .file(let path) = self { HostPath(path) } else { nil } }
+    fileprivate var directory: HostPath? { if case .directory(let path) = self { HostPath(path) } else { nil } }
 }

@@ -56,15 +56,16 @@ extension Instance {
     ///
     /// - Parameter connection: to this instance, as a superuser.
     public func settings(through connection: PostgresConnection, deadline: Deadline) async throws -> SourceSettings {
-        let files = try await configurationFiles(through: connection, deadline: deadline)
         let query = features.hasFileSettingsView ? SourceSettings.linesQuery : SourceSettings.linesInForceQuery
-        let lines = try await connection.look(query, deadline: deadline).map { row in
+        async let files = configurationFiles(through: connection, deadline: deadline)
+        async let written = connection.look(query, deadline: deadline), decided = connection.look(SourceSettings.inForceQuery, deadline: deadline)
+        let lines = try await written.map { row in
             SourceSettings.FileLine(
                 file: try row.get("sourcefile"), name: try row.get("name"), value: try row.get("setting"), isApplied: try row.get("applied"))
         }
-        let inForce = try await connection.look(SourceSettings.inForceQuery, deadline: deadline).map { row in
+        let inForce = try await decided.map { row in
             SourceSettings.InForce(name: try row.get("name"), value: try row.get("setting"), source: try row.get("source"))
         }
-        return SourceSettings(files: files, lines: lines, inForce: inForce)
+        return SourceSettings(files: try await files, lines: lines, inForce: inForce)
     }
 }

@@ -57,7 +57,9 @@ public struct BackRest: Sendable, Hashable {
     /// What is found in a repository by somebody who is told `options` and nothing else: of a configuration that is not written yet.
     public func info(telling options: [BackRestOption], set: String? = nil) -> Command {
         let content = "[\(stanza)]\n" + options.map { "\($0.key)=\($0.value)\n" }.joined()
-        let words = [program, "--stanza=\(stanza)", "info"] + BackRest.infoOptions(set) + ["--log-level-stderr=warn"]
+        // What cannot be had is tried again until then, for each file: a minute, if nothing is said.
+        let patience = options.contains { $0.key == "io-timeout" } ? [] : ["--io-timeout=20"]
+        let words = [program, "--stanza=\(stanza)", "info"] + BackRest.infoOptions(set) + patience + ["--log-level-stderr=warn"]
         return Command(words: ["sh", "-c", BackRest.telling, "sh"] + words, user: user).reading(Array(content.utf8))
     }
 

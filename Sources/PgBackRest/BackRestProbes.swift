@@ -45,16 +45,15 @@ extension BackRestLayout {
 
     /// Every SSH connection that pgBackRest will make can be made without a password.
     public func findConnections(on hosts: BackRestHosts, deadline: Deadline) async throws -> [BackRestFinding] {
-        var findings: [BackRestFinding] = []
-        for (role, endpoint) in connections {
-            let user = backRest(for: role).user
+        let connections = connections
+        let found = try await onEach(Array(connections.indices)) { index -> BackRestFinding? in
+            let (role, endpoint) = connections[index], user = backRest(for: role).user
             let result = try await hosts[role].run(BackRestLayout.sshTest(endpoint).as(user), deadline: deadline)
-            if !result.succeeded {
-                let message = result.errorText.isEmpty ? "\(result.status)" : result.errorText
-                findings.append(.sshRefused(from: hosts[role].name, user: user, to: endpoint, message: message))
-            }
+            guard !result.succeeded else { return nil }
+            let message = result.errorText.isEmpty ? "\(result.status)" : result.errorText
+            return .sshRefused(from: hosts[role].name, user: user, to: endpoint, message: message)
         }
-        return findings
+        return connections.indices.compactMap { found[$0] ?? nil }
     }
 
     /// The repository's directory is there or can be made, belongs to the right user, and has room.
@@ -62,13 +61,14 @@ extension BackRestLayout {
     public func findRepository(on hosts: BackRestHosts, databaseSize: UInt64, deadline: Deadline) async throws -> [BackRestFinding] {
         guard let path = repository.directory else { return [] }
         let host = hosts[repositoryRole], user = backRest(for: repositoryRole).user
+        async let space = host.freeSpace(at: path, as: user, deadline: deadline)
         let access = try await host.require(Command.script(BackRestLayout.accessScript, path.path).as(user), deadline: deadline).text
         switch access {
         case "missing": return [.repositoryMissing(host: host.name, path, user: user)]
         case "closed": return [.repositoryNotWritable(host: host.name, path, user: user)]
         default: break
         }
-        let free = try await host.freeSpace(at: path, as: user, deadline: deadline)
+        let free = try await space
         // lz4 and zst leave a third to a half of a database; WAL of the time of the copy comes on top.
         return free < databaseSize / 2 ? [.repositorySpace(host: host.name, path, free: free, database: databaseSize)] : []
     }
@@ -102,8 +102,10 @@ extension BackRestLayout {
     ) async throws -> (findings: [BackRestFinding], info: StanzaInfo?) {
         var findings: [BackRestFinding] = [], held: StanzaInfo?
         let roles = existing == nil ? rolesThatReach : [repositoryRole, .target]
+        let results = try await onEach(roles) { role in try await hosts[role].run(infoNow(role), deadline: deadline) }
         for role in roles {
-            let host = hosts[role], result = try await host.run(infoNow(role), deadline: deadline)
+            guard let result = results[role] else { continue }
+            let host = hosts[role]
             guard result.succeeded else {
                 let said = result.errorText.isEmpty ? result.text : result.errorText
                 let refusal = RepositoryRefusal(BackRestLog(said).failure?.message ?? said)

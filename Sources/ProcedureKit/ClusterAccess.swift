@@ -53,15 +53,13 @@ public actor ClusterAccess {
         if let programs {
             address.version = programs.version
             if address.binDirectory == nil { address.binDirectory = try HostPath(checking: programs.directory) }
-        } else if let original = entry.copyOf {
-            let original = try await instance(original)
-            address.version = original.version
-            // The programs of the original, where this host has them at the same place.
-            if address.binDirectory == nil, try await original.binaries.areThere(on: host, as: address.user, deadline: deadline) {
-                address.binDirectory = original.binaries.directory
-            }
         }
-        return try await Instance.find(address, on: host, deadline: deadline)
+        return try await Instance.find(
+            address, on: host,
+            copyOf: {
+                guard programs == nil, let original = entry.copyOf else { return nil }
+                return try await self.instance(original)
+            }, deadline: deadline)
     }
 
     // MARK: Servers

@@ -19,14 +19,24 @@ public struct Runner: Sendable {
         public let inspection: Inspection
     }
 
-    /// Looks at every step and changes nothing.
+    /// Looks at every step and changes nothing: at all of them side by side, for none of them happens.
+    /// - Throws: what the first of them throws that cannot be looked at.
     public func plan(_ memory: Memory = Memory()) async throws -> [Planned] {
-        var planned: [Planned] = []
-        for step in steps {
-            watch(.inspecting(step.id, title: step.title))
-            planned.append(Planned(id: step.id, title: step.title, inspection: try await inspect(step, memory)))
+        try await withThrowingTaskGroup(of: (Int, Result<Inspection, any Error>).self) { looks in
+            for (index, step) in steps.enumerated() {
+                looks.addTask {
+                    do { return (index, .success(try await inspect(step, memory))) } catch { return (index, .failure(error)) }
+                }
+            }
+            var found: [Int: Result<Inspection, any Error>] = [:], planned: [Planned] = []
+            for (index, step) in steps.enumerated() {
+                watch(.inspecting(step.id, title: step.title))
+                while found[index] == nil, let look = try await looks.next() { found[look.0] = look.1 }
+                guard let inspection = try found[index]?.get() else { continue }
+                planned.append(Planned(id: step.id, title: step.title, inspection: inspection))
+            }
+            return planned
         }
-        return planned
     }
 
     private func inspect(_ step: ListedStep, _ memory: Memory) async throws -> Inspection {

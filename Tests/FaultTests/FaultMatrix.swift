@@ -170,7 +170,8 @@ struct FaultMatrix {
 
     @Test("the read-only mode ends by itself", arguments: isWhole ? Silence.allCases.asked(\.testDescription) : [.restart])
     func lease(_ silence: Silence) async throws {
-        let lease = isWhole ? 30.0 : 10.0
+        // Long enough for a restart on a busy machine.
+        let lease = isWhole ? 30.0 : 20.0
         try await withLoad("\(silence.testDescription) in the window", playbook: ["# lease: 30s": "lease: \(Int(lease))s"]) { bed, writers, run in
             let program = try await run.starts(run.begin, until: KillPoint(step: "drain", moment: .begun))
             switch silence {
@@ -184,7 +185,8 @@ struct FaultMatrix {
             if silence == .restart {
                 try await bed.host("n2").stopPostgres()
                 try await bed.host("n2").startPostgres()
-                #expect(try await bed.psql("n2", "SHOW spock.readonly") != "off", "the restarted server is still closed")
+                let mode = try await bed.psql("n2", "SHOW spock.readonly"), took = monotonicSeconds() - silent
+                #expect(mode != "off", "the restarted server is still closed, \(took) s into a lease of \(lease) s")
             }
             if silence == .frozen { try await bed.host("n3").freeze() }
             let others = Bed.meshNodes.filter { silence != .frozen || $0 != "n3" }
@@ -209,6 +211,8 @@ struct FaultMatrix {
                 let output = try await program.wait(within: .seconds(400))
                 #expect(output.status == 1, "\(output.standardOutput)\(output.standardError)")
             }
+            // A server that was restarted has yet to be connected to by the others, and they by it.
+            try await awaitMesh(bed)
             try await run.succeeds(["resume", try run.name])
             try await expectMesh(of: bed, writers)
             return "with a lease of \(Int(lease)) s the writers went on after \(seen.joined(separator: ", ")); resumed and proven"

@@ -86,16 +86,13 @@ public struct CopiedNode: Sendable {
 
     // MARK: Files
 
-    /// Applies `edits`. A file outside of the data directory is kept beside itself, for undo.
+    /// Applies `edits`, in any order. A file outside of the data directory is kept beside itself, for undo.
     public func apply(_ edits: [ConfigurationEdit], _ run: StepRun, deadline: Deadline) async throws {
-        let instance = try await instance(), kept = KeptFiles(instance: instance)
-        for edit in edits {
-            if edit.path.path.hasPrefix(instance.dataDirectory.path + "/") {
-                try await edit.apply(on: instance.host, as: instance.user, deadline: deadline)
-            } else {
-                try await kept.apply(edit, run, deadline: deadline)
-            }
+        let instance = try await instance(), kept = KeptFiles(instance: instance), prefix = instance.dataDirectory.path + "/"
+        _ = try await onEach(edits.filter { $0.path.path.hasPrefix(prefix) }) {
+            try await $0.apply(on: instance.host, as: instance.user, deadline: deadline)
         }
+        for edit in edits where !edit.path.path.hasPrefix(prefix) { try await kept.apply(edit, run, deadline: deadline) }
     }
 
     /// Changes its `postgresql.auto.conf`, which it may have yet to get.

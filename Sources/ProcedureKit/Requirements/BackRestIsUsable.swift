@@ -19,7 +19,7 @@ public struct BackRestIsUsable: Requirement {
         let copy = ground.copy
         try await survey.require([copy.hostName(.repository)])
         _ = try await ground.instance()
-        let layout = try await copy.layout(), deadline = Deadline.after(.seconds(120))
+        let layout = try await copy.layout()
         let hosts = BackRestHosts(
             source: try await copy.host(.source), target: try await copy.host(.target),
             repository: copy.repositoryHost == nil ? nil : try await copy.host(.repository))
@@ -27,20 +27,23 @@ public struct BackRestIsUsable: Requirement {
         var found = BackRestLayout.findVersions(inOrder)
         // Without the program nothing else can be asked.
         guard found.isEmpty else { return notMet(found) }
-        let source = try await copy.access.instance(copy.source), takesBackup = copy.order.backup == .full
-        found += layout.findConfiguration(looks, server: source.version.number / 100, sockets: try await copy.sockets(), takesBackup: takesBackup)
+        let takesBackup = copy.order.backup == .full, soon = Deadline.after(.seconds(120))
+        async let server = copy.access.instance(copy.source).version, sockets = copy.sockets()
+        async let connections = layout.findConnections(on: hosts, deadline: soon)
+        async let repository = layout.findRepository(on: hosts, databaseSize: try await copy.databaseSize(), deadline: soon)
+        async let listener = layout.findServer(on: hosts, deadline: soon)
+        async let shared = layout.findSharedDirectory(on: hosts, nonce: UUID().uuidString, deadline: soon)
+        found += layout.findConfiguration(looks, server: try await server.number / 100, sockets: try await sockets, takesBackup: takesBackup)
         found += try await copy.contradictions()
-        found += try await layout.findConnections(on: hosts, deadline: deadline)
-        found += try await layout.findRepository(on: hosts, databaseSize: try await copy.databaseSize(), deadline: deadline)
-        found += try await layout.findServer(on: hosts, deadline: deadline)
-        found += try await layout.findSharedDirectory(on: hosts, nonce: UUID().uuidString, deadline: deadline)
+        found += try await connections + repository + listener + shared
         if found.isEmpty {
-            let stanza = try await layout.findStanza(on: hosts, systemIdentifier: try await copy.sourceIdentifier(deadline: deadline), deadline: deadline)
+            async let identifier = copy.sourceIdentifier(deadline: .after(.seconds(20)))
+            let stanza = try await layout.findStanza(on: hosts, systemIdentifier: try await identifier, deadline: .after(.seconds(300)))
             found += stanza.findings
             if let info = stanza.info { found += copy.contradictions(of: info) }
             if found.isEmpty, !takesBackup, try memory.recall(TakeBackup.chosen) == nil {
                 let backup = try copy.chosen(stanza.info?.currentBackups ?? [])
-                found += try await layout.findBackup(backup.label, on: hosts, deadline: deadline)
+                found += try await layout.findBackup(backup.label, on: hosts, deadline: .after(.seconds(120)))
             }
         }
         // A backup of this run's own may have outlived it: the step waits for it.

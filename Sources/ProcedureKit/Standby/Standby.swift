@@ -132,21 +132,22 @@ public struct Standby: Sendable {
         async let command = restoreCommand()
         let files = try await copy.configurationFiles(deadline: deadline), isCopied = try await state > .partlyRestored
         let prefix = copy.dataDirectory.path + "/"
-        let content = try await onEach(CloneConfiguration.paths(of: files)) { path in
-            guard !isCopied, path.path.hasPrefix(prefix) else { return try await copy.host.read(path, as: copy.user, deadline: deadline) }
-            let twin = original.dataDirectory / String(path.path.dropFirst(prefix.count))
-            return try await original.host.read(twin, as: original.user, deadline: deadline)
-        }.compactMapValues { $0 }
-        let own = [content[files.autoConfFile], content[files.configFile]]
         // Where the copy has files of its own, or those that came with it.
         let isReadable = isCopied || !files.configFile.path.hasPrefix(prefix)
-        let entries = isReadable ? try await copy.settingsTree(files, deadline: deadline).entries : [], settings = try await looked
+        async let tree = isReadable ? copy.settingsTree(files, deadline: deadline) : nil
+        let paths = CloneConfiguration.paths(of: files), own = paths.filter { isCopied || !$0.path.hasPrefix(prefix) }
+        let twins = paths.filter { !own.contains($0) }.map { (path: $0, twin: original.dataDirectory / String($0.path.dropFirst(prefix.count))) }
+        async let travelling = original.host.read(twins.map(\.twin), as: original.user, deadline: deadline)
+        var content = try await copy.host.read(own, as: copy.user, deadline: deadline)
+        for (path, twin) in twins { content[path] = try await travelling[twin] }
+        let configured = [content[files.autoConfFile], content[files.configFile]]
+        let entries = try await tree?.entries ?? [], settings = try await looked
         return CloneConfiguration(
             source: settings, features: copy.features,
             target: .init(
                 files: files, port: copy.port,
                 listenAddresses: Self.listenAddresses(
-                    at: try access.roster.entry(name).address, own: own, source: settings.value(of: "listen_addresses")), content: content,
+                    at: try access.roster.entry(name).address, own: configured, source: settings.value(of: "listen_addresses")), content: content,
                 lines: entries.map { SourceSettings.FileLine(file: $0.file, name: $0.name, value: $0.value, isApplied: $0.isApplied) }),
             withoutLibraries: libraries, withoutSubscriptions: becomesAnotherNode, primaryConninfo: try await conninfo, restoreCommand: try await command)
     }
@@ -165,10 +166,9 @@ public struct Standby: Sendable {
     public func sourceRules() async throws -> (hba: [UInt8], ident: [UInt8]?) {
         let deadline = Deadline.after(.seconds(30)), original = try await access.instance(source)
         let files = try await original.configurationFiles(through: try await access.server(source).connection, deadline: deadline)
-        guard let hba = try await original.host.read(files.hbaFile, as: original.user, deadline: deadline) else {
-            throw Problem("\(source): \(files.hbaFile) is not there")
-        }
-        return (hba, try await original.host.read(files.identFile, as: original.user, deadline: deadline))
+        let contents = try await original.host.read([files.hbaFile, files.identFile], as: original.user, deadline: deadline)
+        guard let hba = contents[files.hbaFile] else { throw Problem("\(source): \(files.hbaFile) is not there") }
+        return (hba, contents[files.identFile])
     }
 
     /// Puts the way to the archive into its configuration, or has it know none: not even one that another file of it names.

@@ -1,4 +1,5 @@
 public import EventLoop
+internal import FoundationEssentials
 import Report
 
 /// Files of a host, by the host's own programs. `user` is the OS user who reads or writes; `nil` is the one who logged in.
@@ -9,6 +10,31 @@ extension Host {
     /// The content of a file; `nil` when there is none.
     public func read(_ path: HostPath, as user: String? = nil, deadline: Deadline) async throws -> [UInt8]? {
         try await ifPresent(.readFile(path).as(user), "read", path, deadline)?.output
+    }
+
+    /// The contents of several files, in one go; those that are not there are left out.
+    /// - Throws: for the first that cannot be read.
+    public func read(_ paths: [HostPath], as user: String? = nil, deadline: Deadline) async throws -> [HostPath: [UInt8]] {
+        try await contents(of: paths, as: user, deadline: deadline).mapValues { try $0.get() }.compactMapValues(\.self)
+    }
+
+    /// What each of several files holds, in one go; `nil` where there is none.
+    /// - Throws: what ``run(_:deadline:onOutput:)`` throws.
+    public func contents(of paths: [HostPath], as user: String? = nil, deadline: Deadline) async throws -> [HostPath: Result<[UInt8]?, HostError>] {
+        guard !paths.isEmpty else { return [:] }
+        let command = Command.readFiles(paths).as(user), result = try await require(command, deadline: deadline)
+        let answers = result.text.split(separator: "\n", omittingEmptySubsequences: false)
+        return try zip(paths, answers).reduce(into: [:]) { contents, answer in
+            let (path, line) = answer
+            if line.hasPrefix("="), let data = Data(base64Encoded: String(line.dropFirst())) {
+                contents[path] = .success(Array(data))
+            } else if line.hasPrefix("!") {
+                let detail = String(line.dropFirst())
+                contents[path] = meansAbsent(detail) ? .success(nil) : .failure(fileFailure(detail, of: command, "read", path))
+            } else {
+                throw HostError.fileFailed(host: name, operation: "read", path: path, detail: "its content did not come through whole")
+            }
+        }
     }
 
     /// Puts `content` at `path`, whole or not at all: a reader sees the old file or the new one, also after a crash.
@@ -94,16 +120,20 @@ extension Host {
     private func ifPresent(_ command: Command, _ operation: String, _ path: HostPath, _ deadline: Deadline) async throws -> CommandResult? {
         let result = try await run(command, deadline: deadline)
         guard !result.succeeded else { return result }
-        // Only the program's own words tell "not there" from "not allowed to look": `test -e` says no to both.
-        let absent = ["No such file or directory", "Not a directory"]
-        if case .code = result.status, absent.contains(where: { result.errorText.hasSuffix($0) }) { return nil }
+        if case .code = result.status, meansAbsent(result.errorText) { return nil }
         throw fileFailure(result, of: command, operation, path)
             ?? .fileFailed(host: name, operation: operation, path: path, detail: result.errorText)
     }
 
+    /// Only the program's own words tell "not there" from "not allowed to look": `test -e` says no to both.
+    private func meansAbsent(_ detail: String) -> Bool { ["No such file or directory", "Not a directory"].contains { detail.hasSuffix($0) } }
+
     private func fileFailure(_ result: CommandResult, of command: Command, _ operation: String, _ path: HostPath) -> HostError? {
         guard !result.succeeded else { return nil }
-        let detail = result.errorText.isEmpty ? "\(result.status)" : result.errorText
+        return fileFailure(result.errorText.isEmpty ? "\(result.status)" : result.errorText, of: command, operation, path)
+    }
+
+    private func fileFailure(_ detail: String, of command: Command, _ operation: String, _ path: HostPath) -> HostError {
         let denials = ["Permission denied", "Operation not permitted", "Read-only file system"]
         guard denials.contains(where: { detail.contains($0) }) else {
             return .fileFailed(host: name, operation: operation, path: path, detail: detail)
@@ -114,6 +144,19 @@ extension Host {
 
 extension Command {
     static func readFile(_ path: HostPath) -> Command { Command("cat", "--", path.path) }
+
+    /// A line for each: its content, or why there is none.
+    static func readFiles(_ paths: [HostPath]) -> Command {
+        Command(
+            words: [
+                "sh", "-c",
+                #"""
+                for path; do
+                    if content=$(base64 -w0 -- "$path" 2>&1); then printf '=%s\n' "$content"; else printf '!%s\n' "$content" | head -n 1; fi
+                done
+                """#, "sh",
+            ] + paths.map(\.path))
+    }
 
     static func writeFile(_ content: [UInt8], _ path: HostPath, _ mode: FileMode?) -> Command {
         // The byte count guards against the connection's end, which `cat` cannot tell from the content's.
