@@ -34,19 +34,14 @@ public struct ConfigurationEdit: Sendable, Hashable, CustomStringConvertible {
     /// Done already, it does nothing.
     /// - Throws: ``InstanceError/changedSinceRead(host:path:)``; what the host throws.
     public func apply(on host: any Host, as user: String, deadline: Deadline) async throws {
-        let now = try await host.read(path, as: user, deadline: deadline)
-        guard now != after else { return }
-        guard now == before else { throw InstanceError.changedSinceRead(host: host.name, path: path) }
-        try await put(after, on: host, as: user, deadline: deadline)
-    }
-
-    private func put(_ content: [UInt8]?, on host: any Host, as user: String, deadline: Deadline) async throws {
-        try await host.asOwner(user) { user in
-            if let content {
-                try await host.write(content, to: path, as: user, deadline: deadline)
-            } else {
-                try await host.remove(path, as: user, deadline: deadline)
-            }
+        guard let after else {
+            let now = try await host.read(path, as: user, deadline: deadline)
+            guard now != nil else { return }
+            guard now == before else { throw InstanceError.changedSinceRead(host: host.name, path: path) }
+            return try await host.asOwner(user) { try await host.remove(path, as: $0, deadline: deadline) }
+        }
+        guard try await host.asOwner(user, { try await host.write(after, to: path, replacing: before, as: $0, deadline: deadline) }) else {
+            throw InstanceError.changedSinceRead(host: host.name, path: path)
         }
     }
 }

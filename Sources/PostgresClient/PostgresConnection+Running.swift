@@ -53,38 +53,47 @@ extension PostgresConnection {
     }
 
     /// Runs statements that are sent together on a connection that is this caller's to use, and logs them.
-    func run(together statements: [SQL], deadline: Deadline) async throws -> [Rows] {
+    /// - Parameter asOne: after one that fails none of the others is run.
+    func run(together statements: [SQL], asOne: Bool = false, deadline: Deadline) async throws -> [Rows] {
         let shown = statements.map { Redaction.redacted($0.shownText.onOneLine) }.joined(separator: "; ")
         return try await log.sending(shown, to: node, ending: { (answers: [Rows]) in answers.last?.commandTag ?? "" }) {
-            try await self.answers(together: statements, deadline: deadline)
+            try await self.answers(together: statements, asOne: asOne, deadline: deadline)
         }
     }
 
-    private func answers(together statements: [SQL], deadline: Deadline) async throws -> [Rows] {
+    private func answers(together statements: [SQL], asOne: Bool, deadline: Deadline) async throws -> [Rows] {
         guard let handle else { throw lost }
         let shown = statements.map(\.shownText).joined(separator: "; ")
         let texts = try statements.map { try handle.text(of: $0, node: node) }
         guard !deadline.hasPassed else { throw exceeded(deadline, shown, "not sent: no time was left") }
-        for (text, statement) in zip(texts, statements) { try send(text, statement.parameters, on: handle) }
+        for (place, (text, statement)) in zip(texts, statements).enumerated() {
+            try send(text, statement.parameters, endingHere: !asOne || place == texts.count - 1, on: handle)
+        }
         var outcomes: [Outcome] = []
-        for statement in statements {
+        let marks = asOne ? [shown] : statements.map(\.shownText)
+        for mark in marks {
             var outcome = Outcome()
-            if let wake = try await collect(into: &outcome, of: statement.shownText, on: handle, until: deadline, true, isPiped: true) {
-                let lastSeen = await stop(statement.shownText, on: handle, isPiped: true)
+            if let wake = try await collect(into: &outcome, of: mark, on: handle, until: deadline, true, isPiped: true) {
+                let lastSeen = await stop(mark, on: handle, isPiped: true)
                 // Those behind it are on the server already: with the connection they end.
-                if self.handle === handle, outcomes.count + 1 < statements.count { lose("closed by pggraft, because one of several statements was cancelled") }
+                if self.handle === handle, outcomes.count + 1 < marks.count { lose("closed by pggraft, because one of several statements was cancelled") }
                 if self.handle === handle { PQexitPipelineMode(handle.pointer) }
-                throw wake == .cancelled ? CancellationError() : exceeded(deadline, statement.shownText, lastSeen)
+                throw wake == .cancelled ? CancellationError() : exceeded(deadline, mark, lastSeen)
             }
             outcomes.append(outcome)
         }
         PQexitPipelineMode(handle.pointer)
-        return try outcomes.map { try $0.answers(node: node).last ?? Rows(columns: [], values: [], node: node) }
+        let answers = try outcomes.map { try $0.answers(node: node) }
+        let empty = Rows(columns: [], values: [], node: node)
+        guard asOne else { return answers.map { $0.last ?? empty } }
+        let all = answers.flatMap(\.self)
+        return statements.indices.map { all.indices.contains($0) ? all[$0] : empty }
     }
 
-    /// Sends a statement behind those that are on the wire, as a transaction of its own.
-    func send(_ text: String, _ parameters: [String?], on handle: Handle) throws {
-        guard PQenterPipelineMode(handle.pointer) == 1, handle.send(text, parameters), PQpipelineSync(handle.pointer) == 1 else {
+    /// Sends a statement behind those that are on the wire.
+    /// - Parameter endingHere: what was sent up to here is a transaction of its own.
+    func send(_ text: String, _ parameters: [String?], endingHere: Bool = true, on handle: Handle) throws {
+        guard PQenterPipelineMode(handle.pointer) == 1, handle.send(text, parameters), !endingHere || PQpipelineSync(handle.pointer) == 1 else {
             // What was sent before it has an answer of its own that nobody could tell from this one's.
             throw lose(handle.message)
         }

@@ -47,7 +47,7 @@ extension PostgresConnection {
     /// Gives the connection to `transaction` alone, or to all again.
     func reserve(for transaction: Int?) {
         reservedFor = transaction
-        firstTransactionError = nil
+        (firstTransactionError, unsentBegin) = (nil, nil)
         admitNext()
     }
 

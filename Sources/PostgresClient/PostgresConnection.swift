@@ -41,6 +41,8 @@ public actor PostgresConnection {
     var reservedFor: Int?
     var line: [Waiting] = []
     var firstTransactionError: (any Error)?
+    /// Of the reserved transaction, until it is sent with its first statement.
+    var unsentBegin: SQL?
 
     // Looks that were sent, oldest first: PostgresConnection+Looks.swift.
     var looks: [SentLook] = []

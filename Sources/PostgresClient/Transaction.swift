@@ -29,6 +29,8 @@ public struct Transaction: Sendable {
 extension PostgresConnection {
     /// Runs `body` in a transaction, and commits it; whatever is thrown rolls it back and is thrown on.
     ///
+    /// BEGIN travels with the first statement: one round trip.
+    ///
     /// Other callers of the connection wait until the transaction is over, so `body` uses the handle it gets, and
     /// neither COMMITs nor ROLLBACKs itself.
     /// ```swift
@@ -43,7 +45,6 @@ extension PostgresConnection {
     ) async throws -> Value {
         let transaction = Transaction(connection: self, number: try await reserve(toBegin: begin, deadline: deadline), deadline: deadline)
         do {
-            try await transaction.query(begin)
             let value = try await body(transaction)
             try await commit(transaction.number, deadline: deadline)
             return value
@@ -55,25 +56,43 @@ extension PostgresConnection {
 
     func query(_ sql: SQL, in transaction: Int, deadline: Deadline) async throws -> Rows {
         try await inTurn(for: transaction, sql, deadline: deadline) {
-            try await self.run(sql, deadline: deadline).last ?? Rows(columns: [], values: [], node: self.node)
+            let answers =
+                if let begin = self.takeBegin() {
+                    try await self.run(together: [begin, sql], asOne: true, deadline: deadline)
+                } else {
+                    try await self.run(sql, deadline: deadline)
+                }
+            return answers.last ?? Rows(columns: [], values: [], node: self.node)
         }
     }
 
     func query(together statements: [SQL], in transaction: Int?, deadline: Deadline) async throws -> [Rows] {
         guard let first = statements.first else { return [] }
-        return try await inTurn(for: transaction, first, deadline: deadline) { try await self.run(together: statements, deadline: deadline) }
+        return try await inTurn(for: transaction, first, deadline: deadline) {
+            guard transaction != nil, let begin = self.takeBegin() else { return try await self.run(together: statements, deadline: deadline) }
+            return Array(try await self.run(together: [begin] + statements, asOne: true, deadline: deadline).dropFirst())
+        }
+    }
+
+    /// The statement that the reserved transaction has yet to begin with.
+    private func takeBegin() -> SQL? {
+        defer { unsentBegin = nil }
+        return unsentBegin
     }
 
     private func reserve(toBegin begin: SQL, deadline: Deadline) async throws -> Int {
         try await inTurn(for: nil, begin, deadline: deadline) {
             let transaction = self.number()
             self.reserve(for: transaction)
+            self.unsentBegin = begin
             return transaction
         }
     }
 
     private func commit(_ transaction: Int, deadline: Deadline) async throws {
         try Task.checkCancellation()
+        // Nothing was done in it.
+        guard takeBegin() == nil else { return reserve(for: nil) }
         // From here on a cancelled task waits: half a COMMIT helps nobody.
         let rows = try await inTurn(for: transaction, "COMMIT", deadline: deadline, heedingCancellation: false) {
             try await self.run("COMMIT", deadline: deadline, heedingCancellation: false)

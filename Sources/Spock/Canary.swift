@@ -47,12 +47,9 @@ extension SpockSession {
     /// Creates the canary's table on this node and puts it into `sets`, of which every subscription to this node names one.
     public func createCanary(in sets: [ReplicationSetName] = ["default"], deadline: Deadline) async throws {
         try await connection.transaction(deadline: deadline) { transaction in
-            for statement in Canary.create() { try await transaction.query(statement) }
-            for set in sets {
-                if try await !transaction.query(Canary.isReplicated(in: set)).one().get("there", as: Bool.self) {
-                    try await transaction.query(ReplicationSet.add(ReplicationSet.Table(relation: Canary.table), to: set))
-                }
-            }
+            let made = Canary.create(), answers = try await transaction.query(together: made + sets.map(Canary.isReplicated(in:)))
+            let missing = try zip(sets, answers.dropFirst(made.count)).filter { try !$0.1.one().get("there", as: Bool.self) }.map(\.0)
+            try await transaction.query(together: missing.map { ReplicationSet.add(ReplicationSet.Table(relation: Canary.table), to: $0) })
         }
     }
 
@@ -77,8 +74,7 @@ extension SpockSession {
     /// Removes the canary's table and schema from this node; what is not there is no error.
     public func dropCanary(deadline: Deadline) async throws {
         try await connection.transaction(deadline: deadline) { transaction in
-            try await transaction.query(Canary.memberships())
-            for statement in Canary.drop() { try await transaction.query(statement) }
+            try await transaction.query(together: [Canary.memberships()] + Canary.drop())
         }
     }
 }

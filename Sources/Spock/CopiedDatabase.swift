@@ -75,7 +75,7 @@ public struct CopiedDatabase: Sendable, Hashable, Codable {
 extension SpockSession {
     /// What this database has that a physical copy must not keep.
     public func copiedDatabase(deadline: Deadline) async throws -> CopiedDatabase {
-        async let unlogged = look(CopiedDatabase.unlogged(), deadline)
+        async let unlogged = look(CopiedDatabase.unlogged(), deadline), dependents = dependents(on: CopiedDatabase.knownReplicators, deadline: deadline)
         let row = try await look(CopiedDatabase.read(), deadline).one()
         var found = CopiedDatabase(
             database: try row.get("database"), replicators: try row.get("replicators"), strangers: try row.get("strangers"),
@@ -84,7 +84,7 @@ extension SpockSession {
             guard try row.get("has_" + name) else { continue }
             found.node = try await look(CopiedDatabase.node(of: name), deadline).first?.get("node_name")
         }
-        if !found.replicators.isEmpty { found.dependents = try await dependents(on: found.replicators, deadline: deadline) }
+        found.dependents = try await dependents
         found.unlogged = try await unlogged.map(RelationName.init(row:))
         return found
     }

@@ -131,13 +131,13 @@ extension SpockSession {
     public func state(
         connectingTo connect: (@Sendable (_ database: String) async throws -> PostgresConnection)? = nil, deadline: Deadline
     ) async throws -> SpockNodeState {
-        let overview = try await look(SpockNodeState.overview(), deadline).one()
-        let isLoaded: Bool = try overview.get("loaded"), hasCatalog: Bool = try overview.get("has_catalog")
-        // All that follows travels together; what needs the catalog is not asked where there is none.
+        // All of it travels together but for what needs the catalog: it is not asked where there is none.
+        async let others = otherDatabases(connectingTo: connect, deadline: deadline), carried = connect == nil ? nil : copiedDatabase(deadline: deadline)
         async let settings = look(SpockNodeState.settingsRead(), deadline), overrides = look(SpockNodeState.overrides(), deadline)
         async let origins = server.origins(deadline: deadline), slots = server.slots(deadline: deadline)
         async let prepared = server.preparedTransactions(deadline: deadline), dependents = extensionDependents(deadline: deadline)
-        async let others = otherDatabases(connectingTo: connect, deadline: deadline), carried = connect == nil ? nil : copiedDatabase(deadline: deadline)
+        let overview = try await look(SpockNodeState.overview(), deadline).one()
+        let isLoaded: Bool = try overview.get("loaded"), hasCatalog: Bool = try overview.get("has_catalog")
         async let catalog = hasCatalog ? self.catalog(isLoaded: isLoaded, deadline: deadline) : Catalog()
         let known = try await catalog
         return try await SpockNodeState(
@@ -219,8 +219,9 @@ extension SpockSession {
         guard let connect else { return }
         do {
             let session = SpockSession(await ServerSession(asItIs: try await connect(database.name)))
+            async let carried = session.copiedDatabase(deadline: deadline)
             database.spock = try await SpockNodeState.OtherDatabase.Spock(in: session.connection, deadline: deadline)
-            database.carried = try await session.copiedDatabase(deadline: deadline)
+            database.carried = try await carried
             await session.connection.close()
         } catch let error as PostgresError {
             // Its pg_hba.conf may keep us out: then it is reported as unknown, and a check decides what that means.

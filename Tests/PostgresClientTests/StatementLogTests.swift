@@ -38,7 +38,7 @@ import Testing
         let connection = try await connect(.debug)
         try await connection.transaction(deadline: soon) { _ = try await $0.query("SELECT 1") }
         await connection.close()
-        #expect(events == ["BEGIN → BEGIN", "SELECT 1 → SELECT 1", "COMMIT → COMMIT"])
+        #expect(events == ["BEGIN; SELECT 1 → SELECT 1", "COMMIT → COMMIT"])
     }
 
     @Test func `is nothing where nobody asks for it`() async throws {

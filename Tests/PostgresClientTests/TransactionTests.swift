@@ -75,10 +75,38 @@ import Testing
     @Test func `that cannot begin runs nothing`() async throws {
         let (connection, _) = try await table("unbegun")
         let error = await #expect(throws: PostgresError.self) {
-            try await connection.transaction("BEGIN ISOLATION LEVEL NONSENSE", deadline: soon) { _ in Issue.record("the body ran") }
+            try await connection.transaction("BEGIN ISOLATION LEVEL NONSENSE", deadline: soon) {
+                try await $0.query("INSERT INTO unbegun VALUES (1)")
+                Issue.record("the body went on")
+            }
         }
         #expect(error?.code == "42601")
+        let together = await #expect(throws: PostgresError.self) {
+            try await connection.transaction("BEGIN ISOLATION LEVEL NONSENSE", deadline: soon) {
+                try await $0.query(together: ["INSERT INTO unbegun VALUES (1)", "INSERT INTO unbegun VALUES (2)"])
+            }
+        }
+        #expect(together?.code == "42601")
         #expect(try await count("unbegun", connection) == 0)
+    }
+
+    @Test func `that does nothing sends nothing`() async throws {
+        let (connection, _) = try await table("idle")
+        try await connection.transaction("BEGIN ISOLATION LEVEL NONSENSE", deadline: soon) { _ in }
+        #expect(try await count("idle", connection) == 0)
+    }
+
+    @Test func `of which the first of several statements fails is rolled back as a whole`() async throws {
+        let (connection, _) = try await table("several")
+        let error = await #expect(throws: PostgresError.self) {
+            try await connection.transaction(deadline: soon) {
+                try await $0.query(together: ["INSERT INTO several VALUES (1)", "SELECT 1 / 0", "INSERT INTO several VALUES (2)"])
+            }
+        }
+        #expect(error?.code == "22012")
+        #expect(try await count("several", connection) == 0)
+        let answers = try await connection.transaction(deadline: soon) { try await $0.query(together: ["SELECT 1 AS n", "SELECT 2 AS n"]) }
+        #expect(try answers.map { try $0.one().get("n", as: Int.self) } == [1, 2])
     }
 
     @Test func `keeps other callers out until it is over`() async throws {

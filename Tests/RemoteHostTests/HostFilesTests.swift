@@ -50,6 +50,43 @@ import Testing
         #expect(try await host.stat(inner, deadline: .patient) == nil)
     }
 
+    @Test func severalFilesAreReadInOneGo() async throws {
+        var contents: [HostPath: [UInt8]] = [:]
+        for (number, name) in Self.oddNames.enumerated() {
+            contents[try path(name)] = Array("\(number)\u{0}\n\n".utf8)
+        }
+        contents[try path("empty")] = []
+        contents[try path("large")] = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        for (file, content) in contents { try await host.write(content, to: file, deadline: .patient) }
+        let absent = [try path("nobody's"), try path("new\nor old"), try path("plain") / "below"]
+        #expect(try await host.read(Array(contents.keys) + absent, deadline: .patient) == contents)
+        #expect(try await host.read([HostPath](), deadline: .patient).isEmpty)
+
+        try await host.makeDirectory(try path("directory"), deadline: .patient)
+        let found = try await host.contents(of: [try path("directory"), try path("plain")], deadline: .patient)
+        #expect(try found[path("plain")]?.get() == contents[path("plain")])
+        #expect(throws: HostError.self) { try found[path("directory")]?.get() }
+        await #expect(throws: HostError.self) { try await host.read([try path("plain"), try path("directory")], deadline: .patient) as [HostPath: [UInt8]] }
+    }
+
+    @Test func aFileIsReplacedOnlyWhereItIsAsExpected() async throws {
+        let file = try path("file")
+        #expect(try await !host.write([2], to: file, replacing: [1], deadline: .patient))
+        #expect(try await host.read(file, deadline: .patient) == nil)
+        #expect(try await host.write([1], to: file, replacing: nil, mode: 0o640, deadline: .patient))
+        #expect(try await !host.write([2], to: file, replacing: nil, deadline: .patient))
+        #expect(try await !host.write([2], to: file, replacing: [], deadline: .patient))
+        #expect(try await host.read(file, deadline: .patient) == [1])
+        #expect(try await host.write([2], to: file, replacing: [1], deadline: .patient))
+        #expect(try await host.write([2], to: file, replacing: [1], deadline: .patient), "it is done already")
+        #expect(try await host.read(file, deadline: .patient) == [2])
+        #expect(try mode(file) == 0o640)
+        #expect(try await host.write([], to: file, replacing: [2], deadline: .patient))
+        #expect(try await host.write([3], to: file, replacing: [], deadline: .patient))
+        #expect(try await host.read(file, deadline: .patient) == [3])
+        #expect(try await host.listDirectory(file.directory, deadline: .patient) == ["file"])
+    }
+
     @Test func anEmptyFileIsNotAnAbsentOne() async throws {
         let file = try path("empty")
         try await host.write([], to: file, deadline: .patient)

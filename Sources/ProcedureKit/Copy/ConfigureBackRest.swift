@@ -21,18 +21,20 @@ public struct ConfigureBackRest: Step {
     }
 
     public func perform(_ run: StepRun) async throws -> String {
-        let edits = try await copy.configurationEdits()
-        for edit in edits {
-            let host = try await copy.access.host(edit.host), directory = edit.path.directory, deadline = Deadline.after(.seconds(20))
-            if edit.old == nil {
-                if try await host.stat(directory, as: edit.user, deadline: deadline) == nil {
-                    try run.creating(Created("directory", on: edit.host, directory.path))
-                    try await host.makeDirectory(directory, as: edit.user, deadline: deadline)
-                }
-                try run.creating(Created("file", on: edit.host, edit.path.path))
-            }
+        let edits = try await copy.configurationEdits(), access = copy.access
+        let lacking = try await onEach(edits.indices.filter { edits[$0].old == nil }) { index in
+            let edit = edits[index]
+            return try await access.host(edit.host).stat(edit.path.directory, as: edit.user, deadline: .after(.seconds(20))) == nil
+        }
+        for (index, edit) in edits.enumerated() {
+            if lacking[index] == true { try run.creating(Created("directory", on: edit.host, edit.path.directory.path)) }
+            if edit.old == nil { try run.creating(Created("file", on: edit.host, edit.path.path)) }
             if let spool = edit.spool { try run.creating(Created("spool", on: edit.host, spool.path)) }
             try remember(edit, run)
+        }
+        _ = try await onEach(Array(edits.indices)) { index in
+            let edit = edits[index], host = try await access.host(edit.host)
+            if lacking[index] == true { try await host.makeDirectory(edit.path.directory, as: edit.user, deadline: .after(.seconds(20))) }
             try await edit.write(on: host)
         }
         let keepers = edits.filter { edit in edit.added.contains(where: \.isSecret) && edit.host != copy.node.name }
@@ -135,14 +137,16 @@ extension BackRestCopy {
     /// What has to be changed in the configuration files of all roles.
     func configurationEdits() async throws -> [BackRestEdit] {
         let layout = try await layout()
-        var edits: [BackRestEdit] = []
-        for role in layout.roles {
-            let backRest = layout.backRest(for: role), options = layout.options(for: role)
-            guard !options.isEmpty, let path = backRest.configuration else { continue }
-            let old = try await host(role).read(path, as: backRest.user, deadline: .after(.seconds(20))).map { try IniFile($0, path: path) }
-            let (result, added) = try BackRestConfiguration(try old ?? IniFile([], path: path)).adding(options, to: layout.stanza)
-            if !added.isEmpty { edits.append(BackRestEdit(host: hostName(role), user: backRest.user, old: old, new: result.file, added: added)) }
+        let files = layout.roles.compactMap { role in layout.options(for: role).isEmpty ? nil : layout.backRest(for: role).configuration.map { (role, $0) } }
+        let there = try await onEach(files.map(\.0)) { role in
+            let backRest = layout.backRest(for: role)
+            guard let path = backRest.configuration else { return IniFile?.none }
+            return try await self.host(role).read(path, as: backRest.user, deadline: .after(.seconds(20))).map { try IniFile($0, path: path) }
         }
-        return edits
+        return try files.compactMap { role, path in
+            let old = there[role] ?? nil
+            let (result, added) = try BackRestConfiguration(try old ?? IniFile([], path: path)).adding(layout.options(for: role), to: layout.stanza)
+            return added.isEmpty ? nil : BackRestEdit(host: hostName(role), user: layout.backRest(for: role).user, old: old, new: result.file, added: added)
+        }
     }
 }

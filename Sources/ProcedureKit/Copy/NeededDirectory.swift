@@ -64,10 +64,10 @@ extension BackRestCopy {
     }
 
     /// Makes those that are not there. Undo takes them away again where nothing is in them.
-    func makeDirectories(of standby: Standby, _ run: StepRun) async throws {
+    func makeDirectories(_ needed: [(directory: NeededDirectory, state: PathState)], _ run: StepRun) async throws {
         let instance = try await node.instance(), deadline = Deadline.after(.seconds(60))
         var made: Set<HostPath> = []
-        for (directory, state) in try await states(of: try await neededDirectories(of: standby)) {
+        for (directory, state) in needed {
             guard case .absent(let missing) = state.kind else { continue }
             // Two of them may be in one that is missing, or be the same.
             for path in missing where made.insert(path).inserted {

@@ -23,11 +23,12 @@ public struct RestoreBackup: Step {
         let node = copy.node.name, path = try await copy.node.instance().dataDirectory
         switch try await copy.node.state() {
         case .empty:
+            async let map = copy.tablespaceMap(), conninfo = standby.primaryConninfo()
             let missing = try await copy.states(of: try await copy.neededDirectories(of: standby)).compactMap { directory, state -> String? in
                 if case .absent = state.kind { "\(node): make the directory \(directory.path) (\(directory.purpose))" } else { nil }
             }
-            let moved = try await copy.tablespaceMap().sorted { $0.key < $1.key }.map { " --tablespace-map=\($0.key)=\($0.value)" }.joined()
-            let restore = "\(node): pgbackrest restore --type=standby\(moved) into \(path), primary_conninfo: \(try await standby.primaryConninfo())"
+            let moved = try await map.sorted { $0.key < $1.key }.map { " --tablespace-map=\($0.key)=\($0.value)" }.joined()
+            let restore = "\(node): pgbackrest restore --type=standby\(moved) into \(path), primary_conninfo: \(try await conninfo)"
             return .needed((missing + [restore]).map { Change($0) })
         case .partlyRestored: return .needed([Change("\(node): pgbackrest restore --delta goes on with what is in \(path)")])
         case let state: return .done("\(node) is \(state)")
@@ -35,28 +36,26 @@ public struct RestoreBackup: Step {
     }
 
     public func perform(_ run: StepRun) async throws -> String {
-        let layout = try await copy.layout(), label = try run.recall(TakeBackup.chosen)
-        let isPart = try await copy.node.state() == .partlyRestored
-        let backup = try await copy.backups().first { $0.label == label }
-        let instance = try await copy.node.instance(), host = instance.host, directory = instance.dataDirectory
-        try run.remember(CopiedNode.programs, KnownPrograms(of: instance))
-        try run.remember(CopiedNode.system, "\(try await copy.sourceIdentifier(deadline: .after(.seconds(20))))")
-        try run.remember(Self.configuration, layout.backRest(for: .target).configuration?.path ?? "")
-        if try await host.stat(directory, as: instance.user, deadline: .after(.seconds(20))) == nil {
-            try run.creating(Created("directory", on: copy.node.name, directory.path))
-        }
-        try run.creating(Created("data directory", on: copy.node.name, directory.path))
-        if !isPart { try await host.makeDirectory(directory, mode: 0o700, as: instance.user, deadline: .after(.seconds(20))) }
-        try await copy.makeDirectories(of: standby, run)
+        let layout = try await copy.layout(), label = try run.recall(TakeBackup.chosen), backRest = layout.backRest(for: .target)
+        let instance = try await copy.node.instance(), host = instance.host, directory = instance.dataDirectory, soon = Deadline.after(.seconds(60))
         // What an earlier connection left running would write into the same directory.
-        try await layout.backRest(for: .target).endRunningProcesses(on: host, deadline: .after(.seconds(60)))
-        let options = try RestoreOptions(
-            primaryConninfo: try await standby.primaryConninfo(), set: label, delta: isPart, archiveOff: true,
-            tablespaces: try await copy.tablespaceMap())
-        let cores = try await BackRest.cores(of: host, deadline: .after(.seconds(20)))
-        let processes = copy.order.processes ?? BackRest.restoreProcesses(cores: cores)
+        async let ended: Void = backRest.endRunningProcesses(on: host, deadline: soon)
+        async let state = copy.node.state(), backups = copy.backups(), system = copy.sourceIdentifier(deadline: soon)
+        async let there = host.stat(directory, as: instance.user, deadline: soon), cores = BackRest.cores(of: host, deadline: soon)
+        async let conninfo = standby.primaryConninfo(), map = copy.tablespaceMap(), needed = copy.states(of: try await copy.neededDirectories(of: standby))
+        let isPart = try await state == .partlyRestored
+        try run.remember(CopiedNode.programs, KnownPrograms(of: instance))
+        try run.remember(CopiedNode.system, "\(try await system)")
+        try run.remember(Self.configuration, backRest.configuration?.path ?? "")
+        if try await there == nil { try run.creating(Created("directory", on: copy.node.name, directory.path)) }
+        try run.creating(Created("data directory", on: copy.node.name, directory.path))
+        try await ended
+        if !isPart { try await host.makeDirectory(directory, mode: 0o700, as: instance.user, deadline: .after(.seconds(20))) }
+        try await copy.makeDirectories(try await needed, run)
+        let options = try RestoreOptions(primaryConninfo: try await conninfo, set: label, delta: isPart, archiveOff: true, tablespaces: try await map)
+        let usual = BackRest.restoreProcesses(cores: try await cores), backup = try await backups.first { $0.label == label }
+        let processes = copy.order.processes ?? usual
         let began = ContinuousClock.Instant.now
-        let backRest = layout.backRest(for: .target)
         let (_, warnings) = try await copy.whileMoving("the restore of \(label) to \(copy.node.name)", backRest, on: host, run) { deadline, seen in
             try await backRest.restore(options, on: host, processes: processes, bytesTotal: backup?.size, deadline: deadline) {
                 seen()

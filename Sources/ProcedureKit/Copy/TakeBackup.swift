@@ -44,10 +44,11 @@ public struct TakeBackup: Step {
             return label
         }
         let layout = try await copy.layout(), role = layout.repositoryRole, host = try await copy.host(role)
-        let cores = try await BackRest.cores(of: host, deadline: .after(.seconds(20)))
-        let processes = copy.order.processes ?? BackRest.backupProcesses(cores: cores)
-        let began = ContinuousClock.Instant.now, size = try await copy.databaseSize()
-        if let label = try await leftBehind(run) {
+        let began = ContinuousClock.Instant.now
+        async let cores = BackRest.cores(of: host, deadline: .after(.seconds(20))), bytes = copy.databaseSize()
+        let left = try await leftBehind(run), usual = BackRest.backupProcesses(cores: try await cores), size = try await bytes
+        let processes = copy.order.processes ?? usual
+        if let label = left {
             try run.remember(Self.taken, label)
             try run.remember(Self.chosen, label)
             return "\(label), which an earlier attempt began and pgBackRest finished by itself"

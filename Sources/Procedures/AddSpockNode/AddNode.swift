@@ -29,24 +29,32 @@ struct AddNode: LeavesNothing {
     func perform(_ run: StepRun) async throws -> String {
         let deadline = Deadline.after(.seconds(300)), captured = try run.recall(RemoveIdentity.sets)
         let clone = try await mesh.spock(node.name)
+        let version: SpockVersion
+        if await node.hasJustReached(.cleaned), let captured = try run.memory.recall(RemoveIdentity.version) {
+            version = captured
+        } else {
+            version = try await clear(clone, deadline: deadline)
+        }
+        let id = try await clone.createNode(try mesh.name(node.name), dsn: try mesh.newNodeDSN, withExtension: version, deadline: deadline)
+        try await clone.recreateReplicationSets(captured, deadline: deadline)
+        await node.reached(.node)
+        return "node \(node.name) with id \(id), Spock \(version), \(captured.count) replication sets"
+    }
+    /// Takes away what an earlier attempt has left half done; it has nothing of anybody else.
+    /// - Returns: the mesh's version of Spock.
+    private func clear(_ clone: SpockSession, deadline: Deadline) async throws -> SpockVersion {
         async let found = clone.extensionVersion(deadline: deadline)
         guard let version = try await mesh.spock(mesh.source).extensionVersion(deadline: deadline) else {
             throw Problem("\(mesh.source) has no extension spock any more")
         }
-        if try await found != nil {
-            // Left half done by an earlier attempt; it has nothing of anybody else.
-            let subscriptions = try await clone.subscriptions(deadline: deadline)
-            guard subscriptions.isEmpty else {
-                throw Problem(
-                    "\(node.name) subscribes to \(list(subscriptions.map(\.provider.rawValue))) already, and its replication sets are not those of \(mesh.source)",
-                    hint: "make them alike by hand, then resume; or undo this run")
-            }
-            try await clone.dropExtension(deadline: deadline)
+        guard try await found != nil else { return version }
+        let subscriptions = try await clone.subscriptions(deadline: deadline)
+        guard subscriptions.isEmpty else {
+            throw Problem(
+                "\(node.name) subscribes to \(list(subscriptions.map(\.provider.rawValue))) already, and its replication sets are not those of \(mesh.source)",
+                hint: "make them alike by hand, then resume; or undo this run")
         }
-        try await clone.createExtension(version, deadline: deadline)
-        let id = try await clone.createNode(try mesh.name(node.name), dsn: try mesh.newNodeDSN, deadline: deadline)
-        try await clone.recreateReplicationSets(captured, deadline: deadline)
-        await node.reached(.node)
-        return "node \(node.name) with id \(id), Spock \(version), \(captured.count) replication sets"
+        try await clone.dropExtension(deadline: deadline)
+        return version
     }
 }

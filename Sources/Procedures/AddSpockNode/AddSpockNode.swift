@@ -121,12 +121,12 @@ public struct AddSpockNode: Procedure {
             + [OperatorHasPassword(access: admittance, ground: ground, survey: members)]
         // Each group rests on what the one before it has found.
         return [
-            RequirementGroup("hosts", HostIsReached.each(of: hosts, of: access, survey: survey)),
+            RequirementGroup("hosts", HostIsReached.each(of: hosts, of: access, survey: survey) + mesh.members.map { MemberIsSpockNode(node: $0, survey: members) }),
             RequirementGroup(
-                "servers",
+                "mesh",
                 [ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock")]
-                    + mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) } + mesh.members.map { MemberIsSpockNode(node: $0, survey: members) }),
-            RequirementGroup("mesh", [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, window: playbook.handover.windowLimit)]),
+                    + mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) }
+                    + [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, window: playbook.handover.windowLimit)]),
             RequirementGroup("the copy", target + routes + passwords + [BackRestIsUsable(ground, survey: survey)]),
         ]
     }

@@ -27,6 +27,9 @@ struct CatchUp: LeavesNothing {
         let delay = try await mesh.memberSubscriptions().map(\.settings.applyDelay).max() ?? .zero
         // Those that apply late are waited for in the window.
         let allowed = delay + .seconds(1)
+        // A promotion asks the archive for what comes next, which takes longer than everything else in it.
+        async let quiet: Void = node.standby.setRestoreCommand(false, run)
+        async let carried = databases.look(deadline: .after(.seconds(60)))
         var quickest: Duration?
         let took = try await wait(
             for: "a sync event to cross the mesh in less than \(allowed.inSeconds)", with: node.standby.patience, tell: { run.note($0) }
@@ -38,9 +41,8 @@ struct CatchUp: LeavesNothing {
             quickest = min(quickest ?? took, took)
             return took < allowed ? .found(took) : .notYet("it took \(took.inSeconds)", quickest)
         }
-        try run.remember(CopiedDatabases.carried, try await databases.look(deadline: .after(.seconds(60))))
-        // A promotion asks the archive for what comes next, which takes longer than everything else in it.
-        try await node.standby.setRestoreCommand(false, run)
+        try run.remember(CopiedDatabases.carried, try await carried)
+        try await quiet
         return "\(UInt64(max(0, lag)).inBytes) behind \(node.mesh.source); a sync event crosses the mesh in \(took.inSeconds)"
     }
 }

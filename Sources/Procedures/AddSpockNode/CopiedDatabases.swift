@@ -18,10 +18,14 @@ actor CopiedDatabases {
 
     init(_ mesh: SpockMesh) { self.mesh = mesh }
 
+    nonisolated func there(deadline: Deadline) async throws -> [InstanceDatabase] {
+        try await mesh.access.server(mesh.newNode).databases(deadline: deadline).filter(\.takesConnections)
+    }
+
     /// Connects to all of them, and looks at what they bring along.
     /// - Throws: ``SpockError/identityHasDependents(node:database:dependents:)`` for what would stand in the way later.
     func look(deadline: Deadline) async throws -> [CopiedDatabase] {
-        let there = try await mesh.access.server(mesh.newNode).databases(deadline: deadline).filter(\.takesConnections)
+        let there = try await there(deadline: deadline)
         let looked = try await onEach(there.map(\.name)) { try await self.session($0, deadline: deadline).copiedDatabase(deadline: deadline) }
         for database in there where !database.isOwn {
             guard let found = looked[database.name], !found.dependents.isEmpty else { continue }
@@ -31,9 +35,9 @@ actor CopiedDatabases {
     }
 
     /// Takes the source's identity off every one of them, all at once, those made since they were looked at too.
+    /// - Parameter there: all that there are now.
     /// - Returns: what was taken off, by database; nothing where there was nothing.
-    func removeIdentities(deadline: Deadline) async throws -> [String: [String]] {
-        let there = try await mesh.access.server(mesh.newNode).databases(deadline: deadline).filter(\.takesConnections)
+    func removeIdentities(of there: [InstanceDatabase], deadline: Deadline) async throws -> [String: [String]] {
         let subscriptions = Dictionary(uniqueKeysWithValues: there.map { ($0.name, $0.subscriptions) })
         let removed = try await onEach(there.map(\.name)) { name -> [String] in
             let names = subscriptions[name] ?? []

@@ -29,7 +29,7 @@ struct MakeReadOnly: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        try await lock.keep()
+        async let held: Void = lock.keep()
         // Asked for and connected now, so that it need not be in the window.
         let deadline = Deadline.after(.seconds(60))
         async let kept: Void = window.remember(mesh.members, run)
@@ -39,7 +39,7 @@ struct MakeReadOnly: Step {
         async let directions: Void = mesh.prepareDrain(deadline: deadline)
         if try run.memory.recall(Self.exceptionsBefore) == nil { try run.remember(Self.exceptionsBefore, try await exceptions) }
         try run.remember(Subscribe.models, try await models)
-        _ = try await (kept, slots, connected, directions)
+        _ = try await (held, kept, slots, connected, directions)
         try await window.begin(mesh.members, watching: [mesh.newNode], run.memory)
         await node.reached(.standby)
         await window.book("read-only")

@@ -41,9 +41,10 @@ struct Proof: Sendable {
                 "there are \(directions.count) subscriptions among \(list(nodes)), not \(nodes.count * (nodes.count - 1))",
                 hint: "look at spock.sub_show_status() on every node")
         }
+        async let sets = replicationSets(deadline: deadline)
         try await mesh.waitReplicating(directions, deadline: deadline, tell: tell)
         lines.append("\(directions.count) subscriptions replicating, every slot read")
-        lines.append(try await replicationSets(deadline: deadline))
+        lines.append(try await sets)
         return lines.joined(separator: "\n")
     }
 
@@ -101,8 +102,8 @@ struct Proof: Sendable {
     private func compare(through looks: TableLooks, progress: (String, Double?) -> Void) async throws -> Comparison {
         let (source, newNode, peers) = (mesh.source, mesh.newNode, mesh.peers)
         let deadline = Deadline.after(.seconds(60))
-        let tables = try await looks.tables(of: source, deadline: deadline)
-        let common = try await commonSets(deadline: deadline)
+        async let named = commonSets(deadline: deadline)
+        let tables = try await looks.tables(of: source, deadline: deadline), common = try await named
         var comparison = Comparison(nodes: mesh.nodes)
         for (index, table) in tables.enumerated() {
             progress("comparing \(table.relation)", Double(index) / Double(tables.count))

@@ -8,7 +8,8 @@ extension Proof {
     ///
     /// A set that is left out loses rows with every subscription replicating.
     func replicationSets(deadline: Deadline) async throws -> String {
-        let models = try await mesh.models(), subscriptions = try await subscriptions(deadline: deadline)
+        async let modelled = mesh.models()
+        let subscriptions = try await subscriptions(deadline: deadline), models = try await modelled
         let new = subscriptions.filter { [$0.provider.rawValue, $0.subscriber.rawValue].contains(mesh.newNode) }
         for subscription in new {
             let model = try mesh.settings(from: subscription.provider.rawValue, to: subscription.subscriber.rawValue, in: models)
@@ -24,8 +25,9 @@ extension Proof {
         let count = try await wait(
             for: "the replication sets of \(mesh.newNode) to be those of \(mesh.source)", until: .after(.seconds(20)), every: .milliseconds(300)
         ) { () -> Look<Int> in
-            let wanted = try await source.captureReplicationSets(deadline: deadline), found = try await newNode.captureReplicationSets(deadline: deadline)
-            let differences = ReplicationSet.differences(of: found, from: wanted)
+            async let wanted = source.captureReplicationSets(deadline: deadline)
+            let found = try await newNode.captureReplicationSets(deadline: deadline)
+            let differences = ReplicationSet.differences(of: found, from: try await wanted)
             return differences.isEmpty ? .found(found.count) : .notYet(differences.joined(separator: "; "))
         }
         return "the \(new.count) new ones name the sets of their pairs; the \(count) replication sets of \(mesh.newNode) are those of \(mesh.source)"
@@ -33,8 +35,8 @@ extension Proof {
 
     /// In which sets of each node the canary must be, so that everybody who reads from there hears it.
     func canarySets(deadline: Deadline) async throws -> [NodeName: CanarySets] {
-        let subscriptions = try await subscriptions(deadline: deadline)
-        let sets = try await onEach(mesh.nodes) { try await mesh.spock($0).captureReplicationSets(deadline: deadline) }
+        async let reading = subscriptions(deadline: deadline)
+        let sets = try await onEach(mesh.nodes) { try await mesh.spock($0).captureReplicationSets(deadline: deadline) }, subscriptions = try await reading
         return try mesh.nodes.reduce(into: [:]) { canaries, node in
             let name = try mesh.name(node)
             canaries[name] = CanarySets(for: subscriptions.filter { $0.provider == name }, of: sets[node] ?? [])

@@ -15,6 +15,8 @@ struct RemoveIdentity: LeavesNothing {
     static let name = "remove-identity"
     /// The replication sets of the source, as its copy had them.
     static let sets = Fact<[ReplicationSet]>("replication sets")
+    /// The version of Spock that the copy had: the mesh's.
+    static let version = Fact<SpockVersion>("version of Spock")
     /// The origins the copy inherited.
     static let origins = Fact<[OriginName]>("inherited origins")
     /// Where the new node goes on reading from each node.
@@ -40,25 +42,28 @@ struct RemoveIdentity: LeavesNothing {
 
     func perform(_ run: StepRun) async throws -> String {
         let deadline = Deadline.after(.seconds(60)), clone = try await mesh.spock(node.name)
+        // Asked side by side, what of it is needed only where the extension is there still, too.
         async let loaded = clone.isLoaded(deadline: deadline), inherited = clone.server.origins(deadline: deadline)
-        async let captured = clone.extensionVersion(deadline: deadline) == nil ? nil : clone.captureReplicationSets(deadline: deadline)
-        if let sets = try await captured {
+        async let others = databases.there(deadline: deadline), reached = positionsReached(deadline: deadline)
+        if let version = try await clone.extensionVersion(deadline: deadline) {
+            let sets = try await clone.captureReplicationSets(deadline: deadline)
             guard try await !loaded else {
                 throw Problem(
                     "\(node.name) has Spock loaded while it still is \(mesh.source)",
                     hint: "stop it at once, and look whether the slots of \(mesh.source) on its peers are read by the right server; then undo this run")
             }
             let origins = try await inherited
+            try run.remember(Self.version, version)
             try run.remember(Self.sets, sets)
             // Whoever made them, they say how far the source has read.
             try run.remember(Self.origins, origins.compactMap(\.name))
-            let positions = try await resumePositions(origins, run, deadline: deadline)
+            let positions = try resumePositions(origins, try await reached, run)
             try run.remember(Self.positions, positions)
             for position in positions where position.lsn > position.slotLSN {
                 run.note("\(position.peer): goes on at \(position.lsn), \(position.lsn.bytes(since: position.slotLSN)) bytes after its slot")
             }
         }
-        for (database, things) in try await databases.removeIdentities(deadline: deadline).sorted(by: { $0.key < $1.key }) where database != mesh.database {
+        for (database, things) in try await databases.removeIdentities(of: try await others, deadline: deadline).sorted(by: { $0.key < $1.key }) where database != mesh.database {
             run.note("database \(database) of \(node.name) is a plain one now: \(list(things)) of \(mesh.source) \(things.count == 1 ? "is" : "are") taken off it")
         }
         let origins = try run.recall(Self.origins), sets = try run.recall(Self.sets)
@@ -67,17 +72,35 @@ struct RemoveIdentity: LeavesNothing {
         return "\(sets.count) replication sets with \(sets.map(\.tables.count).reduce(0, +)) tables captured, extensions and \(origins.count) origins dropped"
     }
 
+    /// How far the members and the copy have come, as they are asked.
+    private struct Reached: Sendable {
+        /// Where the copy left the source's timeline.
+        var switchpoint: LSN
+        /// Of each member.
+        var written: [String: LSN]
+        var subscriptions: [Subscription]
+        var nodes: [SpockNode]
+        /// Of the source.
+        var origins: [ReplicationOrigin]
+    }
+
+    private func positionsReached(deadline: Deadline) async throws -> Reached {
+        async let promotion = node.standby.promotion(deadline: deadline)
+        async let written = onEach(mesh.members) { try await mesh.access.server($0).insertLSN(deadline: deadline) }
+        let original = try await mesh.spock(mesh.source)
+        async let nodes = original.nodes(deadline: deadline), origins = original.server.origins(deadline: deadline)
+        return Reached(
+            switchpoint: try await promotion.switchpoint, written: try await written, subscriptions: try await original.subscriptions(deadline: deadline),
+            nodes: try await nodes, origins: try await origins)
+    }
+
     /// Where the new node goes on reading from each node, exact whether or not anything was written since the slots were
     /// made: the source up to the point where the copy left its timeline, a peer up to what the copy has replayed of it.
     /// - Parameter origins: of the copy.
-    private func resumePositions(_ origins: [ReplicationOrigin], _ run: StepRun, deadline: Deadline) async throws -> [ResumePosition] {
+    private func resumePositions(_ origins: [ReplicationOrigin], _ reached: Reached, _ run: StepRun) throws -> [ResumePosition] {
         let slots = try run.recall(CreateSlots.positions), source = mesh.source
-        async let promotion = node.standby.promotion(deadline: deadline)
-        let original = try await mesh.spock(source)
-        async let known = original.nodes(deadline: deadline), progress = original.server.origins(deadline: deadline)
-        async let positionsWritten = onEach(mesh.members) { try await mesh.access.server($0).insertLSN(deadline: deadline) }
-        let subscriptions = try await original.subscriptions(deadline: deadline), nodes = try await known, ofSource = try await progress
-        let written = try await positionsWritten, switchpoint = try await promotion.switchpoint
+        let (subscriptions, nodes, ofSource) = (reached.subscriptions, reached.nodes, reached.origins)
+        let (written, switchpoint) = (reached.written, reached.switchpoint)
         var positions: [ResumePosition] = []
         for member in mesh.members {
             guard let slotLSN = slots[member], let peerLSN = written[member] else { throw UnknownNode(name: member) }

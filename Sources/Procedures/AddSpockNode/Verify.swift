@@ -36,8 +36,9 @@ struct Verify: Step {
             guard problems.isEmpty else { throw NotOpened(problems) }
         }
         let deadline = Deadline.after(.seconds(60))
+        async let exceptions: Void = proof.checkExceptions(run.memory)
         let table = try await proof.nodeTable(deadline: deadline) { run.note($0) }
-        try await proof.checkExceptions(run.memory)
+        try await exceptions
         for node in mesh.nodes { try run.creating(Created("table", on: node, "pggraft.canary")) }
         for silence in try await proof.canary(token: UUID().uuidString, deadline: deadline) { run.note(silence) }
         if await !point.isHeld() {

@@ -1,3 +1,4 @@
+import Digest
 public import EventLoop
 internal import FoundationEssentials
 import Report
@@ -45,6 +46,18 @@ extension Host {
         _ content: [UInt8], to path: HostPath, as user: String? = nil, mode: FileMode? = nil, deadline: Deadline
     ) async throws {
         _ = try await succeed(.writeFile(content, path, mode).as(user), "write", path, deadline)
+    }
+
+    /// The same, where what `before` says is there, `nil` for no file; where `content` is there already nothing is done.
+    /// - Returns: `false` where something else is there. It is left as it is.
+    public func write(
+        _ content: [UInt8], to path: HostPath, replacing before: [UInt8]?, as user: String? = nil, mode: FileMode? = nil, deadline: Deadline
+    ) async throws -> Bool {
+        let command = Command.writeFile(content, path, mode, replacing: before.map { Digest.sha256($0) } ?? "nothing").as(user)
+        let result = try await run(command, deadline: deadline)
+        if result.status == .code(Command.isAnother) { return false }
+        if let failure = fileFailure(result, of: command, "write", path) { throw failure }
+        return true
     }
 
     /// Makes `copy` a copy of the file at `path`, with its owner, mode and times, whole or not at all. Nothing may be there yet.
@@ -158,7 +171,11 @@ extension Command {
             ] + paths.map(\.path))
     }
 
-    static func writeFile(_ content: [UInt8], _ path: HostPath, _ mode: FileMode?) -> Command {
+    /// How ``writeFile(_:_:_:replacing:)`` ends where another file is there.
+    static let isAnother: Int32 = 66
+
+    /// - Parameter before: the SHA-256 of what must be there, or `nothing`; `nil` to replace whatever is.
+    static func writeFile(_ content: [UInt8], _ path: HostPath, _ mode: FileMode?, replacing before: String? = nil) -> Command {
         // The byte count guards against the connection's end, which `cat` cannot tell from the content's.
         // `echo x` keeps newlines at a name's end from the shell, which strips them.
         Command.script(
@@ -168,6 +185,11 @@ extension Command {
             target=${target%?x}
             directory=${target%/*}
             if [ -e "$target" ] && [ ! -f "$target" ]; then echo "$1: not a regular file" >&2; exit 1; fi
+            if [ -n "$4" ]; then
+                there=nothing
+                if [ -e "$target" ]; then there=$(sha256sum < "$target"); fi
+                case ${there%% *} in "$4") ;; "$5") cat > /dev/null; exit 0 ;; *) cat > /dev/null; exit 66 ;; esac
+            fi
             temporary=
             trap 'rm -f -- "$temporary"' EXIT
             trap 'exit 1' HUP INT TERM
@@ -185,7 +207,7 @@ extension Command {
             mv -fT -- "$temporary" "$target"
             trap - EXIT
             sync -- "${directory:-/}"
-            """#, path.path, mode?.description ?? "", String(content.count)
+            """#, path.path, mode?.description ?? "", String(content.count), before ?? "", before == nil ? "" : Digest.sha256(content)
         ).reading(content)
     }
 

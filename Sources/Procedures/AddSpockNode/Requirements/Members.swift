@@ -14,8 +14,9 @@ struct MemberIsSpockNode: Requirement {
     var place: String? { node }
 
     func look(_ memory: Memory) async throws -> [Finding] {
-        try await survey.requireHost(node)
         let access = survey.mesh.access, session: SpockSession, state: SpockNodeState
+        // Why its host is not reached is told by who looks at that, at the same time.
+        do { _ = try await access.host(node) } catch is CancellationError { throw CancellationError() } catch { throw NotLooked() }
         do {
             session = try await survey.mesh.spock(node)
             state = try await session.state(
