@@ -5,7 +5,7 @@
 #   make shell        the demo's cluster, left to you: type the commands yourself
 #   make bench        what pggraft adds to pgBackRest by hand, as a ratio; the window, check and a run near and far, in round trips; a pg_hba.conf of
 #                     10,000 lines explained; commands on 32 hosts, beside ssh and Ansible. A part: make bench PART=window, PART='window distance logins'
-#   make test-faults  the whole matrix of kills and faults, as a table (two hours)
+#   make test-faults  the whole matrix of kills and faults, as a table (three hours); DISTANCE=80: with the operator 80 ms away
 #   make test-fuzz    a million generated configuration files (and values), compared with what PostgreSQL 15, 16 and 18 say of them (forty minutes)
 #   make build        the release binary: .build/release/pggraft
 
@@ -58,7 +58,7 @@ bench: packages
 test-faults: packages
 	$(SWIFT) build --build-tests
 	@rm -f .build/faults
-	@status=0; PGGRAFT_FAULTS=all PGGRAFT_FAULTS_TABLE=$(CURDIR)/.build/faults $(SWIFT) test --skip-build --filter FaultTests || status=$$?; \
+	@status=0; PGGRAFT_FAULTS=all PGGRAFT_DISTANCE=$(DISTANCE) PGGRAFT_FAULTS_TABLE=$(CURDIR)/.build/faults $(SWIFT) test --skip-build --filter FaultTests || status=$$?; \
 	echo; cat .build/faults; exit $$status
 
 # Files for each server and each kind of file. A failure names the seed to see it again with: PGGRAFT_FUZZ_SEED.

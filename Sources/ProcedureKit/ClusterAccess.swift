@@ -232,6 +232,17 @@ extension ClusterAccess {
         }
     }
 
+    /// Throws as soon as the host of one of `names` answers no more; for the time in which servers wait for each other, and nobody here
+    /// for that host. Ends when it is cancelled.
+    public nonisolated func watchHosts(_ names: [String]) async throws {
+        while true {
+            _ = try await onEach(names) { name in
+                try await self.host(name).require(Command("true"), deadline: .after(.seconds(10)))
+            }
+            try await Task.sleep(for: .seconds(2))
+        }
+    }
+
     /// Ends what an earlier process of a run has left on the servers: sessions whose machine is gone and that nobody has told
     /// them to end may hold locks for hours. Only the holder of the cluster's lock may do that, before it has sessions of its
     /// own beside the shared ones: what is older than those is an earlier process's.

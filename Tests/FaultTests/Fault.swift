@@ -85,12 +85,24 @@ enum Fault: String, Sendable, CaseIterable, CustomTestStringConvertible {
     }
 }
 
-/// When it strikes: at copy time, inside of the window, during the join.
+/// When it strikes: at copy time, inside of the window, during the join; a host that answers no more at every step of the join.
 struct FaultCase: Sendable, CustomTestStringConvertible {
     var fault: Fault
     var step: String
 
     var testDescription: String { "\(fault.testDescription) in \(step)" }
 
-    static func all() -> [FaultCase] { Fault.allCases.flatMap { fault in ["restore", "drain", "subscriptions"].map { FaultCase(fault: fault, step: $0) } } }
+    /// The steps behind the window: the members write, and their slots keep it for the new node.
+    static let join = ["remove-identity", "restore-preload", "restart", "add-node", "subscriptions", "open-new-node"]
+
+    static func all() -> [FaultCase] {
+        Fault.allCases.flatMap { fault in
+            (["restore", "drain"] + (fault.isSilence ? join : ["subscriptions"])).map { FaultCase(fault: fault, step: $0) }
+        }
+    }
+}
+
+extension Fault {
+    /// Whether a host answers no more.
+    fileprivate var isSilence: Bool { [.newNodeCut, .peerCut, .newNodeOff, .sourceOff, .peerFrozen, .newNodeFrozen].contains(self) }
 }

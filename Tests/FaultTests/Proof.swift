@@ -1,7 +1,7 @@
 import Bed
 import Testing
 
-private let everyNode = Bed.meshNodes + ["n4"]
+let everyNode = Bed.meshNodes + ["n4"]
 
 /// Expects what an undisturbed run ends with: four equal nodes that all replicate to each other, nothing lost, nothing left over.
 func expectMesh(of four: Bed, _ writers: Writers, sourceLocation: SourceLocation = #_sourceLocation) async throws {

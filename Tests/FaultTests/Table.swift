@@ -58,6 +58,10 @@ func withLoad(
         try await Bed.exclusively { bed in
             try await bed.mesh(onOneHost: onOneHost)
             try await prepare(bed)
+            // How far away the operator is.
+            if let distance = environment("PGGRAFT_DISTANCE").flatMap({ Int($0) }) {
+                for host in Set(try (everyNode + ["repo"]).map { try bed.host($0).name }).sorted() { try await bed.delay([host], milliseconds: distance) }
+            }
             let someone = try Operator(of: bed, playbook: edits)
             let seen = try await body(bed, try await Writers.start(of: bed, perNode: 1, rate: 15), WatchedRun(someone: someone))
             try expectNoSecrets(someone)

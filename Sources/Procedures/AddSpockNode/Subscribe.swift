@@ -38,6 +38,11 @@ struct Subscribe: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
+        // While a subscription is made its server waits for the other one, for minutes where that has lost its power.
+        try await watched(by: { try await mesh.access.watchHosts(mesh.nodes) }) { try await performWatched(run) }
+    }
+
+    private func performWatched(_ run: StepRun) async throws -> String {
         let deadline = Deadline.after(.seconds(120))
         // A worker of Spock 5.0.11 may crash as it starts (measured, once in some hundred joins), and its server with it for a
         // second. What was made is there; the rest is made then.
