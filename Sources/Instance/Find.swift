@@ -64,7 +64,10 @@ struct InstalledServers: Sendable {
     let configured: HostPath?
 
     static let script = """
-        if command -v pg_lsclusters >/dev/null; then pg_lsclusters --no-header | sed 's/^/cluster /'; fi
+        if command -v pg_lsclusters >/dev/null; then
+          clusters=$(pg_lsclusters --no-header) || exit
+          printf '%s\\n' "$clusters" | sed 's/^/cluster /'
+        fi
         \(RunningServer.survey) | sed 's/^/server /'
         if command -v pg_config >/dev/null; then printf 'programs %s\\n' "$(pg_config --bindir)"; fi
         """

@@ -237,7 +237,11 @@ extension ClusterAccess {
     public nonisolated func watchHosts(_ names: [String]) async throws {
         while true {
             _ = try await onEach(names) { name in
-                try await self.host(name).require(Command("true"), deadline: .after(.seconds(10)))
+                do {
+                    try await self.host(name).require(Command("true"), deadline: .after(.seconds(10)))
+                } catch let late as DeadlineExceeded {
+                    throw Problem("the host of \(name) gave no answer for \(late.budget.inSeconds)", hint: "see what is wrong with it")
+                }
             }
             try await Task.sleep(for: .seconds(2))
         }

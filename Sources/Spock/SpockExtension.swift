@@ -5,6 +5,9 @@ internal import PostgresClient
 enum SpockExtension {
     static func version() -> SQL { "SELECT extversion FROM pg_extension WHERE extname = 'spock'" }
 
+    /// A condition: whether the extension is there, at `version`.
+    static func isOf(_ version: SpockVersion) -> SQL { "(SELECT extversion FROM pg_extension WHERE extname = 'spock') = \(version.description)" }
+
     /// Whether the library is loaded: only then the server knows its settings.
     static func isLoaded() -> SQL { "SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'spock.readonly') AS loaded" }
 
@@ -52,13 +55,5 @@ extension SpockSession {
         let dependents = try await extensionDependents(deadline: deadline)
         guard dependents.isEmpty else { throw SpockError.extensionHasDependents(node: name, dependents: dependents) }
         try await query(SpockExtension.drop(), deadline)
-    }
-
-    /// Creates the extension at the version the mesh has, even where a newer one is installed.
-    /// - Throws: ``SpockError/extensionVersion(node:found:wanted:)`` where it is there already at another one.
-    public func createExtension(_ version: SpockVersion, deadline: Deadline) async throws {
-        let answers = try await connection.query(together: [SpockExtension.create(version), SpockExtension.version()], deadline: deadline)
-        let found: SpockVersion? = try answers[1].first?.get("extversion")
-        guard found == version else { throw SpockError.extensionVersion(node: name, found: found, wanted: version) }
     }
 }

@@ -68,23 +68,20 @@ extension SpockSession {
         try await look(SpockNode.id(of: name), deadline).one().get("node_id")
     }
 
-    /// Makes this database a node, with the three built-in replication sets.
+    /// Makes this database a node, with the three built-in replication sets: one round trip.
+    /// - Parameter version: of the extension, which is created where it is not there, even where a newer one is installed; `nil` where it is there.
     /// - Returns: the node's id.
+    /// - Throws: ``SpockError/extensionVersion(node:found:wanted:)`` where it is there at another version, and nothing is made; server errors.
     @discardableResult
     public func createNode(
-        _ name: NodeName, dsn: Conninfo, location: String? = nil, country: String? = nil, info: String? = nil, deadline: Deadline
+        _ name: NodeName, dsn: Conninfo, location: String? = nil, country: String? = nil, info: String? = nil, withExtension version: SpockVersion? = nil,
+        deadline: Deadline
     ) async throws -> NodeID {
-        try await query(SpockNode.create(name, dsn: dsn, location: location, country: country, info: info), deadline).one().get("node_id")
-    }
-    /// Creates the extension at the version that the mesh has, even where a newer one is installed, and makes this database a node: one round
-    /// trip. The extension may be there already.
-    /// - Returns: the node's id.
-    /// - Throws: ``SpockError/extensionVersion(node:found:wanted:)`` where it is there at another version; server errors.
-    public func createNode(_ name: NodeName, dsn: Conninfo, withExtension version: SpockVersion, deadline: Deadline) async throws -> NodeID {
-        let statements = [
-            SpockExtension.create(version), SpockExtension.version(), SpockNode.create(name, dsn: dsn, location: nil, country: nil, info: nil),
-        ]
-        let answers = try await connection.query(together: statements, deadline: deadline), found: SpockVersion? = try answers[1].first?.get("extversion")
+        let create = SpockNode.create(name, dsn: dsn, location: location, country: country, info: info)
+        guard let version else { return try await query(create, deadline).one().get("node_id") }
+        let answers = try await connection.query(
+            together: [SpockExtension.create(version), SpockExtension.version(), "\(create) WHERE \(SpockExtension.isOf(version))"], deadline: deadline)
+        let found: SpockVersion? = try answers[1].first?.get("extversion")
         guard found == version else { throw SpockError.extensionVersion(node: self.name, found: found, wanted: version) }
         return try answers[2].one().get("node_id")
     }

@@ -32,15 +32,17 @@ struct IdentityTests {
         #expect(try await n1.server.origins(deadline: soon).isEmpty)
         let bare = try await n1.state(deadline: soon)
         #expect(bare.extensionVersion == nil && bare.nodes.isEmpty && bare.local == nil)
-        try await n1.createExtension(version, deadline: soon)
-        try await n1.createExtension(version, deadline: soon)
-        let other = await #expect(throws: SpockError.self) { try await n1.createExtension(SpockVersion(major: 4), deadline: soon) }
+        try await n1.run("CREATE EXTENSION spock")
+        let other = await #expect(throws: SpockError.self) {
+            try await n1.createNode("n9", dsn: mesh.dsn(0), withExtension: SpockVersion(major: 4), deadline: soon)
+        }
+        #expect(try await n1.state(deadline: soon).local == nil)
         guard case .extensionVersion("n1", version, SpockVersion(major: 4)) = other else {
             Issue.record("\(String(describing: other))")
             return
         }
         #expect(try await n1.run("SELECT has_schema_privilege('pg_monitor', 'spock', 'USAGE') AND to_regclass('spock.mine') IS NOT NULL AS kept").one().get("kept"))
-        try await n1.createNode("n9", dsn: mesh.dsn(0), deadline: soon)
+        try await n1.createNode("n9", dsn: mesh.dsn(0), withExtension: version, deadline: soon)
         #expect(try await n1.state(deadline: soon).local?.name == "n9")
     }
 
@@ -145,8 +147,7 @@ struct IdentityTests {
         try await n1.dropExtension(deadline: soon)
         await n1.connection.close()
         let n2 = try await mesh.session(0)
-        try await n2.createExtension(try await n2.defaultVersion(), deadline: soon)
-        try await n2.createNode("n2", dsn: mesh.dsn(0), deadline: soon)
+        try await n2.createNode("n2", dsn: mesh.dsn(0), withExtension: try await n2.defaultVersion(), deadline: soon)
         try await n2.recreateReplicationSets(captured, deadline: soon)
         #expect(try await n2.captureReplicationSets(deadline: soon) == captured)
 

@@ -34,14 +34,15 @@ struct CreateSlots: Step {
         return positions.sorted { $0.key < $1.key }.map { "\($0.key) at \($0.value)" }.joined(separator: ", ")
     }
 
-    /// Looks, before the window, that there is none of their names which this run did not make.
+    /// Looks, before the window, and so in another step's name, that there is none of their names which this run did not make.
     /// - Throws: `Problem`.
     static func prepare(_ run: StepRun, on mesh: SpockMesh, deadline: Deadline) async throws {
-        let directions = try await mesh.inwardDirections(), ours = Set(try run.created)
+        // Made in this step, whoever calls it.
+        let directions = try await mesh.inwardDirections(), ours = Set(try run.memory.created(by: name))
         try run.remember(Self.directions, directions)
         _ = try await onEach(directions) { direction in
             let thing = thing(direction)
-            guard try await !ours.contains(thing), try await mesh.access.server(direction.provider).slot(direction.slot, deadline: deadline) != nil else { return }
+            guard !ours.contains(thing), try await mesh.access.server(direction.provider).slot(direction.slot, deadline: deadline) != nil else { return }
             throw Problem("\(thing) is there already, and this run did not make it", hint: "find out whose it is; drop it if nobody needs it")
         }
     }

@@ -25,8 +25,8 @@ extension Host {
         guard !paths.isEmpty else { return [:] }
         let command = Command.readFiles(paths).as(user), result = try await require(command, deadline: deadline)
         let answers = result.text.split(separator: "\n", omittingEmptySubsequences: false)
-        return try zip(paths, answers).reduce(into: [:]) { contents, answer in
-            let (path, line) = answer
+        return try paths.enumerated().reduce(into: [:]) { contents, each in
+            let (place, path) = each, line = answers.indices.contains(place) ? answers[place] : ""
             if line.hasPrefix("="), let data = Data(base64Encoded: String(line.dropFirst())) {
                 contents[path] = .success(Array(data))
             } else if line.hasPrefix("!") {
