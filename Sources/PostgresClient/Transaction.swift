@@ -40,6 +40,7 @@ extension PostgresConnection {
     /// ```
     /// - Throws: what `body` throws; a statement's error that `body` ignored, since PostgreSQL then rolls back at COMMIT;
     ///   as ``query(_:deadline:)``. A lost connection or a deadline *at COMMIT* leaves open whether it took effect.
+    @discardableResult
     public nonisolated func transaction<Value>(
         _ begin: SQL = "BEGIN", deadline: Deadline, _ body: (Transaction) async throws -> Value
     ) async throws -> Value {

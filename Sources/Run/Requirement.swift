@@ -27,13 +27,10 @@ extension Requirement {
 
 /// Requirements that concern the same: hosts, servers, routes, disk. One after the other group, those of a group side by side.
 public struct RequirementGroup: Sendable {
-    public let concern: String
     public let requirements: [any Requirement]
 
-    public init(_ concern: String, _ requirements: [any Requirement]) {
-        self.concern = concern
-        self.requirements = requirements
-    }
+    /// - Parameter concern: for the reader of the list.
+    public init(_ concern: StaticString, _ requirements: [any Requirement]) { self.requirements = requirements }
 }
 
 /// A look that was not made, because what it rests on could not be looked at.

@@ -50,11 +50,6 @@ public struct ReplicationOrigin: Sendable, Hashable, Codable {
         "SELECT roname, pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname = ANY (\(names)::text[])"
     }
 
-    /// The statement that has an origin go on at `lsn`, for a transaction that makes its subscription.
-    public static func advance(_ name: OriginName, to lsn: LSN) -> SQL {
-        "SELECT pg_replication_origin_advance(\(name), \(lsn)::pg_lsn)"
-    }
-
     init(row: Row) throws {
         localID = try row.get("local_id")
         name = try row.optional("roname")

@@ -27,15 +27,12 @@ public struct Drained: Sendable, Hashable, Codable {
 }
 
 extension SpockSession {
-    static func syncEvent(transactional: Bool) -> SQL {
-        // Releases before the argument came know the plain form only.
-        transactional ? "SELECT spock.sync_event(true) AS lsn" : "SELECT spock.sync_event() AS lsn"
-    }
+    // Releases before the argument came know the plain form only.
+    static func syncEvent() -> SQL { "SELECT spock.sync_event() AS lsn" }
 
     /// Writes a mark into the WAL that moves every subscriber's origin once it is reached; allowed in read-only mode.
-    /// - Parameter transactional: a commit of its own: on 5.0.x a standby of the subscriber then replays the position too.
-    public func syncEvent(transactional: Bool = false, deadline: Deadline) async throws -> LSN {
-        try await query(SpockSession.syncEvent(transactional: transactional), deadline).one().get("lsn")
+    public func syncEvent(deadline: Deadline) async throws -> LSN {
+        try await query(SpockSession.syncEvent(), deadline).one().get("lsn")
     }
 }
 
@@ -58,7 +55,7 @@ public func drain(_ directions: [Direction], after events: [String: LSN] = [:], 
             group.addTask {
                 let (applied, written) = try await subscriber.server.waitApplied(
                     // A sync event flushes what is written before it; an apply worker commits without.
-                    wanted, then: name == flushed ? SpockSession.syncEvent(transactional: false) : nil, deadline: deadline)
+                    wanted, then: name == flushed ? SpockSession.syncEvent() : nil, deadline: deadline)
                 return (name, wanted.map { Drained(provider: $0.provider, subscriber: name, lsn: $0.lsn, applied: applied[$0.origin] ?? $0.lsn) }, written)
             }
         }

@@ -36,7 +36,10 @@ extension NewSubscription {
 
     func readSlot() -> SQL { "SELECT sub_slot_name FROM spock.subscription WHERE sub_name = \(name)" }
 
-    func advance() -> SQL? { resumeLSN.map { ReplicationOrigin.advance(OriginName(slot), to: $0) } }
+    /// Of the origin that bears the name of its slot, whatever that is: it is looked at afterwards.
+    func advance() -> SQL? {
+        resumeLSN.map { "SELECT pg_replication_origin_advance(sub_slot_name::text, \($0)::pg_lsn) FROM spock.subscription WHERE sub_name = \(name)" }
+    }
 
     static func enable(_ name: SubscriptionName) -> SQL { "SELECT spock.sub_enable(subscription_name := \(name)) AS enabled" }
 

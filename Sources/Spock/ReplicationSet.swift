@@ -217,17 +217,32 @@ extension SpockSession {
 
     /// Makes the local node's replication sets those that were captured, built-in ones included, and compares afterwards.
     ///
-    /// Everything happens in one transaction of four round trips, however many tables there are; what is right already is left alone,
-    /// so it can be run again.
+    /// In one transaction of three round trips, or in several where there are many tables, each of which stays locked to the end of its
+    /// transaction. What is right already is left alone, so it can be run again.
     /// - Throws: ``SpockError/replicationSetsDiffer(node:differences:)`` when the sets are not as captured in the end.
     public func recreateReplicationSets(_ captured: [ReplicationSet], deadline: Deadline) async throws {
+        let found = try await captureReplicationSets(deadline: deadline)
+        let batches = ReplicationSet.batches(ReplicationSet.changes(from: found, to: captured))
+        for batch in batches.dropLast() {
+            try await connection.transaction(deadline: deadline) { try await $0.query(together: batch) }
+        }
         try await connection.transaction(deadline: deadline) { transaction in
-            let found = try ReplicationSet.captured(try await transaction.query(together: ReplicationSet.reading()))
-            let answers = try await transaction.query(together: ReplicationSet.changes(from: found, to: captured) + ReplicationSet.reading())
+            let answers = try await transaction.query(together: (batches.last ?? []) + ReplicationSet.reading())
             let now = try ReplicationSet.captured(Array(answers.suffix(3)))
             let differences = ReplicationSet.differences(of: now, from: captured)
             guard differences.isEmpty else { throw SpockError.replicationSetsDiffer(node: name, differences: differences) }
         }
+    }
+}
+
+extension ReplicationSet {
+    /// So many tables may be locked in one transaction: with its index and more, each takes a few of the locks that all sessions share,
+    /// `max_locks_per_transaction` times `max_connections`, which are 6400 in a server as it comes.
+    static let tablesAtOnce = 250
+
+    /// `changes`, in their order, as one transaction after the other.
+    static func batches(_ changes: [SQL]) -> [[SQL]] {
+        stride(from: 0, to: changes.count, by: tablesAtOnce).map { Array(changes[$0..<min($0 + tablesAtOnce, changes.count)]) }
     }
 }
 

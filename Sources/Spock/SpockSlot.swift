@@ -33,7 +33,7 @@ extension SpockSession {
     /// - Returns: the LSN from which the slot has changes to give, and the event's.
     public func createSlotWithEvent(_ slot: SlotName, watcher: ServerSession, deadline: Deadline) async throws -> (begin: LSN, event: LSN) {
         let made = try await server.createLogicalSlots(
-            [slot], plugin: ReplicationSlot.spockPlugin, watcher: watcher, then: SpockSession.syncEvent(transactional: false), deadline: deadline)
+            [slot], plugin: ReplicationSlot.spockPlugin, watcher: watcher, then: SpockSession.syncEvent(), deadline: deadline)
         guard let begin = made.begins[slot], let event = made.next else { throw UnexpectedAnswer(node: name, text: "no slot, or no sync event") }
         return (begin, try event.one().get("lsn"))
     }

@@ -108,7 +108,7 @@ import Testing
             try await session.waitApplied("from_n3", to: LSN(position: 0x100), of: "n3", deadline: .after(.milliseconds(50)))
         }
         #expect(none?.lastSeen == "origin from_n3 on n1 has applied nothing")
-        try await session.run(ReplicationOrigin.advance("from_n3", to: LSN(position: 0x200)))
+        try await session.run("SELECT pg_replication_origin_advance('from_n3', '0/200')")
         #expect(try await session.waitApplied("from_n3", to: LSN(position: 0x100), of: "n3", deadline: soon) == LSN(position: 0x200))
         let late = await #expect(throws: DeadlineExceeded.self) {
             try await session.waitApplied("from_n3", to: LSN(position: 0x300), of: "n3", deadline: .after(.milliseconds(50)))

@@ -162,7 +162,6 @@ import Testing
                 ReplicationOrigin.drop(["a", "b"]),
                 "SELECT roname, pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname = ANY ($1::text[])  -- $1 = '{\"a\",\"b\"}'"
             ),
-            (ReplicationOrigin.advance("a", to: LSN(position: 0x1A0C_E48)), "SELECT pg_replication_origin_advance($1, $2::pg_lsn)  -- $1 = 'a', $2 = '0/1A0CE48'"),
             (
                 PreparedTransaction.ofThisDatabase(),
                 "SELECT gid, owner, database, (extract(epoch FROM clock_timestamp() - prepared) * 1000)::bigint AS age_ms "

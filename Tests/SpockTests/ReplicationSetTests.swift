@@ -34,6 +34,16 @@ import Testing
             ])
     }
 
+    // 20,000 tables in one transaction: "out of shared memory", on the real Spock.
+    @Test func `many tables are put into sets in several transactions, in order`() throws {
+        let tables = (0..<612).map { ReplicationSet.Table(relation: RelationName(schema: "many", name: "t\($0)")) }
+        let changes = ReplicationSet.changes(from: [ReplicationSet(name: "default")], to: [ReplicationSet(name: "default", tables: tables)])
+        let batches = ReplicationSet.batches(changes)
+        #expect(batches.map(\.count) == [250, 250, 112])
+        #expect(batches.flatMap { $0 } == changes)
+        #expect(ReplicationSet.batches([]).isEmpty)
+    }
+
     @Test func `a table whose columns changed is taken out and put in again`() {
         var found = ReplicationSetTests.wanted
         found[0].tables[0].columns = nil

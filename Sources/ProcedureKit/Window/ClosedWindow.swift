@@ -207,6 +207,8 @@ public actor ClosedWindow {
             book("read-write")
             end()
         }
+        // What is left to do must not hold up those that are still closed.
+        await letGoFirst(all)
         try await endLease(node)
         if let left { throw left }
     }

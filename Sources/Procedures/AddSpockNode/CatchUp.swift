@@ -43,6 +43,7 @@ struct CatchUp: LeavesNothing {
         }
         try run.remember(CopiedDatabases.carried, try await carried)
         try await quiet
+        await node.reached(.standby)
         return "\(UInt64(max(0, lag)).inBytes) behind \(node.mesh.source); a sync event crosses the mesh in \(took.inSeconds)"
     }
 }

@@ -14,7 +14,7 @@ actor JoiningNode {
     nonisolated let standby: Standby
     nonisolated let mesh: SpockMesh
     nonisolated let admittance: NodeAccess
-    /// The state this run's own steps have brought it to since the window was opened, so that it need not be looked at again.
+    /// The state that this run's own steps have brought it to, one right behind the other, so that it need not be looked at again.
     private var reachedState: State?
     /// What will open it, as it is being looked for.
     private var preparedOpening: Task<[ConfigurationEdit], any Error>?
