@@ -190,8 +190,10 @@ struct FaultMatrix {
     func lease(_ silence: Silence) async throws {
         // Long enough for a restart on a busy machine.
         let lease = isWhole ? 30.0 : 20.0
-        try await withLoad("\(silence.testDescription) in the window", playbook: ["# lease: 30s": "lease: \(Int(lease))s"]) { bed, writers, run in
-            let program = try await run.starts(run.begin, until: KillPoint(step: "drain", moment: .begun))
+        let edits: KeyValuePairs = ["# lease: 30s": "lease: \(Int(lease))s", OpenTransaction.grace.0: OpenTransaction.grace.1]
+        try await withLoad("\(silence.testDescription) in the window", playbook: edits) { bed, writers, run in
+            let held = try await OpenTransaction(on: "n1", of: bed)
+            let program = try await run.starts(run.begin, until: KillPoint(step: "end-transactions", moment: .begun))
             switch silence {
             case .cut: for node in Bed.meshNodes + ["n4", "repo"] { try await bed.block(from: "operator", to: node, port: 22) }
             case .asleep: program.signal(SIGSTOP)
@@ -229,6 +231,7 @@ struct FaultMatrix {
                 let output = try await program.wait(within: .seconds(400))
                 #expect(output.status == 1, "\(output.standardOutput)\(output.standardError)")
             }
+            try await held.end()
             // A server that was restarted has yet to be connected to by the others, and they by it.
             try await awaitMesh(bed)
             try await run.succeeds(["resume", try run.name])
@@ -241,9 +244,12 @@ struct FaultMatrix {
 
     @Test("Ctrl-C ends it safely, twice at once; undo too")
     func signals() async throws {
-        try await withLoad("Ctrl-C in restore, in drain, twice in subscriptions, and in undo") { bed, writers, run in
+        try await withLoad(
+            "Ctrl-C in restore, in the window, twice in subscriptions, and in undo", playbook: [OpenTransaction.grace.0: OpenTransaction.grace.1]
+        ) { bed, writers, run in
             let before = try await Snapshot(of: bed)
-            for (step, begin) in [("restore", true), ("drain", false)] {
+            for (step, begin) in [("restore", true), ("end-transactions", false)] {
+                let held = begin ? nil : try await OpenTransaction(on: "n1", of: bed)
                 let program = try await run.starts(begin ? run.begin : ["resume", try run.name], until: KillPoint(step: step, moment: .begun))
                 program.signal(SIGINT)
                 let output = try await program.wait(within: .seconds(60))
@@ -257,6 +263,7 @@ struct FaultMatrix {
                     let mode = try await bed.psql(node, "SHOW spock.readonly")
                     #expect(mode == "off", "\(node) after Ctrl-C in \(step)")
                 }
+                try await held?.end()
                 try await expectNothingRunning(bed)
             }
             let program = try await run.starts(["resume", try run.name], until: KillPoint(step: "subscriptions", moment: .begun))

@@ -128,3 +128,32 @@ struct Snapshot: Sendable {
         ! -path 'upper/var/spool' -printf '%p %m %u\\n' -o -type f -printf '%p %m %u ' -exec sh -c 'cksum <"$0"' {} \\; | sort
         """
 }
+
+/// A client's transaction that stays open, which a window waits for: otherwise it is over before a test can do anything in it.
+struct OpenTransaction: Sendable {
+    /// How long the window waits, as an edit of the shipped playbook.
+    static let grace = ("# transaction_grace: 500ms", "transaction_grace: 20s")
+
+    private static let sleep = "pg_sleep(3000)"
+    private let bed: Bed
+    private let node: String
+    private let client: Task<Void, any Error>
+
+    init(on node: String, of bed: Bed) async throws {
+        (self.bed, self.node) = (bed, node)
+        client = Task {
+            _ = try await bed.host(node).execute(
+                asUser: "postgres",
+                "exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtqc \"BEGIN; SELECT txid_current(); SELECT \(Self.sleep)\" app", within: .seconds(600))
+        }
+        try await eventually("a client to have a transaction open on \(node)", within: .seconds(20)) {
+            try await bed.psql(node, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%\(Self.sleep)%' AND backend_xid IS NOT NULL") == "1"
+        }
+    }
+
+    /// Ends it, if nobody has yet.
+    func end() async throws {
+        try await bed.psql(node, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%\(Self.sleep)%' AND pid <> pg_backend_pid()")
+        try await client.value
+    }
+}
