@@ -73,10 +73,7 @@ extension Instance {
             let explanation = access.rules.explain(client, answers: answers)
             guard case .undecided(let questions) = explanation.decision else { return explanation }
             let open = questions.filter { answers[$0] == nil }
-            let learnt = try await withThrowingTaskGroup(of: (HBAQuestion, Bool?).self) { group in
-                for question in Set(open) { group.addTask { (question, try await answer(question, about: client, through: connection, deadline: deadline)) } }
-                return try await group.reduce(into: [HBAQuestion: Bool]()) { $0[$1.0] = $1.1 }
-            }
+            let learnt = try await onEach(Array(Set(open))) { try await answer($0, about: client, through: connection, deadline: deadline) }.compactMapValues(\.self)
             guard !learnt.isEmpty else { return explanation }
             answers.merge(learnt) { $1 }
         }

@@ -41,10 +41,7 @@ extension PostgresConnection {
     /// - Returns: the answers, one for each statement.
     /// - Throws: the first error; as ``look(_:deadline:)``.
     public nonisolated func look(together statements: [SQL], deadline: Deadline) async throws -> [Rows] {
-        let answers = try await withThrowingTaskGroup(of: (Int, Rows).self) { group in
-            for (place, statement) in statements.enumerated() { group.addTask { (place, try await self.look(statement, deadline: deadline)) } }
-            return try await group.reduce(into: [Int: Rows]()) { $0[$1.0] = $1.1 }
-        }
+        let answers = try await onEach(Array(statements.indices)) { try await self.look(statements[$0], deadline: deadline) }
         return statements.indices.compactMap { answers[$0] }
     }
 

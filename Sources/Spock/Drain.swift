@@ -93,12 +93,8 @@ public func drain(_ directions: [Direction], with patience: Patience, tell: @esc
 
 private func syncEvents(_ directions: [Direction], known: [String: LSN], deadline: Deadline) async throws -> [String: LSN] {
     let providers = Dictionary(directions.map { ($0.provider.name, $0.provider) }) { first, _ in first }
-    return try await withThrowingTaskGroup(of: (String, LSN).self) { group in
-        for (name, session) in providers where known[name] == nil {
-            group.addTask { (name, try await session.syncEvent(deadline: deadline)) }
-        }
-        return try await group.reduce(into: known) { events, event in events[event.0] = event.1 }
-    }
+    let written = try await onEach(providers.keys.filter { known[$0] == nil }) { try await providers[$0]?.syncEvent(deadline: deadline) }
+    return known.merging(written.compactMapValues(\.self)) { old, _ in old }
 }
 
 extension Direction {

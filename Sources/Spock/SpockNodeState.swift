@@ -198,15 +198,11 @@ extension SpockSession {
         connectingTo connect: (@Sendable (_ database: String) async throws -> PostgresConnection)?, deadline: Deadline
     ) async throws -> [SpockNodeState.OtherDatabase] {
         let there = try await server.databases(deadline: deadline).filter { !$0.isOwn && ($0.takesConnections || !$0.isTemplate) }
-        let looked = try await withThrowingTaskGroup(of: (Int, SpockNodeState.OtherDatabase).self) { group in
-            for (place, database) in there.enumerated() {
-                group.addTask {
-                    var other = SpockNodeState.OtherDatabase(name: database.name, spock: .closed, isTemplate: database.isTemplate)
-                    if database.takesConnections { try await look(into: &other, connectingTo: connect, deadline: deadline) }
-                    return (place, other)
-                }
-            }
-            return try await group.reduce(into: [Int: SpockNodeState.OtherDatabase]()) { $0[$1.0] = $1.1 }
+        let looked = try await onEach(Array(there.indices)) { place in
+            let database = there[place]
+            var other = SpockNodeState.OtherDatabase(name: database.name, spock: .closed, isTemplate: database.isTemplate)
+            if database.takesConnections { try await look(into: &other, connectingTo: connect, deadline: deadline) }
+            return other
         }
         return there.indices.compactMap { looked[$0] }
     }

@@ -107,7 +107,9 @@ public struct AddSpockNode: Procedure {
     public var requirements: [RequirementGroup] {
         let survey = Survey(), members = MeshSurvey(mesh, survey)
         let source = SourceGround(copy) { try await members.requireSource() }, ground = TargetGround(source, survey: survey)
-        let hosts = mesh.nodes + [copy.repositoryHost].compactMap { $0 }
+        let hosts = HostIsReached.each(of: mesh.nodes + [copy.repositoryHost].compactMap { $0 }, of: access, survey: survey)
+        // Of several nodes on one host only the first has its connection looked at.
+        let nodes = mesh.members.map { node in MemberIsSpockNode(node: node, survey: members, hostIsLookedAt: hosts.contains { $0.place == node }) }
         let target: [any Requirement] = [
             SourceCanBeCopied(source), SourceArchives(source), ProgramsMatch(ground), PreloadedLibrariesAreThere(ground),
             SpockIsInstalled(ground, survey: members), PlaceIsFree(ground), TablespacesHavePlace(ground), DirectoriesAreThere(standby, ground),
@@ -121,7 +123,7 @@ public struct AddSpockNode: Procedure {
             + [OperatorHasPassword(access: admittance, ground: ground, survey: members)]
         // Each group rests on what the one before it has found.
         return [
-            RequirementGroup("hosts", HostIsReached.each(of: hosts, of: access, survey: survey) + mesh.members.map { MemberIsSpockNode(node: $0, survey: members) }),
+            RequirementGroup("hosts", hosts + nodes),
             RequirementGroup(
                 "mesh",
                 [ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock")]

@@ -11,12 +11,17 @@ struct MemberIsSpockNode: Requirement {
     let name = "PostgreSQL"
     let node: String
     let survey: MeshSurvey
+    /// Whether another requirement, at the same time, tells why its host is not reached.
+    let hostIsLookedAt: Bool
     var place: String? { node }
 
     func look(_ memory: Memory) async throws -> [Finding] {
         let access = survey.mesh.access, session: SpockSession, state: SpockNodeState
-        // Why its host is not reached is told by who looks at that, at the same time.
-        do { _ = try await access.host(node) } catch is CancellationError { throw CancellationError() } catch { throw NotLooked() }
+        do {
+            _ = try await access.host(node)
+        } catch  where hostIsLookedAt && !(error is CancellationError) {
+            throw NotLooked()
+        }
         do {
             session = try await survey.mesh.spock(node)
             state = try await session.state(
