@@ -69,7 +69,7 @@ let package = Package(
         .testTarget(name: "ReportTests", dependencies: ["Report", logging, inMemoryLogging], swiftSettings: settings),
         tests("Digest"),
         tests("EventLoop"),
-        tests("RemoteHost", ["Scratch", "EventLoop", logging, inMemoryLogging]),
+        tests("RemoteHost", ["Scratch", "Bed", "ssh-reach", "EventLoop", logging, inMemoryLogging]),
         tests("PostgresClient", ["Scratch", "EventLoop", logging, inMemoryLogging], resources: [.copy("Support/tls-records.py")]),
         tests("PostgresConfig"),
         tests("Run", ["Rehearsal", "EventLoop"]),
@@ -80,7 +80,7 @@ let package = Package(
         tests("Spock", ["Scratch", "Server", "PostgresClient", "EventLoop"]),
         tests(
             "ProcedureKit",
-            ["Scratch", "Instance", "PgBackRest", "PostgresClient", "RemoteHost", "EventLoop", "Run", "Server"]),
+            ["Scratch", "Instance", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server"]),
         tests(
             "Procedures",
             [
@@ -89,7 +89,11 @@ let package = Package(
             ]),
 
         .testTarget(
-            name: "pggraftTests", dependencies: ["pggraft", "Report", "Scratch", logging, .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            name: "pggraftTests",
+            dependencies: [
+                "pggraft", "ProcedureKit", "Instance", "Server", "PostgresClient", "PostgresConfig", "Run", "Report", "Scratch", logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             exclude: ["Snapshots"], swiftSettings: settings),
         .testTarget(name: "DocumentationTests", swiftSettings: settings),
 
@@ -101,6 +105,7 @@ let package = Package(
         .target(name: "CBedEnter", path: "fixtures/CBedEnter"),
         .target(name: "Bed", dependencies: ["CBedEnter"], path: "fixtures/Bed", swiftSettings: settings),
         .executableTarget(name: "ledger-writer", dependencies: ["CLibPQ"], path: "fixtures/LedgerWriter", swiftSettings: settings),
+        .executableTarget(name: "ssh-reach", dependencies: ["RemoteHost", "EventLoop", "Report"], path: "fixtures/SSHReach", swiftSettings: settings),
         .executableTarget(name: "test-report", path: "fixtures/TestReport", swiftSettings: settings),
         .testTarget(name: "TestReportTests", dependencies: ["test-report"], swiftSettings: settings),
         .testTarget(name: "BedCommandTests", dependencies: ["pggraft-bed", "Bed", "Run"], swiftSettings: settings),

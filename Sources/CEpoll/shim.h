@@ -5,4 +5,5 @@
    their own calls, a child spawned at the wrong moment would inherit the descriptors. */
 struct sockaddr;
 extern int pipe2(int descriptors[2], int flags);
+extern int mkostemp(char *name, int flags);
 extern int accept4(int socket, struct sockaddr *address, unsigned int *length, int flags);

@@ -9,10 +9,17 @@ public struct AccessRules: Sendable {
     /// The main file; `nil` where there is none.
     public let content: [UInt8]?
     public let rules: HBARules
+    /// Why the server would not take these files over, in its own words; nothing where nobody asks it.
+    public let problems: [ConfigurationProblem]
     /// The files were changed since the running server has read them: what it does now may be something else.
     public let isNewerThanServer: Bool
 
     public var server: HBAServer { rules.server }
+
+    /// Why the server refuses a line: in its own words, where it was asked.
+    public func reason(against entry: HBARules.Entry) -> String? {
+        problems.first { $0.file == entry.file && $0.line == entry.line }?.error ?? entry.reading.problem
+    }
 }
 
 extension Instance {
@@ -21,6 +28,7 @@ extension Instance {
     /// - Parameter connection: to this instance; `nil` where it does not run or nobody can connect.
     public func accessRules(_ configuration: InstanceConfiguration, through connection: PostgresConnection?, deadline: Deadline) async throws -> AccessRules {
         let path = configuration.files.hbaFile
+        async let asking = rulesProblems(through: connection, deadline: deadline)
         async let reading = looks(at: [.file(path.path)], deadline: deadline)
         let server = HBAServer(
             version, build: try await build(through: connection, deadline: deadline),
@@ -36,7 +44,7 @@ extension Instance {
         var isNewer = false, content: [UInt8]?
         if let connection { isNewer = try await isAny(of: files, newerThan: connection, deadline: deadline) }
         if case .file(let bytes)? = snapshot[.file(path.path)] { content = bytes }
-        return AccessRules(file: path, content: content, rules: rules, isNewerThanServer: isNewer)
+        return AccessRules(file: path, content: content, rules: rules, problems: try await asking, isNewerThanServer: isNewer)
     }
 
     /// Whether a file was changed since the server has read its configuration. By the host's `stat`: the server's knows whole
@@ -68,6 +76,9 @@ extension Instance {
     public func explain(
         _ client: HBAConnection, by access: AccessRules, through connection: PostgresConnection?, deadline: Deadline
     ) async throws -> HBAExplanation {
+        // A regular expression that cannot be compiled is seen by the server only.
+        let refused = access.rules.entries.filter { entry in access.problems.contains { $0.file == entry.file && $0.line == entry.line } }
+        guard refused.isEmpty else { return .refused(refused) }
         var answers: [HBAQuestion: Bool] = [:]
         while true {
             let explanation = access.rules.explain(client, answers: answers)
@@ -118,6 +129,26 @@ enum ServerAnswers {
         """
     }
 
+    /// Whoever belongs to a role, directly or not, and may log in; without the role itself.
+    static func members(of role: String) -> SQL {
+        """
+        WITH RECURSIVE belonging(oid) AS (
+            SELECT member FROM pg_auth_members JOIN pg_roles ON pg_roles.oid = roleid WHERE rolname = \(role)
+            UNION SELECT member FROM pg_auth_members JOIN belonging ON roleid = belonging.oid)
+        SELECT rolname AS name FROM belonging JOIN pg_roles USING (oid) WHERE rolcanlogin ORDER BY 1
+        """
+    }
+
+    /// The roles in which the server's regular expression finds something, and which may log in.
+    static func roles(fitting regex: String) -> SQL {
+        "SELECT rolname AS name FROM pg_roles WHERE rolcanlogin AND rolname::text ~ \(regex)::text COLLATE \"C\" ORDER BY 1"
+    }
+
+    /// The databases in whose names the server's regular expression finds something.
+    static func databases(fitting regex: String) -> SQL {
+        "SELECT datname AS name FROM pg_database WHERE datname::text ~ \(regex)::text COLLATE \"C\" ORDER BY 1"
+    }
+
     /// The first name of an address, then the addresses of that name.
     static let names = """
         name=$(getent hosts "$1" | { read -r address name rest; printf '%s' "${name:-}"; })
@@ -125,6 +156,20 @@ enum ServerAnswers {
         printf '%s\\n' "$name"
         getent ahosts "$name" | while read -r address rest; do printf '%s\\n' "$address"; done
         """
+
+    /// The first name of each address of a host; 2 where it has no address.
+    static let namesOfHost = """
+        addresses=$(getent ahosts "$1") || exit $?
+        printf '%s\\n' "$addresses" | while read -r address rest; do printf '%s\\n' "$address"; done | sort -u | while read -r address; do
+          getent hosts "$address" | { read -r address name rest; printf '%s\\n' "${name:-}"; }
+        done
+        """
+
+    /// Reads what ``namesOfHost`` wrote.
+    static func host(_ wanted: String, in text: String) -> RuleReach.Host {
+        let names = lines(of: text).filter { !$0.isEmpty }
+        return names.contains { $0.lowercased() == wanted.lowercased() } ? .isFound : .isCalled(Array(Set(names)).sorted())
+    }
 
     /// Reads what ``names`` wrote: whether the address has the name (or one that ends in it, where it begins with a dot), and
     /// the name the address.

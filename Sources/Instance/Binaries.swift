@@ -1,3 +1,4 @@
+public import EventLoop
 public import PostgresConfig
 public import RemoteHost
 
@@ -48,5 +49,24 @@ public struct Binaries: Sendable, Hashable {
     static func versionText(_ answer: String) -> String {
         guard let product = answer.firstRange(of: "(PostgreSQL) ") else { return "" }
         return String(answer[product.upperBound...].prefix { !$0.isWhitespace })
+    }
+}
+
+extension Instance {
+    // $1 the server's program, then the settings. Of a data directory it reads nothing for these.
+    private static let building = #"""
+        postgres=$1; shift
+        for name; do printf '%s\t%s\n' "$name" "$("$postgres" -D / --config_file=/dev/null -C "$name" 2>/dev/null)"; done
+        """#
+
+    /// With what its programs were built, by the names of settings, in their base units; what they do not say is left out.
+    public func buildSettings(deadline: Deadline) async throws -> [String: String] {
+        guard !features.buildSettings.isEmpty else { return [:] }
+        let words = ["sh", "-c", Self.building, "sh", (binaries.directory / "postgres").path] + features.buildSettings
+        let output = try await host.require(Command(words: words, user: user), deadline: deadline).text
+        return lines(of: output).reduce(into: [:]) { values, line in
+            let fields = line.split(separator: "\t").map(String.init)
+            if fields.count == 2 { values[fields[0]] = fields[1] }
+        }
     }
 }

@@ -36,15 +36,29 @@ public struct CloneConfiguration: Sendable {
     public var primaryConninfo: Conninfo?
     /// `nil` leaves what is there, such as what pgBackRest has written.
     public var restoreCommand: String?
+    /// What clears an archive of the copy's own; `nil` for none.
+    public var archiveCleanupCommand: String?
     public var primarySlotName: String?
+    /// Whether it archives once it is promoted.
+    public var archiving: Archiving
+
+    /// What becomes of archiving on the copy. Neither archives as long as it is a standby.
+    public enum Archiving: Sendable, Hashable {
+        /// None, also after a promotion: it becomes another node, and never writes into the source's archive.
+        case off
+        /// It takes the source's place: after a promotion it archives at once, where the source does, by a command of its own; `nil` for the source's.
+        case afterPromotion(command: String?)
+    }
 
     public init(
         source: SourceSettings, features: ServerFeatures, target: Target, withoutLibraries: [String], withoutSubscriptions: Bool = false,
-        primaryConninfo: Conninfo?, restoreCommand: String? = nil, primarySlotName: String? = nil
+        primaryConninfo: Conninfo?, restoreCommand: String? = nil, archiveCleanupCommand: String? = nil, primarySlotName: String? = nil,
+        archiving: Archiving = .off
     ) {
         (self.source, self.features, self.target, self.withoutLibraries) = (source, features, target, withoutLibraries)
         self.withoutSubscriptions = withoutSubscriptions
         (self.primaryConninfo, self.restoreCommand, self.primarySlotName) = (primaryConninfo, restoreCommand, primarySlotName)
+        (self.archiveCleanupCommand, self.archiving) = (archiveCleanupCommand, archiving)
     }
 
     /// The files that ``edits(hba:)`` looks at: read them for ``Target/content``.
@@ -64,10 +78,13 @@ public struct CloneConfiguration: Sendable {
 
     /// The edits that make a standby of the copy, in the order in which they are done; those without an effect are left out.
     ///
-    /// - Parameter hba: the `pg_hba.conf` of the time until it has joined, such as ``HBAFile/init(only:comment:)``.
+    /// - Parameters:
+    ///   - hba: the `pg_hba.conf` of the time until it has joined, such as ``HBAFile/init(only:comment:)``.
+    ///   - ident: the `pg_ident.conf`; `nil` leaves what is there.
     /// - Throws: ``UnusableSetting``.
-    public func edits(hba: HBAFile) throws -> [ConfigurationEdit] {
+    public func edits(hba: HBAFile, ident: [UInt8]? = nil) throws -> [ConfigurationEdit] {
         var after: [(HostPath, [UInt8]?)] = [(target.files.hbaFile, hba.render())]
+        if let ident { after.append((target.files.identFile, ident)) }
         switch target.content[target.files.configFile] {
         case let content? where configFileTravels: after.append((target.files.configFile, travelled(content)))
         case .some: break
@@ -129,7 +146,7 @@ public struct CloneConfiguration: Sendable {
         if libraries != (try sourceLibraries()) || file.value(of: "shared_preload_libraries") != nil {
             file.set("shared_preload_libraries", to: libraries.description)
         }
-        file.set("archive_mode", to: "off")
+        for (name, value) in archivingSettings() { file.set(name, to: value) }
         // Inherited, it would hang the first write after the promotion.
         file.set("synchronous_standby_names", to: "")
         // So would these hang what is read from it: slots of the source's own standbys.
@@ -137,6 +154,13 @@ public struct CloneConfiguration: Sendable {
         if isOff(source.value(of: "hot_standby")) { file.set("hot_standby", to: "on") }
         if hasNoSubscriptions { file.set(Self.subscriptionWorkers, to: "0") }
         return file.render()
+    }
+
+    private func archivingSettings() -> [(String, String)] {
+        guard case .afterPromotion(let own) = archiving, own != nil || !isOff(source.value(of: "archive_mode") ?? "off") else { return [("archive_mode", "off")] }
+        let library = source.value(of: "archive_library") ?? "", command = own ?? source.value(of: "archive_command") ?? ""
+        // `always` would archive as a standby, too.
+        return [("archive_mode", "on")] + (library.isEmpty || own != nil ? [("archive_command", command)] : [("archive_library", library)])
     }
 
     // MARK: Once it has joined
@@ -240,6 +264,7 @@ public struct CloneConfiguration: Sendable {
     /// Whether a setting is left from another time as a standby, or from a recovery. A way to the archive is the copy's own where it has one.
     private func isLeftover(_ name: String, _ value: String?) -> Bool {
         if isSameSetting(name, "primary_slot_name"), primarySlotName != nil { return false }
+        if isSameSetting(name, "archive_cleanup_command"), archiveCleanupCommand != nil { return false }
         if isSameSetting(name, "restore_command"), restoreCommand != nil || hasOwnRestoreCommand { return false }
         return StandbyConfiguration.neutralValue(of: name, for: features).map { $0 != value } ?? false
     }
@@ -286,7 +311,8 @@ public struct CloneConfiguration: Sendable {
             throw UnusableSetting(name: "primary_conninfo", value: "\(conninfo)", why: "it holds a password; use a passfile")
         }
         return StandbyConfiguration(
-            primaryConninfo: primaryConninfo?.connectionString, primarySlotName: primarySlotName, restoreCommand: restoreCommand)
+            primaryConninfo: primaryConninfo?.connectionString, primarySlotName: primarySlotName, restoreCommand: restoreCommand,
+            archiveCleanupCommand: archiveCleanupCommand)
     }
 
     private func path(of file: StandbyConfiguration.File) -> HostPath { target.files.dataDirectory / file.rawValue }

@@ -75,6 +75,12 @@ public struct Usage: Sendable, Hashable {
         exit 0
         """
 
+    static let places = """
+        cd -- "$1" || exit 1
+        for link in pg_wal pg_xlog pg_tblspc/*; do [ -L "$link" ] && printf '%s\\t%s\\n' "$link" "$(readlink -f -- "$link")"; done
+        exit 0
+        """
+
     static func parse(_ output: String) -> Usage? {
         var own: Int64?, elsewhere: [Elsewhere] = []
         for line in lines(of: output) {

@@ -14,6 +14,9 @@ public struct DebianCluster: Sendable, Hashable {
     /// Where `postgresql.conf` and `pg_hba.conf` are: not in the data directory.
     public var configDirectory: HostPath? { HostPath("/etc/postgresql").map { $0 / version / name } }
 
+    /// The service that systemd runs it as, where there is systemd.
+    var unit: String { "postgresql@\(version)-\(name).service" }
+
     /// Reads what `pg_lsclusters --no-header` writes; lines of another form are left out.
     static func parse(_ output: String) -> [DebianCluster] {
         output.split(separator: "\n").compactMap { line in

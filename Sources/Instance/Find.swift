@@ -28,7 +28,7 @@ extension Instance {
             let usual = version.map { ["/usr/lib/postgresql/\($0)/bin", "/usr/pgsql-\($0)/bin"] } ?? []
             return [original?.binaries.directory, server?.program.directory].compactMap(\.self) + usual.compactMap { HostPath($0) } + [there.configured].compactMap(\.self)
         }
-        let words = [dataDirectory.path, server.map { "\($0.pid)" } ?? ""] + places(supposed).map(\.path)
+        let words = [dataDirectory.path, server.map { "\($0.pid)" } ?? "", cluster?.unit ?? ""] + places(supposed).map(\.path)
         let output = try await host.require(Command(words: ["sh", "-c", FoundInstance.script, "sh"] + words, user: address.user), deadline: deadline).text
         guard let found = FoundInstance(output) else {
             throw InstanceError.unreadable(node: address.node, host: host.name, what: "the state of \(dataDirectory)")
@@ -49,7 +49,10 @@ extension Instance {
         if let other = binaries.version, other != version {
             throw InstanceError.wrongBinaries(node: address.node, host: host.name, directory: binaries.directory, found: other, needed: version)
         }
-        let manager = address.manager ?? found.unit.map { .systemd(unit: $0) } ?? cluster.map { .pgCtlCluster(version: $0.version, cluster: $0.name) } ?? .pgCtl
+        var unit = found.unit
+        // Of a server that does not run, systemd need not know, where nobody here may tell it.
+        if unit != nil, server == nil, address.manager == nil, try await !host.lets("root", deadline: deadline) { unit = nil }
+        let manager = address.manager ?? unit.map { .systemd(unit: $0) } ?? cluster.map { .pgCtlCluster(version: $0.version, cluster: $0.name) } ?? .pgCtl
         return Instance(
             host: host, node: address.node, user: address.user, port: address.port, dataDirectory: dataDirectory, version: version,
             binaries: binaries, manager: manager, debianCluster: cluster, startOptions: address.startOptions)
@@ -83,21 +86,23 @@ struct InstalledServers: Sendable {
 /// The second look: what is at the place, who runs it, and which programs there are for it.
 struct FoundInstance: Sendable {
     let state: DataDirectoryState
-    /// systemd's, only where it runs the server now: a server that someone started beside it would not be found again by it.
+    /// systemd's, where it runs the server now, or nothing runs and it is there to: a server that someone started beside it would not be found
+    /// again by it.
     let unit: String?
     /// What ``Binaries/survey`` wrote.
     let programs: String
 
-    /// Values: the data directory, the server's process or nothing, directories of programs. Those that are usual for what the data directory holds are
-    /// looked into as well.
+    /// Values: the data directory, the server's process or nothing, the unit that is usual for it or nothing, directories of programs. Those that are
+    /// usual for what the data directory holds are looked into as well.
     static let script = """
-        data=$1 server=$2
-        shift 2
+        data=$1 server=$2 usual=$3
+        shift 3
         if [ -f "$data/PG_VERSION" ] && version=$(head -n 1 -- "$data/PG_VERSION"); then
           set -- "$@" "/usr/lib/postgresql/$version/bin" "/usr/pgsql-$version/bin"
         fi
         \(Binaries.survey)
-        [ -z "$server" ] || printf 'unit %s\\n' "$(set -- "$server"; \(unitOfProcess))"
+        if [ -n "$server" ]; then printf 'unit %s\\n' "$(set -- "$server"; \(unitOfProcess))"
+        else printf 'unit %s\\n' "$(set -- "$data" "$usual"; \(unitOfDirectory))"; fi
         echo state
         set -- "$data"
         \(DataDirectoryState.script)
@@ -111,6 +116,20 @@ struct FoundInstance: Sendable {
         unit = all[..<end].last { $0.hasPrefix("unit ") }.map { String($0.dropFirst(5)) }.flatMap { $0.isEmpty ? nil : $0 }
         programs = all[..<end].filter { !$0.hasPrefix("unit ") }.joined(separator: "\n")
     }
+
+    /// The service that would start a server in `$1`: `$2`, or one that says so itself, as those of other distributions do.
+    private static let unitOfDirectory = """
+        [ -d /run/systemd/system ] && command -v systemctl >/dev/null || exit 0
+        if [ -n "$2" ]; then
+          [ "$(systemctl show --property=LoadState --value -- "$2")" != loaded ] || printf '%s\\n' "$2"
+          exit 0
+        fi
+        for unit in $(systemctl list-unit-files --no-legend 'postgres*.service' | cut -d ' ' -f 1); do
+          case $unit in *@.service) continue ;; esac
+          systemctl show --property=Environment --value -- "$unit" | tr ' ' '\\n' | grep -qxF -e "PGDATA=$1" -e "PGDATA=$1/" && printf '%s\\n' "$unit" && exit 0
+        done
+        exit 0
+        """
 
     /// The service whose main process is `$1`. A process that merely descends from a service (sshd's) has another main process.
     private static let unitOfProcess = """

@@ -2,7 +2,7 @@ public import EventLoop
 public import PostgresClient
 public import PostgresConfig
 import RemoteHost
-import Report
+public import Report
 
 extension Instance {
     /// All settings files as the server reads them, read on the host: it need not run.
@@ -115,9 +115,7 @@ extension Instance {
     /// The value that `name` has for a server that is started now, in its own words; `nil` where it cannot say.
     public func valueAtStart(of name: String, deadline: Deadline) async throws -> String? {
         guard features.canCheckFiles else { return nil }
-        let files = try await configurationFiles(deadline: deadline)
-        let result = try await host.run(
-            program("postgres", ["-C", name, "-D", dataDirectory.path, "-c", "config_file=\(files.configFile)"]), deadline: deadline)
+        let result = try await value(name, deadline: deadline)
         return result.succeeded ? result.text : nil
     }
 }
@@ -154,9 +152,10 @@ public struct ServerSettings: Sendable, Hashable {
         public var database: String?
         public var role: String?
 
+        /// Without a secret.
         public var description: String {
             let whose = [database.map { "database \($0)" }, role.map { "role \($0)" }].compactMap { $0 }.joined(separator: ", ")
-            return "\(whose): \(name) = \(value)"
+            return "\(whose): \(name) = \(Redaction.redacted(value, of: name))"
         }
     }
 
@@ -164,6 +163,12 @@ public struct ServerSettings: Sendable, Hashable {
     public let overrides: [Override]
 
     public func row(_ name: String) -> Row? { rows.first { isSameSetting($0.name, name) } }
+
+    /// That the server of `node` has no such setting, and which was probably meant.
+    public func unknown(_ name: String, on node: String) -> Problem {
+        let meant = Spelling.nearest(to: name, among: rows.map(\.name))
+        return Problem("\(node): the server knows no setting \(name)", hint: meant.map { "did you mean \($0)?" } ?? "`pggraft conf show` lists those that are set")
+    }
 }
 
 extension ServerSettings {
@@ -211,20 +216,100 @@ extension Instance {
     /// - Throws: ``InstanceError/configurationRefused(node:problems:)`` with the program's own words.
     public func checkFiles(deadline: Deadline) async throws {
         guard features.canCheckFiles else { return }
-        let files = try await configurationFiles(deadline: deadline)
-        let result = try await host.run(
-            program("postgres", ["-C", "config_file", "-D", dataDirectory.path, "-c", "config_file=\(files.configFile)"]), deadline: deadline)
-        guard !result.succeeded else { return }
+        let result = try await value("config_file", deadline: deadline)
+        if !result.succeeded { throw refused(result) }
+    }
+
+    /// How much of a start with the files as they are was tried.
+    public enum StartProof: Sendable, Hashable {
+        /// All that comes before the server's memory: its libraries were loaded, too.
+        case begun
+        /// The values, and what of them does not go together.
+        case values
+        /// Its program is too old to say.
+        case none
+    }
+
+    /// Asks the server's program what would become of a start with the files as they are, and with what the server was started with.
+    /// - Parameter connection: to this instance, where it runs: what it holds may need more than the files give.
+    /// - Throws: ``InstanceError/configurationRefused(node:problems:)`` with the program's own words.
+    public func checkStart(through connection: PostgresConnection? = nil, deadline: Deadline) async throws -> StartProof {
+        guard features.canCheckFiles else { return .none }
+        try await checkFiles(deadline: deadline)
+        if let connection, features.slots.exist {
+            let held = try await connection.look(StartConflict.Held.query(features), deadline: deadline).one()
+            try refuse(
+                StartConflict.all(
+                    of: StartConflict.Held(slots: try held.get("slots"), logicalSlots: try held.get("logical"), preparedTransactions: try held.get("prepared")),
+                    try await valuesAtStart(of: StartConflict.Held.names, deadline: deadline)))
+        }
+        if let connection, features.hasBuildView {
+            try refuse(try await missingLibraries(through: connection, deadline: deadline).map { StartConflict("could not access file \"\($0)\": No such file or directory") })
+        }
+        if features.canBeginStart {
+            let result = try await value("shared_memory_size", deadline: deadline)
+            if result.succeeded { return .begun }
+            // A server runs: what does not go together is looked at before that.
+            guard result.errorText.contains("lock file \"postmaster.pid\" already exists") else { throw refused(result) }
+            return .values
+        }
+        try refuse(StartConflict.all(in: version, try await valuesAtStart(of: StartConflict.names(in: version), deadline: deadline)))
+        return .values
+    }
+
+    /// The libraries that the server would load as it starts and would not find.
+    private func missingLibraries(through connection: PostgresConnection, deadline: Deadline) async throws -> [String] {
+        let values = try await valuesAtStart(of: ["shared_preload_libraries", "dynamic_library_path"], deadline: deadline)
+        let own: String = try await connection.look("SELECT setting FROM pg_config WHERE name = 'PKGLIBDIR'", deadline: deadline).one().get("setting")
+        func expanded(_ path: String) -> String { path.hasPrefix("$libdir") ? own + path.dropFirst("$libdir".count) : path }
+        let directories = (values["dynamic_library_path"] ?? "$libdir").split(separator: ":").map { expanded(String($0)) }
+        let names = values["shared_preload_libraries"].flatMap { LibraryList($0)?.names } ?? []
+        let places = names.map { name in (name.contains("/") ? [expanded(name)] : directories.map { "\($0)/\(name)" }).flatMap { [$0, $0 + ".so"] } }
+        let missing = Set(try await unreadable(places.flatMap(\.self), deadline: deadline))
+        return zip(names, places).filter { $1.allSatisfy(missing.contains) }.map(\.0)
+    }
+
+    private func refuse(_ conflicts: [StartConflict]) throws {
+        guard !conflicts.isEmpty else { return }
+        throw InstanceError.configurationRefused(node: node, problems: conflicts.map { ConfigurationProblem(file: "postgres", line: nil, error: "\($0)", name: nil) })
+    }
+
+    private func valuesAtStart(of names: [String], deadline: Deadline) async throws -> [String: String] {
+        try await onEach(names) { try await value($0, deadline: deadline) }.filter { $0.value.succeeded }.mapValues(\.text)
+    }
+
+    /// What `postgres -C` says of a setting, with the options that the server was started with last.
+    private func value(_ name: String, deadline: Deadline) async throws -> CommandResult {
+        let files = try await configurationFiles(deadline: deadline), arguments = try await arguments(deadline: deadline).arguments
+        // In English, whatever the files say.
+        let language = isSameSetting(name, "lc_messages") ? [] : ["-c", "lc_messages=C"]
+        let told = (arguments?.settings ?? []).filter { !isSameSetting($0.name, "data_directory") && !isSameSetting($0.name, "config_file") }
+        return try await host.run(
+            program("postgres", ["-C", name, "-D", dataDirectory.path, "-c", "config_file=\(files.configFile)"] + language + told.flatMap { ["-c", "\($0.name)=\($0.value)"] }),
+            deadline: deadline)
+    }
+
+    private func refused(_ result: CommandResult) -> InstanceError {
         let words = lines(of: result.errorText).compactMap { line -> String? in
             // Without the time and the process in front; that the file has errors is known.
             let message = line.firstRange(of: ":  ").map { String(line[$0.upperBound...]) } ?? line
             return message.isEmpty || message.hasSuffix("contains errors") ? nil : message
         }
-        throw InstanceError.configurationRefused(
-            node: node,
-            problems: words.map {
-                ConfigurationProblem(file: "postgres", line: nil, error: $0, name: nil)
-            })
+        return .configurationRefused(node: node, problems: words.map { ConfigurationProblem(file: "postgres", line: nil, error: $0, name: nil) })
+    }
+}
+
+extension StartConflict.Held {
+    static func query(_ features: ServerFeatures) -> SQL {
+        features.slots.areTemporary
+            ? """
+            SELECT count(*)::integer AS slots, (count(*) FILTER (WHERE slot_type = 'logical'))::integer AS logical,
+                   (SELECT count(*)::integer FROM pg_prepared_xacts) AS prepared FROM pg_replication_slots WHERE NOT temporary
+            """
+            : """
+            SELECT count(*)::integer AS slots, (count(*) FILTER (WHERE slot_type = 'logical'))::integer AS logical,
+                   (SELECT count(*)::integer FROM pg_prepared_xacts) AS prepared FROM pg_replication_slots
+            """
     }
 }
 

@@ -15,7 +15,7 @@ public enum InstanceError: Explained {
     case cannotStop(node: String, host: String, output: String)
     case cannotReload(node: String, host: String, output: String)
     case cannotPromote(node: String, host: String, output: String)
-    case noLog(node: String, host: String)
+    case noLog(node: String, host: String, reason: String)
     case noWordInLog(node: String, host: String, log: HostPath)
     case configurationRefused(node: String, problems: [ConfigurationProblem])
     case notInForce(node: String, settings: [SettingNotInForce])
@@ -38,7 +38,7 @@ public enum InstanceError: Explained {
         case .cannotStop(let node, let host, let output): "\(node): the server on \(host) did not stop and may still be running: \(lastLine(of: output))"
         case .cannotReload(let node, let host, let output): "\(node): the server on \(host) did not reload its configuration: \(lastLine(of: output))"
         case .cannotPromote(let node, let host, let output): "\(node): the standby on \(host) was not promoted: \(lastLine(of: output))"
-        case .noLog(let node, let host): "\(node): the server on \(host) writes its messages to no file, so they cannot be judged by"
+        case .noLog(let node, let host, let reason): "\(node): the log of the server on \(host) cannot be judged by: \(reason)"
         case .noWordInLog(let node, let host, let log):
             "\(node): the server on \(host) was told to reload its configuration and has said nothing of it in \(log)"
         case .configurationRefused(let node, let problems):
@@ -61,7 +61,7 @@ public enum InstanceError: Explained {
         case .cannotStop: "look for sessions that do not end in pg_stat_activity, and for an archive_command that hangs"
         case .cannotReload: "the old settings are still in force; the server's log says why"
         case .cannotPromote: "it goes on as it was; the server's log says why"
-        case .noLog: "give a role that can connect, or turn logging_collector on"
+        case .noLog: "give a role that can connect, or have the server write to a file in English (logging_collector, log_destination = stderr)"
         case .noWordInLog: "what it runs with now is not known; look into its log, and give a role that can connect"
         case .configurationRefused: "correct these lines; until then what was in force stays so"
         case .notInForce: "remove what overrides them, or set them there"

@@ -1,6 +1,7 @@
 public import EventLoop
 public import PostgresClient
 public import RemoteHost
+import Report
 
 /// The password file of a host's OS user. <https://www.postgresql.org/docs/current/libpq-pgpass.html>
 public enum Passfile {
@@ -9,6 +10,15 @@ public enum Passfile {
         let path = try await host.require(.script(finding, user).as(user), deadline: deadline).text
         return path.isEmpty ? nil : path
     }
+
+    /// Where `user`'s password file is, or would be.
+    public static func place(of user: String, on host: any Host, deadline: Deadline) async throws -> HostPath {
+        let home = try await host.require(.script(home, user).as(user), deadline: deadline).text
+        guard let path = HostPath(home) else { throw Problem("\(host.name): the OS user \(user) has no home directory, and so no password file") }
+        return path / ".pgpass"
+    }
+
+    static let home = #"getent passwd "$1" | cut -d: -f6"#
 
     static let finding = #"file=$(getent passwd "$1" | cut -d: -f6)/.pgpass; [ -e "$file" ] && echo "$file"; true"#
 

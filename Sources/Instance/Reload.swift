@@ -56,7 +56,7 @@ extension Instance {
         }
         // A server process reads the files after the postmaster did, and only files without errors move the time.
         var statements = SQL.pauses(until: "pg_conf_load_time() > to_timestamp(0) + \(before) * interval '1 microsecond'") + [loadTime]
-        if features.hasFileSettingsView { statements += [SettingInForce.query(Array(expecting.keys)), pending] }
+        if features.hasFileSettingsView { statements += [SettingInForce.query(Array(expecting.keys)), waiting] }
         let count = features.hasFileSettingsView ? 3 : 1
         let answers: [Rows]
         do {
@@ -78,6 +78,14 @@ extension Instance {
 
     private var pending: SQL { "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name" }
 
+    /// The server goes on saying so of a line that is gone and was never in force.
+    private var waiting: SQL {
+        """
+        SELECT name FROM pg_settings s WHERE pending_restart
+        AND (source = 'configuration file' OR EXISTS (SELECT FROM pg_file_settings f WHERE lower(f.name) = lower(s.name))) ORDER BY name
+        """
+    }
+
     /// The lines of the configuration files that the server would refuse now. Changes that need a restart are none.
     ///
     /// Before 9.5 nothing is seen in the settings, before 10 nothing in `pg_hba.conf`: the server has no views for it there.
@@ -85,10 +93,21 @@ extension Instance {
         try problems(try await connection.query(together: problemLooks, deadline: deadline))
     }
 
+    /// Those of `pg_hba.conf` alone.
+    func rulesProblems(through connection: PostgresConnection?, deadline: Deadline) async throws -> [ConfigurationProblem] {
+        guard let connection, let look = rulesLook else { return [] }
+        return try await connection.look(look, deadline: deadline).map(ConfigurationProblem.init)
+    }
+
+    private var rulesLook: SQL? {
+        guard features.hasHBARulesView else { return nil }
+        return features.hasHBAIncludes ? ConfigurationProblem.inHBAFiles : ConfigurationProblem.inHBA
+    }
+
     /// What shows them. Looking into the files marks, in the same session, what differs and needs a restart.
     private var problemLooks: [SQL] {
         (features.hasFileSettingsView ? [ConfigurationProblem.inSettings, pending] : [])
-            + (features.hasHBARulesView ? [features.hasHBAIncludes ? ConfigurationProblem.inHBAFiles : ConfigurationProblem.inHBA] : [])
+            + [rulesLook].compactMap(\.self)
     }
 
     private func problems(_ answers: [Rows]) throws -> [ConfigurationProblem] {

@@ -15,6 +15,9 @@ public struct InstanceConfiguration: Sendable {
         (self.files, self.tree, self.snapshot, self.arguments, self.inForce) = (files, tree, snapshot, arguments, inForce)
     }
 
+    /// The files and directories of settings that the server's OS user may not read.
+    public var forbidden: [String] { snapshot.forbidden }
+
     /// The edits of the files with which each setting has its value; `nil` takes its lines out of all files.
     /// - Throws: ``SettingsTree/Unwritable``.
     public func edits(_ assignments: [(name: String, value: String?)]) throws -> [ConfigurationEdit] {
@@ -133,9 +136,10 @@ extension ServerSettings.Row {
     /// Whether the line of a file is the value in force.
     func means(_ entry: SettingsTree.Entry, in version: MajorVersion) -> Bool {
         if means(entry.value, in: version) { return true }
-        // Some values the server shows in its own way: what it has worked out for -1, a style of dates, a command it does not use.
+        if OwnSpelling.of(name)?(entry.value, value) ?? false { return true }
+        // Some values the server shows in its own way: what it has worked out for -1, a command it does not use.
         guard !isPendingRestart, file == entry.file, line == entry.line else { return false }
-        return ["-1", "0"].contains(entry.value) || value == "(disabled)" || ["datestyle", "timezone", "log_timezone"].contains(name.lowercased())
+        return ["-1", "0"].contains(entry.value) || value == "(disabled)"
     }
 
     /// Whether `text`, as a file has it, is the value in force.

@@ -1,6 +1,6 @@
 public import EventLoop
 import PostgresConfig
-import RemoteHost
+public import RemoteHost
 import Report
 
 extension Instance {
@@ -28,8 +28,7 @@ extension Instance {
         guard case .running(let old) = before else { return try await start(deadline: deadline) }
         switch manager {
         case .pgCtl:
-            let log = try await currentLog(of: old, deadline: deadline) ?? defaultStartLog
-            try await start(logTo: log, word: "restart", deadline: deadline)
+            try await start(logTo: try await log(of: old, deadline: deadline), word: "restart", deadline: deadline)
         case .pgCtlCluster, .systemd:
             try await stop(deadline: deadline)
             try await start(logTo: defaultStartLog, word: "start", deadline: deadline)
@@ -38,12 +37,20 @@ extension Instance {
     }
 
     /// Starts the server as it was started last, after a start that failed: with the options that `pg_ctl` was given then.
+    /// - Parameter log: where it was started to log: see ``startLog(deadline:)``.
     /// - Throws: as ``start(deadline:)``.
     @discardableResult
-    public func startAsBefore(deadline: Deadline) async throws -> PostmasterPID {
+    public func startAsBefore(logTo log: HostPath? = nil, deadline: Deadline) async throws -> PostmasterPID {
         guard case .stopped = try await status(deadline: deadline), case .pgCtl = manager else { return try await start(deadline: deadline) }
-        try await start(logTo: defaultStartLog, word: "restart", deadline: deadline)
+        try await start(logTo: log ?? defaultStartLog, word: "restart", deadline: deadline)
         return try await waitUntilReady(deadline: deadline)
+    }
+
+    /// The file that the running server was started to log to.
+    public func startLog(deadline: Deadline) async throws -> HostPath { try await log(of: try await postmaster(deadline: deadline), deadline: deadline) }
+
+    private func log(of postmaster: PostmasterPID, deadline: Deadline) async throws -> HostPath {
+        try await currentLog(of: postmaster, deadline: deadline) ?? defaultStartLog
     }
 
     /// Where a server that does not run yet writes until its own logging begins.
@@ -69,7 +76,8 @@ extension Instance {
         // The program's own limit is the deadline; a little more here, so that it is the one who says what happened.
         let result = try await host.run(command, deadline: .after(deadline.remaining + .seconds(10)))
         // pg_ctlcluster says with 2 that the server runs already.
-        if result.succeeded || (manager.isPgCtlCluster && result.status == .code(2)) { return }
+        let isStarted = try await result.succeeded ? !isTakenForStarted() : manager.isPgCtlCluster && result.status == .code(2)
+        if isStarted { return }
         let afterwards = Deadline.after(.seconds(20))
         let parts = result.text.split(separator: StartScript.logFollows, maxSplits: 1, omittingEmptySubsequences: false)
         let output = (parts.first.map(String.init) ?? "") + result.errorText
@@ -91,6 +99,19 @@ extension Instance {
         }
         throw InstanceError.cannotStart(node: node, host: host.name, output: output, log: logText)
     }
+
+    /// Whether a start has failed that the unit has taken for one that did not, as that of Debian does.
+    private func isTakenForStarted() async throws -> Bool {
+        guard case .systemd = manager, case .stopped = try await status(deadline: .after(.seconds(20))) else { return false }
+        return true
+    }
+
+    /// Who starts and stops the server.
+    public var starter: String { if case .systemd = manager { "root" } else { user } }
+
+    /// What starts the server, for whoever shall do so without us.
+    /// - Parameter seconds: how long it may take until it accepts connections.
+    public func startCommand(within seconds: Int) -> Command { startCommand(logTo: defaultStartLog, word: "start", seconds: seconds) }
 
     /// What starts the server, with everything it leaves running cut off from our channel.
     func startCommand(logTo log: HostPath, word: String, seconds: Int) -> Command {

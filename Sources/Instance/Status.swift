@@ -44,7 +44,10 @@ public enum InstanceStatus: Sendable, Hashable {
     case stopped(MajorVersion, stalePID: Int32?)
     case notACluster(DataDirectoryState)
 
-    public var isRunning: Bool { if case .running = self { true } else { false } }
+    public var isRunning: Bool { postmaster != nil }
+
+    /// The running server; `nil` where none runs.
+    public var postmaster: PostmasterPID? { if case .running(let postmaster) = self { postmaster } else { nil } }
 
     /// The state of the directory, then of the process that `postmaster.pid` names.
     static let script =

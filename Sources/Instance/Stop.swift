@@ -29,17 +29,34 @@ extension Instance {
         }
     }
 
+    /// Sees a stop through that somebody has begun. A fast one waits for standbys that say nothing any more, and for an archive command that does not
+    /// come back; what has not ended within `patience` is stopped at once, and recovers when it is started. A server that does not stop is left as it is.
+    ///
+    /// Before version 10 a server does not say that it stops, and is left, too.
+    /// - Returns: whether it had to be stopped at once.
+    /// - Throws: as ``stop(mode:deadline:)``.
+    @discardableResult
+    public func endStop(within patience: Duration, deadline: Deadline) async throws -> Bool {
+        func isStopping() async throws -> Bool { try await status(deadline: deadline).postmaster?.phase == .stopping }
+        do {
+            try await wait(for: "the server of \(node) on \(host.name) to end", until: .after(patience), every: .milliseconds(100)) {
+                try await isStopping() ? .notYet("it stops") : .found(())
+            }
+            return false
+        } catch is DeadlineExceeded {
+            try await stop(mode: .immediate, deadline: deadline)
+            return true
+        }
+    }
+
     /// Stops the server, where it runs, removes `path` with all that is in it, and starts the server: one command where that can be one.
     /// - Throws: as ``start(deadline:)`` and ``stop(mode:deadline:)``, and what removing throws.
     public func restart(removing path: HostPath, deadline: Deadline) async throws {
-        if case .systemd = manager {
-        } else {
-            let stop = Shell.line(stopCommand(mode: .fast, seconds: seconds(until: deadline)).words)
-            let start = Shell.line(startCommand(logTo: defaultStartLog, word: "start", seconds: seconds(until: deadline)).words)
-            let script = #"{ [ ! -f "$1/postmaster.pid" ] || eval "$3" >/dev/null 2>&1; } && rm -rf -- "$2" && eval "$4""#
-            let restarting = Command.script(script, dataDirectory.path, path.path, stop, start).as(user)
-            if try await host.run(restarting, deadline: .after(deadline.remaining + .seconds(10))).succeeded { return }
-        }
+        let stopping = Shell.line(stopCommand(mode: .fast, seconds: seconds(until: deadline)).words)
+        let starting = Shell.line(startCommand(logTo: defaultStartLog, word: "start", seconds: seconds(until: deadline)).words)
+        let script = #"{ [ ! -f "$1/postmaster.pid" ] || eval "$3" >/dev/null 2>&1; } && rm -rf -- "$2" && eval "$4""#
+        let restarting = Command.script(script, dataDirectory.path, path.path, stopping, starting).as(starter)
+        if try await host.run(restarting, deadline: .after(deadline.remaining + .seconds(10))).succeeded { return }
         // One after the other it is seen what does not work.
         try await stop(deadline: deadline)
         try await host.remove(path, recursively: true, as: user, deadline: deadline)

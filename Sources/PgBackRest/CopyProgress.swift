@@ -19,7 +19,7 @@ public struct ProgressMeter: Sendable {
         let bytes: UInt64
     }
 
-    private let bytesExpected: UInt64?
+    private var bytesExpected: UInt64?
     private let window: Duration
     private var bytesSeen: UInt64 = 0
     private var percent = 0.0
@@ -38,11 +38,23 @@ public struct ProgressMeter: Sendable {
         guard let step = FileStep(line) else { return nil }
         bytesSeen += step.bytes
         percent = max(percent, step.percent)
+        sample(at: time)
+        return progress(at: time)
+    }
+
+    /// Takes in how far a copy is that says it itself.
+    public mutating func reached(_ bytes: UInt64, of total: UInt64, at time: ContinuousClock.Instant) -> CopyProgress {
+        (bytesExpected, bytesSeen) = (total, bytes)
+        percent = total == 0 ? 0 : min(100, Double(bytes) / Double(total) * 100)
+        sample(at: time)
+        return progress(at: time) ?? CopyProgress(bytesDone: bytes, bytesTotal: total, percent: percent, remaining: nil)
+    }
+
+    private mutating func sample(at time: ContinuousClock.Instant) {
         if samples.isEmpty { samples.append(Sample(time: time, bytes: 0)) }
         samples.append(Sample(time: time, bytes: bytesDone))
         // The sample before the window stays: the rate of the whole window needs its beginning.
         while samples.count > 2, samples[1].time.duration(to: time) >= window { samples.removeFirst() }
-        return progress(at: time)
     }
 
     /// The progress as of `time`; `nil` before the first file is through. Call it between lines too: the estimate ages.

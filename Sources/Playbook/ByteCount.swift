@@ -7,6 +7,9 @@ public struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible
 
     public init(bytes: Int64) { self.bytes = bytes }
 
+    /// What stays free for WAL where a playbook says nothing.
+    static let freeForWAL = ByteCount(bytes: 1 << 30)
+
     /// Reads `512kB`, `16MB`, `1GiB`; `nil` for anything else, a number without a unit included.
     public init?(_ text: String) {
         guard let (number, unit) = Quantity.split(text) else { return nil }

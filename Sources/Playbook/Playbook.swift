@@ -18,6 +18,12 @@ public struct Playbook: Sendable {
     /// What a playbook asks for, with its options.
     public enum Procedure: Sendable {
         case addSpockNode(AddSpockNode)
+        case hotStandby(HotStandby)
+        case dropStandby(DropStandby)
+        case synchronous(Synchronous)
+        case switchover(Switchover)
+        case failover(Failover)
+        case rejoin(Rejoin)
     }
 
     /// Reads the playbook in the file at `path`.

@@ -1,8 +1,19 @@
 extension Playbook.Procedure {
     /// Every procedure: its name in a playbook, and what reads its part of the file.
     private static var readers: KeyValuePairs<String, (Section) -> Playbook.Procedure?> {
-        ["add-spock-node": { Playbook.AddSpockNode($0).map(Playbook.Procedure.addSpockNode) }]
+        [
+            "add-spock-node": { Playbook.AddSpockNode($0).map(Playbook.Procedure.addSpockNode) },
+            "drop-standby": { Playbook.DropStandby($0).map(Playbook.Procedure.dropStandby) },
+            "hot-standby": { Playbook.HotStandby($0).map(Playbook.Procedure.hotStandby) },
+            "synchronous": { Playbook.Synchronous($0).map(Playbook.Procedure.synchronous) },
+            "failover": { Playbook.Failover($0).map(Playbook.Procedure.failover) },
+            "rejoin": { Playbook.Rejoin($0).map(Playbook.Procedure.rejoin) },
+            "switchover": { Playbook.Switchover($0).map(Playbook.Procedure.switchover) },
+        ]
     }
+
+    /// What each is called in a playbook.
+    public static var names: [String] { readers.map(\.key) }
 
     init?(_ section: Section) {
         let name = section.required("procedure", .choice(Self.readers.map { ($0.key, $0.key) }), example: "add-spock-node")

@@ -32,6 +32,41 @@ public struct Conninfo: Sendable, Hashable, CustomStringConvertible, CustomDebug
         for option in LibpqOption.all(parsed) where option.value != nil { self[option.keyword] = option.value }
     }
 
+    /// Reads what a server's configuration holds. Its libpq may be newer than this one, and know more options: they are kept.
+    /// - Throws: ``ConninfoError``.
+    public init(ofServer text: String) throws {
+        guard !text.hasPrefix("postgresql://"), !text.hasPrefix("postgres://") else {
+            try self.init(parsing: text)
+            return
+        }
+        self.init()
+        var rest = text.unicodeScalars[...]
+        func skipBlanks() { rest = rest.drop(while: \.properties.isWhitespace) }
+        skipBlanks()
+        while !rest.isEmpty {
+            let keyword = rest.prefix { $0 != "=" && !$0.properties.isWhitespace }
+            rest = rest.dropFirst(keyword.count)
+            skipBlanks()
+            guard rest.popFirst() == "=", !keyword.isEmpty else { throw ConninfoError(message: "an option without a value") }
+            skipBlanks()
+            let isQuoted = rest.first == "'"
+            if isQuoted { rest = rest.dropFirst() }
+            var value = String.UnicodeScalarView(), isClosed = !isQuoted
+            while let scalar = rest.first {
+                if isQuoted ? scalar == "'" : scalar.properties.isWhitespace {
+                    isClosed = true
+                    break
+                }
+                rest = rest.dropFirst()
+                if scalar == "\\" { if let escaped = rest.popFirst() { value.append(escaped) } } else { value.append(scalar) }
+            }
+            guard isClosed else { throw ConninfoError(message: "a quote that does not end") }
+            if isQuoted { rest = rest.dropFirst() }
+            self[String(keyword)] = String(value)
+            skipBlanks()
+        }
+    }
+
     public subscript(keyword: String) -> String? {
         get { options.first { $0.keyword == keyword }?.value }
         set {
@@ -58,6 +93,16 @@ public struct Conninfo: Sendable, Hashable, CustomStringConvertible, CustomDebug
         copy["host"] = host
         copy["hostaddr"] = address
         copy["port"] = "\(port)"
+        return copy
+    }
+
+    /// A Unix-domain socket of a host, through the port of this machine that leads there: a server speaks no TLS and no GSSAPI on one.
+    /// Errors name the socket.
+    public func forwarded(socket path: String, address: String, port: UInt16) -> Conninfo {
+        var copy = forwarded(host: String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.endIndex)), address: address, port: port)
+        copy.forwarding?.socket = path
+        copy["sslmode"] = "disable"
+        copy["gssencmode"] = "disable"
         return copy
     }
 

@@ -6,13 +6,19 @@ struct Forwarding: Sendable {
     /// The server's.
     var host: String
     var port: String
+    /// Of the server's, where that is a Unix-domain socket.
+    var socket: String?
     /// This machine's.
     var localAddress: String
     var localPort: String
 
-    /// `text` of libpq, with the server's port and without our address.
+    /// `text` of libpq, with the server's port, or socket, and without our address.
     func named(_ text: String) -> String {
-        text.replacing(" (\(localAddress)), port \(localPort) ", with: ", port \(port) ")
+        if let socket {
+            return text.replacing("at \"\(localAddress)\", port \(localPort) ", with: "on socket \"\(socket)\" ")
+                .replacing("at \"\(host)\" (\(localAddress)), port \(localPort) ", with: "on socket \"\(socket)\" ")
+        }
+        return text.replacing(" (\(localAddress)), port \(localPort) ", with: ", port \(port) ")
             .replacing("\"\(localAddress)\", port \(localPort) ", with: "\"\(host)\", port \(port) ")
     }
 

@@ -10,7 +10,8 @@ public enum PasswordFile {
         return password(in: text, host: host, port: port, database: database, user: user)
     }
 
-    static func password(in text: String, host: String, port: UInt16, database: String, user: String) -> Secret? {
+    /// The password that the text of a password file has for a server.
+    public static func password(in text: String, host: String, port: UInt16, database: String, user: String) -> Secret? {
         let wanted = [host, "\(port)", database, user]
         for line in text.split(whereSeparator: \.isNewline) where !line.hasPrefix("#") {
             let parts = fields(of: line)
@@ -19,6 +20,38 @@ public enum PasswordFile {
         }
         return nil
     }
+
+    /// A line of a password file.
+    public struct Line: Sendable, Hashable, Codable {
+        /// A host name or address.
+        public var host: String
+        public var port: UInt16
+        /// `replication` for physical replication.
+        public var database: String
+        public var user: String
+
+        public init(host: String, port: UInt16, database: String, user: String) {
+            (self.host, self.port, self.database, self.user) = (host, port, database, user)
+        }
+
+        /// All of it but the password.
+        public var key: String { [host, "\(port)", database, user].map(PasswordFile.escaped).joined(separator: ":") }
+
+        /// The password that `text` has for just this.
+        public func password(in text: String) -> Secret? { PasswordFile.password(in: text, host: host, port: port, database: database, user: user) }
+
+        /// `text` with this line at its end.
+        public func added(to text: String, password: Secret) -> String {
+            text + (text.isEmpty || text.hasSuffix("\n") ? "" : "\n") + "\(key):\(PasswordFile.escaped(password.reveal()))\n"
+        }
+
+        /// `text` without the lines of this key.
+        public func removed(from text: String) -> String {
+            text.split(separator: "\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix(key + ":") }.joined(separator: "\n")
+        }
+    }
+
+    private static func escaped(_ field: String) -> String { field.replacing("\\", with: "\\\\").replacing(":", with: "\\:") }
 
     /// Four fields and the rest, without the backslashes of `\:` and `\\`. A star that was escaped means itself.
     private static func fields(of line: Substring) -> [(text: String, isAny: Bool)] {

@@ -39,6 +39,13 @@ public struct FileSnapshot: Sendable, Hashable {
         set { contents[request] = newValue }
     }
 
+    /// What could not be read because nobody lets the reader, by path.
+    public var forbidden: [String] {
+        contents.compactMap { request, content in
+            if case .unreadable(let why) = content, why.contains("Permission denied") { request.path } else { nil }
+        }.sorted()
+    }
+
     /// The bytes of a file that was read; `nil` where there are none, or nobody looked.
     public func bytes(of path: String) -> [UInt8]? {
         if case .file(let bytes)? = contents[.file(path)] { bytes } else { nil }

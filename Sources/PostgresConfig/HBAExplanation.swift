@@ -30,6 +30,12 @@ public struct HBAExplanation: Sendable, Hashable {
         /// One line or another, depending on the answers.
         case undecided([HBAQuestion])
 
+        /// The lines because of which the server refuses the files.
+        public var refused: [HBARules.Entry] { if case .filesRefused(let entries) = self { entries } else { [] } }
+
+        /// Whether a line is for the connection and does not refuse it.
+        public var letsIn: Bool { if case .rule(_, let rule) = self { rule.method != "reject" } else { false } }
+
         public var description: String {
             switch self {
             case .rule(let entry, let rule): "\(entry.location) decides: \(rule.method)"
@@ -47,6 +53,9 @@ public struct HBAExplanation: Sendable, Hashable {
     /// The lines that are tried, until the one that decides.
     public let steps: [Step]
     public let decision: Decision
+
+    /// One of files that the server does not take over for these lines.
+    public static func refused(_ entries: [HBARules.Entry]) -> HBAExplanation { HBAExplanation(steps: [], decision: .filesRefused(entries)) }
 }
 
 extension HBARules {

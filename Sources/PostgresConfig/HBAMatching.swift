@@ -1,3 +1,13 @@
+extension HBARules {
+    /// The lines that refuse connections which `rule` might match too. Behind such a rule they refuse those no more.
+    public func rejects(overlapping rule: HBARule) -> [Entry] {
+        entries.filter { entry in
+            guard let other = entry.reading.rule else { return false }
+            return other.method == "reject" && other.mayMatchSome(of: rule)
+        }
+    }
+}
+
 /// Which connections a rule matches, as far as the file alone can say.
 extension HBARule {
     /// Whether a connection that `other` matches might be matched by this rule too. In doubt, yes.

@@ -21,6 +21,8 @@ public struct IPNetwork: Sendable, Hashable, CustomStringConvertible {
         mask = address.family == .v4 ? 0xFFFF_FFFF : .max
     }
 
+    init(_ address: IPAddress, mask: UInt128) { (self.address, self.mask) = (address, mask) }
+
     init?(_ address: IPAddress, bits: Int) {
         guard (0...address.family.bits).contains(bits) else { return nil }
         self.address = address

@@ -29,6 +29,11 @@ public struct ServerFeatures: Sendable, Hashable {
     public let hasHBAIncludes: Bool
     /// Whether `postgres -C` reads the configuration files and says what it made of them (from 9.2).
     public let canCheckFiles: Bool
+    /// Whether `postgres -C` of a setting that is worked out begins a start (from 15).
+    public let canBeginStart: Bool
+    /// What is decided when the programs are built, and must be the same for a data directory as for the programs that start it: `postgres -C` says it
+    /// (from 9.2); the size of WAL segments until 10.
+    public let buildSettings: [String]
     /// Whether `postmaster.pid` says `ready` in its eighth line (from 10).
     public let pidFileHasStatus: Bool
     /// Whether the views of sessions and senders have `pid`, `query` and `state` (from 9.2); before, `procpid` and `current_query`.
@@ -49,6 +54,10 @@ public struct ServerFeatures: Sendable, Hashable {
     public let hasFlushPosition: Bool
     /// Whether there are `pg_control_system()` and its like (from 9.6).
     public let hasControlFunctions: Bool
+    /// Whether `pg_stat_activity` says what a session waits for (from 9.6).
+    public let hasWaitEvents: Bool
+    /// Whether there is `pg_logical_emit_message()` (from 9.6).
+    public let hasLogicalMessages: Bool
     /// Whether there is the view `pg_config` (from 9.6).
     public let hasBuildView: Bool
     /// Whether there is `pg_subscription` (from 10).
@@ -60,6 +69,8 @@ public struct ServerFeatures: Sendable, Hashable {
     public struct SlotFeatures: Sendable, Hashable {
         /// Whether there are any (from 9.4).
         public let exist: Bool
+        /// Whether one may be a session's own (from 10).
+        public let areTemporary: Bool
         /// Whether the view says who reads one (from 9.5).
         public let haveReader: Bool
         /// Whether the view says what a logical one's reader has confirmed (from 9.6).
@@ -71,6 +82,7 @@ public struct ServerFeatures: Sendable, Hashable {
 
         init(_ version: MajorVersion) {
             exist = version.number >= 904
+            areTemporary = version >= .postgres(10)
             haveReader = version.number >= 905
             haveConfirmedFlush = version.number >= 906
             reserveAtOnce = version.number >= 906
@@ -92,6 +104,8 @@ public struct ServerFeatures: Sendable, Hashable {
         hasHBARulesView = isAtLeast10
         hasHBAIncludes = version >= .postgres(16)
         canCheckFiles = version.number >= 902
+        canBeginStart = version >= .postgres(15)
+        buildSettings = canCheckFiles ? ["block_size", "wal_block_size", "segment_size"] + (version >= .postgres(11) ? [] : ["wal_segment_size"]) : []
         pidFileHasStatus = isAtLeast10
         activityHasState = version.number >= 902
         activityHasTransactionIDs = version.number >= 904
@@ -103,6 +117,8 @@ public struct ServerFeatures: Sendable, Hashable {
         hasWALReceiverView = isAtLeast96
         hasFlushPosition = isAtLeast96
         hasControlFunctions = isAtLeast96
+        hasWaitEvents = isAtLeast96
+        hasLogicalMessages = isAtLeast96
         hasBuildView = isAtLeast96
         hasSubscriptions = isAtLeast10
         hasTablespaceLocation = version.number >= 902
@@ -118,6 +134,8 @@ public struct ServerFeatures: Sendable, Hashable {
         case current, currentInsert, lastReceive, lastReplay, switchFile, pauseReplay, resumeReplay, isReplayPaused
         /// What is on disk; where ``hasFlushPosition`` says so.
         case currentFlush
+        /// The file that holds a position.
+        case fileName
         /// Bytes between two positions (from 9.2).
         case difference
     }
@@ -134,6 +152,7 @@ public struct ServerFeatures: Sendable, Hashable {
         case .resumeReplay: isWAL ? "pg_wal_replay_resume" : "pg_xlog_replay_resume"
         case .isReplayPaused: isWAL ? "pg_is_wal_replay_paused" : "pg_is_xlog_replay_paused"
         case .currentFlush: isWAL ? "pg_current_wal_flush_lsn" : "pg_current_xlog_flush_location"
+        case .fileName: isWAL ? "pg_walfile_name" : "pg_xlogfile_name"
         case .difference: isWAL ? "pg_wal_lsn_diff" : "pg_xlog_location_diff"
         }
     }
@@ -150,6 +169,39 @@ public struct ServerFeatures: Sendable, Hashable {
 
     // MARK: Options of programs
 
+    /// What `pg_basebackup` can be told.
+    public struct BaseBackupFeatures: Sendable, Hashable {
+        /// Whether it takes a connection string (from 9.3).
+        public let takesConninfo: Bool
+        /// Whether it makes a standby of the copy (from 9.3).
+        public let marksStandby: Bool
+        /// Whether tablespaces can go elsewhere, and the rate be limited (from 9.4).
+        public let mapsTablespaces: Bool
+        /// The option that names the directory of the log; `nil` where there is none (before 9.4).
+        public let walDirectoryOption: String?
+        /// Whether the server can compress what it sends (from 15).
+        public let compressesOnServer: Bool
+        /// Whether a copy brings a list of its files, which comes last, and which `pg_verifybackup` compares it with (from 13).
+        public let hasManifest: Bool
+
+        init(_ version: MajorVersion) {
+            takesConninfo = version.number >= 903
+            marksStandby = version.number >= 903
+            mapsTablespaces = version.number >= 904
+            walDirectoryOption = version.number < 904 ? nil : version >= .postgres(10) ? "--waldir" : "--xlogdir"
+            compressesOnServer = version >= .postgres(15)
+            hasManifest = version >= .postgres(13)
+        }
+    }
+
+    public var baseBackup: BaseBackupFeatures { BaseBackupFeatures(version) }
+
+    /// Whether passwords can be kept as SCRAM verifiers (from 10); before, MD5 alone.
+    public var hasSCRAM: Bool { version >= .postgres(10) }
+
+    /// The `wal_level` of a server that standbys read; above it there is `logical`.
+    public var standbyWALLevel: String { version.number >= 906 ? "replica" : "hot_standby" }
+
     /// What has `pg_basebackup` bring the log that the copy needs.
     public var baseBackupWALOptions: [String] {
         switch version.number {
@@ -161,6 +213,27 @@ public struct ServerFeatures: Sendable, Hashable {
 
     /// What has `pg_basebackup` stream through a slot; `nil` where it cannot (before 9.6).
     public func baseBackupSlotOptions(_ slot: String) -> [String]? { version.number >= 906 ? ["--slot=\(slot)"] : nil }
+
+    /// What `pg_rewind` can do.
+    public struct RewindFeatures: Sendable, Hashable {
+        /// Whether there is one (from 9.5).
+        public let exists: Bool
+        /// Whether it recovers a server that crashed by itself (from 13).
+        public let recovers: Bool
+        /// Whether it fetches WAL that is gone by the target's `restore_command` (from 13).
+        public let restoresWAL: Bool
+        /// Whether it can be told of a `postgresql.conf` outside of the data directory (from 15).
+        public let takesConfigFile: Bool
+
+        init(_ version: MajorVersion) {
+            exists = version.number >= 905
+            recovers = version >= .postgres(13)
+            restoresWAL = version >= .postgres(13)
+            takesConfigFile = version >= .postgres(15)
+        }
+    }
+
+    public var rewind: RewindFeatures { RewindFeatures(version) }
 
     /// Whether `pg_ctl promote` can wait until the server takes writes (from 10); before, poll.
     public var promoteCanWait: Bool { version >= .postgres(10) }

@@ -92,6 +92,10 @@ public struct SettingsFile: Sendable, Hashable {
         statements.compactMap { if case .syntaxError(let error) = $0 { error } else { nil } }
     }
 
+    /// Whether it begins with a byte-order mark of UTF-8, which the server takes for a part of its first word.
+    public var beginsWithByteOrderMark: Bool { lines.first?.bytes.starts(with: Self.byteOrderMark) ?? false }
+    public static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
     /// What stands in a line that has a meaning.
     enum Statement: Sendable, Hashable {
         case setting(Setting), include(Include), syntaxError(SyntaxError)

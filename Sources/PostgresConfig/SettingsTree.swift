@@ -30,7 +30,8 @@ public struct SettingsTree: Sendable, Hashable {
         public var line: Int { setting.line }
         public var name: String { setting.name }
         public var value: String { setting.value }
-        public var description: String { "\(file):\(line): \(name) = \(value)" }
+        /// Without a secret.
+        public var description: String { "\(file):\(line): \(name) = \(Redaction.redacted(value, of: name))" }
     }
 
     /// Why the server refuses the files. With one of these it starts with none of them, and takes nothing on reload.

@@ -85,6 +85,9 @@ public struct StandbyNames: Sendable, Hashable, CustomStringConvertible {
     /// Without `name`; the method and the number stay. Look at ``isSatisfiable`` before writing it.
     public func removing(_ name: String) -> StandbyNames { StandbyNames(method, names.filter { !isSameSetting($0, name) }, version) }
 
+    /// With `other` in the place of `name`; the method and the number stay.
+    public func replacing(_ name: String, with other: String) -> StandbyNames { StandbyNames(method, names.map { isSameSetting($0, name) ? other : $0 }, version) }
+
     /// The same standbys with another method or number.
     public func waiting(by method: Method) -> StandbyNames { StandbyNames(method, names, version) }
 

@@ -9,7 +9,8 @@ public import Server
 /// How a procedure reaches the hosts, the servers and the instances of its roster.
 ///
 /// Hosts and connections are made when they are first asked for, kept, and made anew after they were lost. PostgreSQL is
-/// reached through the host's SSH connection, so that it need not be reachable from the operator's machine.
+/// reached through the host's SSH connection, so that it need not be reachable from the operator's machine: by its port, and where
+/// that lets nobody in, by its Unix-domain socket as the OS user, which is all that a Debian or RHEL server allows as it is installed.
 public actor ClusterAccess {
     public nonisolated let roster: Roster
     private nonisolated let ways: Ways
@@ -20,8 +21,13 @@ public actor ClusterAccess {
 
     private var hosts: [String: SharedLook<any Host>] = [:]
     private var forwards: [String: ForwardedPort] = [:]
+    private var sockets: [String: SocketWay] = [:]
+    /// The nodes that were reached by their port, and those that were by their socket last.
+    private var byPort: Set<String> = []
+    private var bySocket: Set<String> = []
     private var sessions: [String: ServerSession] = [:]
     private var instances: [String: SharedLook<Instance>] = [:]
+    private var approach: Task<Void, Never>?
 
     /// The name under which servers list the sessions of a run.
     public static let applicationName = ClientTransaction.ownApplicationName
@@ -29,6 +35,18 @@ public actor ClusterAccess {
     /// - Parameter sessionSettings: what the procedure wants of each session.
     public init(_ roster: Roster, _ ways: Ways, sessionSettings: [SessionSetting] = []) {
         (self.roster, self.ways, self.sessionSettings) = (roster, ways, sessionSettings)
+    }
+
+    /// Begins to reach what will be needed, all of it at once, while something else is waited for. What cannot be reached is tried again by
+    /// whoever needs it, and told there.
+    public func beginToReach(hosts: [String] = [], instances: [String] = [], servers: [String] = []) {
+        guard approach == nil else { return }
+        approach = Task {
+            async let reached = attemptOnEach(hosts) { _ = try await self.host($0) }
+            async let found = attemptOnEach(instances) { _ = try await self.instance($0) }
+            async let connected = attemptOnEach(servers) { _ = try await self.server($0) }
+            _ = await (reached, found, connected)
+        }
     }
 
     // MARK: Hosts and instances
@@ -43,7 +61,7 @@ public actor ClusterAccess {
     /// - Parameter programs: those that a copy is known to run with, where what it is a copy of may be gone.
     /// - Throws: `InstanceError`, what connecting to the host throws.
     public func instance(_ node: String, programs: KnownPrograms? = nil, deadline: Deadline = .after(.seconds(30))) async throws -> Instance {
-        let host = try await host(node)
+        let host = try await host(node, deadline: deadline.orAfter(.seconds(20)))
         return try await instances.shared(node).value { try await self.find(node, programs, on: host, deadline: deadline) }.reached(through: host)
     }
 
@@ -100,16 +118,25 @@ public actor ClusterAccess {
         _ name: String, database: String? = nil, applicationName: String? = nil, asItIs: Bool = false, deadline: Deadline
     ) async throws -> PostgresConnection {
         let node = try roster.entry(name)
+        if bySocket.contains(name) {
+            do {
+                return try await connect(bySocketOf: node, database: database, applicationName: applicationName, asItIs: asItIs, deadline: deadline)
+            } catch let error where !(error is CancellationError || error is DeadlineExceeded) && (error as? PostgresError)?.mayBeOtherElsewhere ?? true {
+                // Its rules, or its socket, may be others by now.
+                bySocket.remove(name)
+            }
+        }
         return try await connect(
             to: node, through: try await forward(node, deadline: deadline), database: database, applicationName: applicationName, asItIs: asItIs,
             deadline: deadline)
     }
 
     /// Logs in to `name` as one will to `other`, which does not run yet and is to be a copy of it: from the host of `other`, with
-    /// the password that is known for `other`.
+    /// the password that is known for `other`. One that is reached by its socket will be so.
     /// - Throws: `PostgresError`, what reaching the host throws.
     public func tryLogin(to name: String, asIfTo other: String, deadline: Deadline) async throws {
         let node = try roster.entry(name), copy = try roster.entry(other)
+        if bySocket.contains(name), copy.osUser == roster.role { return }
         let port = try await host(other, deadline: deadline).forward(toPort: node.port, address: node.address)
         do {
             let connection = try await connect(to: copy, through: port, isThere: false, deadline: deadline)
@@ -129,29 +156,133 @@ public actor ClusterAccess {
         deadline: Deadline
     ) async throws -> PostgresConnection {
         let name = node.name
-        var conninfo = Conninfo([
-            "dbname": database ?? roster.database, "user": roster.role, "port": "\(node.port)", "sslmode": "prefer",
-            "application_name": applicationName ?? ways.applicationName,
-        ])
-        if !asItIs { conninfo["options"] = SessionSetting.startupOptions }
+        var conninfo = conninfo(node, database: database, applicationName: applicationName, asItIs: asItIs)
         let isAsked = asksPassword.contains(name)
         // libpq would look for a line with the forwarded port.
         let known = isAsked ? password : PasswordFile.password(host: node.address, port: node.port, database: database ?? roster.database, user: roster.role)
         conninfo["password"] = known?.reveal()
         conninfo = conninfo.forwarded(host: node.address, address: port.address, port: port.port)
         do {
-            return try await PostgresConnection.connect(to: conninfo, node: name, deadline: deadline)
+            let connection = try await PostgresConnection.connect(to: conninfo, node: name, deadline: deadline)
+            if isThere { byPort.insert(name) }
+            return connection
+        } catch let error as PostgresError where isThere && error.mayBeOtherElsewhere && (error.code != nil || !byPort.contains(name)) {
+            let second: any Error
+            do {
+                // The port had its share of the time.
+                let deadline = Deadline.after(deadline.budget)
+                return try await connect(bySocketOf: node, database: database, applicationName: applicationName, asItIs: asItIs, deadline: deadline)
+            } catch let cancelled as CancellationError {
+                throw cancelled
+            } catch {
+                second = error
+            }
+            if error.code == "28P01", !isAsked, let connection = try await connectAsking(name, conninfo, deadline: deadline) { return connection }
+            guard error.code == nil else { throw refusal(node, error, second) }
+            throw await whyNotReached(node, error, deadline: deadline.forLook)
         } catch let error as PostgresError where error.code == "28P01" && !isAsked {
-            // Another node's may have been asked for meanwhile: one question is for all that need an answer.
-            guard let given = password ?? ways.askPassword?(roster.role).map({ Secret($0) }) else { throw error }
-            password = given
-            asksPassword.insert(name)
-            conninfo["password"] = given.reveal()
-            // The time the operator took to type is not the server's.
-            return try await PostgresConnection.connect(to: conninfo, node: name, deadline: .after(deadline.budget))
+            guard let connection = try await connectAsking(name, conninfo, deadline: deadline) else { throw error }
+            return connection
         } catch let error as PostgresError where error.code == nil && isThere {
             throw await whyNotReached(node, error, deadline: deadline.forLook)
         }
+    }
+
+    private func conninfo(_ node: Roster.Entry, database: String?, applicationName: String?, asItIs: Bool) -> Conninfo {
+        var conninfo = Conninfo([
+            "dbname": database ?? roster.database, "user": roster.role, "port": "\(node.port)", "sslmode": "prefer",
+            "application_name": applicationName ?? ways.applicationName,
+        ])
+        if !asItIs { conninfo["options"] = SessionSetting.startupOptions }
+        return conninfo
+    }
+
+    /// With the password that the operator gives; `nil` where nobody is there.
+    private func connectAsking(_ name: String, _ refused: Conninfo, deadline: Deadline) async throws -> PostgresConnection? {
+        // Another node's may have been asked for meanwhile: one question is for all that need an answer.
+        guard let given = password ?? ways.askPassword?(roster.role).map({ Secret($0) }) else { return nil }
+        password = given
+        asksPassword.insert(name)
+        var conninfo = refused
+        conninfo["password"] = given.reveal()
+        // The time the operator took to type is not the server's.
+        let connection = try await PostgresConnection.connect(to: conninfo, node: name, deadline: .after(deadline.budget))
+        byPort.insert(name)
+        return connection
+    }
+
+    // MARK: By the socket
+
+    /// A way to a server's socket as its OS user.
+    private struct SocketWay {
+        let path: HostPath
+        let port: ForwardedPort
+    }
+
+    /// - Throws: `PostgresError`, `HostError`; `Problem` where the server has no such socket.
+    private func connect(
+        bySocketOf node: Roster.Entry, database: String?, applicationName: String?, asItIs: Bool, deadline: Deadline
+    ) async throws -> PostgresConnection {
+        let way = try await socketWay(node, deadline: deadline)
+        let wanted = conninfo(node, database: database, applicationName: applicationName, asItIs: asItIs)
+        var conninfo = wanted.forwarded(socket: way.path.path, address: way.port.address, port: way.port.port)
+        // By which names libpq would look for it.
+        conninfo["password"] =
+            ["localhost", way.path.directory.path, node.address].lazy
+            .compactMap { PasswordFile.password(host: $0, port: node.port, database: database ?? self.roster.database, user: self.roster.role) }.first?.reveal()
+        do {
+            let connection = try await PostgresConnection.connect(to: conninfo, node: node.name, deadline: deadline)
+            bySocket.insert(node.name)
+            return connection
+        } catch {
+            // A connection that was reset does not say why.
+            let cause = await way.port.lastError
+            if !bySocket.contains(node.name) { await forgetSocket(node.name) }
+            if (error as? PostgresError)?.code == nil, !(error is CancellationError), let cause { throw cause }
+            throw error
+        }
+    }
+
+    private func socketWay(_ node: Roster.Entry, deadline: Deadline) async throws -> SocketWay {
+        if let way = sockets[node.name] { return way }
+        let instance = try await instance(node.name, deadline: deadline), postmaster = try await instance.postmaster(deadline: deadline)
+        guard postmaster.port == nil || postmaster.port == node.port else {
+            throw Problem("the server in \(instance.dataDirectory) listens on port \(postmaster.port ?? 0), not \(node.port)")
+        }
+        guard let directory = postmaster.socketDirectory else { throw Problem("the server has none (unix_socket_directories)") }
+        guard !directory.hasPrefix("@") else { throw Problem("it has no path (\(directory))") }
+        let path = (HostPath(directory) ?? instance.dataDirectory / directory) / ".s.PGSQL.\(node.port)"
+        let way = SocketWay(path: path, port: try await host(node.name, deadline: deadline).forward(toSocket: path, as: node.osUser))
+        if let other = sockets[node.name] {
+            await way.port.close()
+            return other
+        }
+        sockets[node.name] = way
+        return way
+    }
+
+    private func forgetSocket(_ name: String) async { await sockets.removeValue(forKey: name)?.port.close() }
+
+    /// What stands in the way of both ways to a server that runs.
+    private func refusal(_ node: Roster.Entry, _ error: PostgresError, _ second: any Error) -> PostgresError {
+        guard case .cannotConnect(_, let message, let code, let hint) = error else { return error }
+        let why: String, way: String?, osUser = node.osUser, role = roster.role
+        switch second {
+        case PostgresError.cannotConnect(_, let text, let code, let hint):
+            why = text
+            way = code == "28000" && role != osUser ? "name the role that the server lets the OS user \(osUser) in as (\(osUser), where it is not mapped)" : hint
+        default:
+            let problem = Problem(explaining: second)
+            (why, way) = (problem.fact, problem.hint)
+        }
+        let line = HBARule(
+            .host, databases: [.named(roster.database)], users: [.named(role)], from: IPNetwork(node.address).map(HBARule.Address.network) ?? .hostName(node.address),
+            method: "scram-sha-256")
+        let text = "\(line)".split(separator: " ").joined(separator: " ")
+        let rule = code == "28000" ? "put the line `\(text)` into its pg_hba.conf, reload it, and give the password in ~/.pgpass" : hint
+        return .cannotConnect(
+            node: node.name, message: "\(message); as \(osUser) by its socket: \(why)", code: code,
+            hint: [way, rule].compactMap(\.self).joined(separator: "; or "))
     }
 
     /// Through the SSH connection a stopped server only shows as a connection that was closed.
@@ -191,6 +322,7 @@ public actor ClusterAccess {
     public func forget(_ name: String) async {
         await forgetServer(name)
         await forwards.removeValue(forKey: name)?.close()
+        await forgetSocket(name)
         await hosts.removeValue(forKey: name)?.settled?.close()
     }
 
@@ -201,6 +333,9 @@ public actor ClusterAccess {
 
     /// Ends everything.
     public func close() async {
+        approach?.cancel()
+        await approach?.value
+        approach = nil
         for name in Set(sessions.keys).union(forwards.keys).union(hosts.keys) { await forget(name) }
     }
 }
@@ -257,6 +392,11 @@ extension ClusterAccess {
             try await server.terminateEarlierSessions(named: Self.applicationName, deadline: .after(.seconds(10)))
         }
     }
+}
+
+extension PostgresError {
+    /// Whether nobody was let in, by the server's rules or for want of a password, or nobody was there: another way in is worth a try.
+    fileprivate var mayBeOtherElsewhere: Bool { code == nil || code == "28P01" || code == "28000" }
 }
 
 extension Dictionary {

@@ -8,20 +8,53 @@ public import Run
 /// beside it that bears the run's name.
 public struct KeptFiles: Sendable {
     private let instance: Instance
+    /// Whose changes are put back; `nil` for those of all steps.
+    private let step: String?
 
-    public init(instance: Instance) { self.instance = instance }
+    /// - Parameter step: whose changes ``restore(_:deadline:)`` puts back; `nil` for those of all steps.
+    public init(instance: Instance, of step: String? = nil) { (self.instance, self.step) = (instance, step) }
 
     private static let original = "original", made = "configuration file"
 
     /// What `run` changed or made on `node`.
-    public static func changed(on node: String, in memory: Memory) throws -> [Created] {
-        try memory.created().filter { $0.place == node && ($0.kind == original || $0.kind == made) }
+    public static func changed(on node: String, in memory: Memory, by step: String? = nil) throws -> [Created] {
+        try memory.created(by: step).filter { $0.place == node && ($0.kind == original || $0.kind == made) }
+    }
+
+    /// The previous versions that the run has kept anywhere, and that are still there.
+    /// - Throws: `Problem` for a path that is no previous version of this run's, what connecting to their hosts throws.
+    public static func left(by memory: Memory, _ access: ClusterAccess) async throws -> [Created] {
+        let kept = try memory.created().filter { $0.kind == original }
+        let found = try await onEach(kept) { thing in
+            try await access.host(thing.place).stat(try path(of: thing, memory), as: try access.roster.entry(thing.place).osUser, deadline: .after(.seconds(30))) != nil
+        }
+        return kept.filter { found[$0] == true }
+    }
+
+    /// Removes a previous version that nobody needs any more: an undo cannot put it back then.
+    /// - Throws: as ``left(by:_:)``.
+    public static func remove(_ thing: Created, keptBy memory: Memory, _ access: ClusterAccess) async throws {
+        let path = try path(of: thing, memory), host = try await access.host(thing.place)
+        try await host.asOwner(try access.roster.entry(thing.place).osUser) { try await host.remove(path, as: $0, deadline: .after(.seconds(30))) }
     }
 
     /// Where the previous version of `path` is kept: `pg_hba.conf.before-20261121-120000-app`.
     public static func place(of path: HostPath, _ memory: Memory) throws -> HostPath {
+        path.directory / (path.name + (try suffix(memory)))
+    }
+
+    private static func suffix(_ memory: Memory) throws -> String {
         guard let run = try memory.header?.run else { throw Problem("the journal does not say which run it is of") }
-        return path.directory / "\(path.name).before-\(run)"
+        return ".before-\(run)"
+    }
+
+    /// The path of a previous version. It may be worked on as root: a journal that names any other file is not followed.
+    private static func path(of thing: Created, _ memory: Memory) throws -> HostPath {
+        let path = try HostPath(checking: thing.name), suffix = try suffix(memory)
+        guard path.name.hasSuffix(suffix) else {
+            throw Problem("\(thing.place): \(path) is no previous version that this run has kept (*\(suffix)), although its journal says so: left alone")
+        }
+        return path
     }
 
     /// Does `edit`, once what was there before is kept.
@@ -60,14 +93,26 @@ public struct KeptFiles: Sendable {
         try await instance.host.asOwner(instance.user) { try await instance.host.copy(path, to: kept, as: $0, deadline: deadline) }
     }
 
+    /// Each file that the run changed, and where its previous version was kept.
+    public func originals(_ memory: Memory) throws -> [(path: HostPath, kept: HostPath)] {
+        try Self.changed(on: instance.node, in: memory, by: step).compactMap { try Self.versions(of: $0, memory) }
+    }
+
+    /// A file and its previous version; `nil` for one that the run has made.
+    private static func versions(of thing: Created, _ memory: Memory) throws -> (path: HostPath, kept: HostPath)? {
+        guard thing.kind == original else { return nil }
+        let kept = try path(of: thing, memory)
+        return (try HostPath(checking: String(kept.path.dropLast(try suffix(memory).count))), kept)
+    }
+
     /// Puts the files back where they still are as the run left them, and takes the kept versions away.
     public func restore(_ run: StepRun, deadline: Deadline) async throws -> UndoOutcome {
         let instance = instance
-        return await takeBack(try Self.changed(on: instance.node, in: run.memory)) { thing in
-            let suffix = try Self.place(of: instance.dataDirectory, run.memory).name.dropFirst(instance.dataDirectory.name.count).count
-            let isOriginal = thing.kind == Self.original
-            guard let kept = HostPath(thing.name), let path = HostPath(isOriginal ? String(thing.name.dropLast(suffix)) : thing.name) else { return .absent }
-            return try await Self.restore(path, keptAt: isOriginal ? kept : nil, instance, run, deadline)
+        return await takeBack(try Self.changed(on: instance.node, in: run.memory, by: step)) { thing in
+            guard let (path, kept) = try Self.versions(of: thing, run.memory) else {
+                return try await Self.restore(try HostPath(checking: thing.name), keptAt: nil, instance, run, deadline)
+            }
+            return try await Self.restore(path, keptAt: kept, instance, run, deadline)
         }
     }
 

@@ -1,5 +1,6 @@
 public import Playbook
 public import ProcedureKit
+import Report
 public import Run
 
 /// Every procedure there is: from a playbook's `procedure:`, or from what a journal has kept of a run, to its steps.
@@ -15,10 +16,21 @@ public struct Catalog: Sendable {
     }
 
     /// What `playbook` asks for.
-    /// - Parameter path: where it was read, absolute.
-    /// - Throws: `Problem` for what no playbook can say.
-    public func procedure(for playbook: Playbook, at path: String) throws -> any Procedure {
-        try procedure(playbook, from: RunOrigin(path: path, content: playbook.text))
+    /// - Parameters:
+    ///   - path: where it was read, absolute.
+    ///   - consents: what the operator has said with the command.
+    /// - Throws: `Problem` for what no playbook can say, and for what the procedure is not to be told.
+    public func procedure(for playbook: Playbook, at path: String, consents: [Consent] = []) throws -> any Procedure {
+        let procedure = try procedure(playbook, from: RunOrigin(path: path, content: playbook.text, consents: consents))
+        try Self.check(consents, procedure.name)
+        return procedure
+    }
+
+    /// - Throws: `Problem` where a run of `procedure` has nothing to do with one of them.
+    public static func check(_ consents: [Consent], _ procedure: String) throws {
+        if consents.contains(.primaryIsDead), procedure != Failover.name {
+            throw Problem("--\(Consent.primaryIsDead.rawValue) is for a failover, and this is \(procedure)", hint: "leave it out. Nothing was changed.")
+        }
     }
 
     /// What a run was of, as its journal has it.
@@ -37,12 +49,24 @@ public struct Catalog: Sendable {
     public static func roster(of playbook: Playbook) throws -> (roster: Roster, cluster: String) {
         switch playbook.procedure {
         case .addSpockNode(let add): (try Roster(add), add.cluster.name)
+        case .dropStandby(let order): (try Roster(pair: order.cluster), order.cluster.name)
+        case .hotStandby(let order): (try Roster(order), order.cluster.name)
+        case .synchronous(let order): (try Roster(pair: order.cluster), order.cluster.name)
+        case .failover(let order): (try Roster(pair: order.cluster), order.cluster.name)
+        case .rejoin(let order): (try Roster(pair: order.cluster), order.cluster.name)
+        case .switchover(let order): (try Roster(pair: order.cluster), order.cluster.name)
         }
     }
 
     private func procedure(_ playbook: Playbook, from origin: RunOrigin) throws -> any Procedure {
         switch playbook.procedure {
         case .addSpockNode(let add): try AddSpockNode(add, from: origin, ways, undo: undo)
+        case .dropStandby(let order): try DropStandby(order, from: origin, ways)
+        case .hotStandby(let order): try HotStandby(order, from: origin, ways, undo: undo)
+        case .synchronous(let order): try Synchronous(order, from: origin, ways)
+        case .failover(let order): try Failover(order, from: origin, ways)
+        case .rejoin(let order): try Rejoin(order, from: origin, ways, undo: undo)
+        case .switchover(let order): try Switchover(order, from: origin, ways)
         }
     }
 }

@@ -19,6 +19,10 @@ public protocol Host: Sendable {
     /// - Throws: ``HostError``.
     func forward(toPort port: UInt16, address: String) async throws -> ForwardedPort
 
+    /// Makes the Unix-domain socket at `path` of the host reachable in the same way: its server sees `user` of the host connect.
+    /// - Throws: ``HostError``. What stands in the way of a connection is found when it is made: ``ForwardedPort/lastError``.
+    func forward(toSocket path: HostPath, as user: String) async throws -> ForwardedPort
+
     /// Ends the connection. Programs still running on the host are not ended by this.
     func close() async
 }
@@ -42,7 +46,7 @@ extension Host {
     }
 }
 
-/// A local address that leads to a port on a host, until it is closed.
+/// A local address that leads to a port, or a Unix-domain socket, on a host, until it is closed.
 public struct ForwardedPort: Sendable {
     /// A loopback address of this machine, for libpq's `hostaddr`.
     public let address: String

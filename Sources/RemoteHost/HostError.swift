@@ -17,6 +17,8 @@ public enum HostError: Explained, Hashable {
     case hostKeyChanged(host: String, sighting: HostKeySighting)
     /// known_hosts has the key marked `@revoked`.
     case hostKeyRevoked(host: String, sighting: HostKeySighting)
+    /// known_hosts has the key, and RevokedHostKeys may have it too: `ssh` did not accept it when it was asked.
+    case hostKeyNotJudged(host: String, sighting: HostKeySighting)
     /// No key let us in. `offered` is what the server accepts, in its own words.
     case authenticationFailed(host: String, user: String, attempts: [AuthenticationAttempt], offered: [String])
 
@@ -36,6 +38,10 @@ public enum HostError: Explained, Hashable {
     case sudoRefused(host: String, loginUser: String, user: String, answer: String)
     case noSuchUser(host: String, user: String)
     case forwardRefused(host: String, address: String, port: UInt16, detail: String)
+    /// The host's Unix-domain socket was not reached as that user.
+    case socketRefused(host: String, path: HostPath, user: String, detail: String)
+    /// Nothing is there that could connect to a Unix-domain socket as that user.
+    case noSocketRelay(host: String, loginUser: String, user: String, detail: String)
     /// No local address could be opened for a forwarded port.
     case forwardNotOpened(host: String, detail: String)
 
@@ -49,6 +55,8 @@ public enum HostError: Explained, Hashable {
         case refused
         /// Nothing answered within the time.
         case timedOut(after: Duration)
+        /// The program of `ProxyCommand` brought no connection.
+        case proxyFailed(String, words: String)
         case other(String)
     }
 
@@ -57,11 +65,11 @@ public enum HostError: Explained, Hashable {
         switch self {
         case .configurationUnreadable(let host, _), .configurationUnsupported(let host, _, _), .unreachable(let host, _, _),
             .noCommonAlgorithm(let host, _), .hostKeyUnknown(let host, _), .hostKeyChanged(let host, _),
-            .hostKeyRevoked(let host, _), .authenticationFailed(let host, _, _, _), .connectionLost(let host, _, _),
+            .hostKeyRevoked(let host, _), .hostKeyNotJudged(let host, _), .authenticationFailed(let host, _, _, _), .connectionLost(let host, _, _),
             .closed(let host), .channelRefused(let host, _), .shellRefused(let host, _, _), .outcomeUnknown(let host, _, _),
             .commandTooLong(let host, _, _), .sudoRefused(let host, _, _, _), .noSuchUser(let host, _),
             .forwardRefused(let host, _, _, _), .forwardNotOpened(let host, _), .permissionDenied(let host, _, _, _),
-            .fileFailed(let host, _, _, _):
+            .fileFailed(let host, _, _, _), .socketRefused(let host, _, _, _), .noSocketRelay(let host, _, _, _):
             host
         }
     }
@@ -77,6 +85,7 @@ public enum HostError: Explained, Hashable {
             case .nameNotFound(let detail): "\(host): the name \(address) does not resolve: \(detail)"
             case .refused: "\(host): \(address) refused the connection"
             case .timedOut(let time): "\(host): no answer from \(address) within \(time.inSeconds)"
+            case .proxyFailed(let command, let words): "\(host): the ProxyCommand brings no connection to it: \(Redaction.redacted(command)): \(Redaction.redacted(words))"
             case .other(let detail): "\(host): no connection to \(address): \(detail)"
             }
         case .noCommonAlgorithm(let host, let detail):
@@ -90,6 +99,9 @@ public enum HostError: Explained, Hashable {
                 + "another \(seen.keyType) key stands in \(seen.places)" + seen.remarks
         case .hostKeyRevoked(let host, let seen):
             return "\(host): the host key of \(seen.name) is revoked: \(seen.keyType) \(seen.fingerprint), marked @revoked in \(seen.places)"
+        case .hostKeyNotJudged(let host, let seen):
+            return "\(host): the host key of \(seen.name) stands in known_hosts, RevokedHostKeys is set, and `ssh`, which was asked whether the key is revoked, "
+                + "does not accept it: \(seen.keyType) \(seen.fingerprint)" + seen.saidOfIt
         case .authenticationFailed(let host, let user, let attempts, let offered):
             let tried = attempts.isEmpty ? "no key to try" : attempts.map(\.description).joined(separator: "; ")
             return "\(host): no login as \(user): \(tried)"
@@ -112,6 +124,10 @@ public enum HostError: Explained, Hashable {
             return "\(host): there is no user \(user)"
         case .forwardRefused(let host, let address, let port, let detail):
             return "\(host): \(address) port \(port) cannot be reached from the host: \(detail)"
+        case .socketRefused(let host, let path, let user, let detail):
+            return "\(host): the socket \(path) cannot be reached as \(user): \(detail)"
+        case .noSocketRelay(let host, _, let user, let detail):
+            return "\(host): no connection to a Unix-domain socket as \(user): \(detail)"
         case .forwardNotOpened(let host, let detail):
             return "\(host): no local address for a forwarded port: \(detail)"
         case .permissionDenied(let host, let path, let user, let detail):
@@ -132,11 +148,14 @@ public enum HostError: Explained, Hashable {
             case .nameNotFound: "check the host's name in the playbook, and HostName in the SSH configuration"
             case .refused: "is sshd running there, and on this port? say another with `ssh: HOST:PORT` in the playbook, or Port in ~/.ssh/config"
             case .timedOut: "is the host up, and does a firewall drop the connection? a host behind another one needs ProxyJump"
+            case .proxyFailed: "`ssh` runs the same program: see what it says there"
             case .other: "check the route to the host"
             }
         case .noCommonAlgorithm:
-            return "libssh2 needs an ed25519 or ECDSA host key (it cannot check RSA keys with SHA-2), a CTR or CBC cipher and an "
-                + "hmac-sha2 MAC: on the host run `ssh-keygen -A`, and look at HostKeyAlgorithms, Ciphers and MACs in sshd_config"
+            return SSHLibrary.isModern
+                ? "libssh2 \(SSHLibrary.version) needs an ed25519, ECDSA or RSA host key: on the host look at HostKeyAlgorithms, KexAlgorithms, Ciphers and MACs in sshd_config"
+                : "libssh2 \(SSHLibrary.version) needs an ed25519 or ECDSA host key (1.11 also checks RSA keys with SHA-2), a CTR or CBC cipher and an "
+                    + "hmac-sha2 MAC: on the host run `ssh-keygen -A`, and look at HostKeyAlgorithms, Ciphers and MACs in sshd_config"
         case .hostKeyUnknown(_, let seen):
             return "compare the fingerprint with `ssh-keygen -lf \(seen.keyFileOnHost)` on the host's own console, then add the key: "
                 + "\(seen.keyscan) >> \(seen.writableFile)"
@@ -146,10 +165,15 @@ public enum HostError: Explained, Hashable {
                 + "`ssh-keygen -R \(Shell.quote(seen.name)) -f \(Shell.quote(seen.foundIn ?? seen.writableFile))`"
         case .hostKeyRevoked:
             return "somebody declared this key stolen: give the host a new key, and do not connect until then"
+        case .hostKeyNotJudged(let host, _):
+            return "do not connect while that stands: `ssh -v \(host)` says whether the key is revoked, or `ssh` only could not connect"
         case .authenticationFailed(_, _, let attempts, let offered):
             if attempts.contains(where: { $0.outcome == .rsaFileUnusable }) {
-                return "libssh2 cannot sign with an RSA key file as today's servers ask: load it into ssh-agent (`ssh-add FILE`), "
-                    + "or use an ed25519 key"
+                return "libssh2 \(SSHLibrary.version) cannot sign with an RSA key file as today's servers ask (1.11 can): load it into ssh-agent "
+                    + "(`ssh-add FILE`), or use an ed25519 key"
+            }
+            if attempts.contains(where: { $0.outcome == .passphraseMissing }) {
+                return "the key is locked, and no passphrase was given: load it into ssh-agent (`ssh-add FILE`), or run pggraft in a terminal, where it asks"
             }
             if attempts.contains(where: { if case .disconnected = $0.outcome { true } else { false } }) {
                 return "the server counts every key offered: set IdentitiesOnly yes and IdentityFile for this host"
@@ -176,6 +200,12 @@ public enum HostError: Explained, Hashable {
             return "check the user in the playbook"
         case .forwardRefused:
             return "is the server running and listening on that address? sshd must allow it too (AllowTcpForwarding, PermitOpen)"
+        case .socketRefused:
+            return "is the server running, and does it listen there (unix_socket_directories)?"
+        case .noSocketRelay(_, let loginUser, let user, _):
+            return loginUser == user
+                ? "allow it in the host's sshd_config (AllowStreamLocalForwarding), or install perl, python3, socat or an nc that knows -U there"
+                : "install perl, python3, socat or an nc that knows -U on the host, or log in as \(user)"
         case .forwardNotOpened:
             return "127.64.0.0/10 must be usable on this machine, as it is on Linux by default"
         case .permissionDenied(_, _, let user, _):
@@ -200,8 +230,10 @@ public struct HostKeySighting: Sendable, Hashable {
     public var knownTypes: [String]
     /// Lines of the files that make no sense.
     public var badLines: Int
-    /// `@cert-authority` lines for the name, which libssh2 cannot use.
+    /// `@cert-authority` lines for the name.
     public var authorities: Int
+    /// What `ssh` said of the key, where it was asked.
+    public var judgement: String?
     /// The arguments `ssh-keyscan` takes to see the key.
     public var scanArguments: [String]
 
@@ -227,9 +259,10 @@ public struct HostKeySighting: Sendable, Hashable {
         let kind = keyType.hasPrefix("ecdsa") ? "ecdsa" : keyType.split(separator: "-").last.map(String.init) ?? "ed25519"
         return "/etc/ssh/ssh_host_\(kind)_key.pub"
     }
+    var saidOfIt: String { judgement.map { $0.isEmpty ? "" : ": \($0)" } ?? "" }
     var remarks: String {
         (badLines > 0 ? "; \(badLines) lines there make no sense and were skipped" : "")
-            + (authorities > 0 ? "; its @cert-authority entries cannot be used: libssh2 does not know host certificates" : "")
+            + (judgement == nil ? "" : "; `ssh` was asked, and does not accept it either" + saidOfIt)
     }
 }
 
@@ -281,7 +314,7 @@ extension HostError {
     /// Whether it is not known any more how far the host got; otherwise the host has answered, with a refusal.
     public var isOfConnection: Bool {
         switch self {
-        case .permissionDenied, .fileFailed: false
+        case .permissionDenied, .fileFailed, .socketRefused, .noSocketRelay: false
         default: true
         }
     }

@@ -12,6 +12,15 @@ extension Host {
         return time - middle
     }
 
+    /// Whether commands may run there as `user`.
+    public func lets(_ user: String, deadline: Deadline) async throws -> Bool {
+        do {
+            return try await run(Command("true").as(user), deadline: deadline).succeeded
+        } catch HostError.sudoRefused {
+            return false
+        }
+    }
+
     /// Whether something listens on a TCP port of the host, on whatever address.
     public func isListening(onPort port: UInt16, deadline: Deadline) async throws -> Bool {
         try await !require(.script(HostFacts.listening, String(port, radix: 16, uppercase: true)), deadline: deadline).text.isEmpty

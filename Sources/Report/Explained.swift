@@ -40,6 +40,12 @@ public struct Problem: Explained, Hashable {
         self.init("\(fact): \(cause.fact)", hint: hints.isEmpty ? nil : hints.joined(separator: "\n"))
     }
 
+    /// What `error` says, and under it the state that things are in by now. What that says to do comes before what the error does.
+    public init(explaining error: any Error, leaving state: String, hint: String? = nil) {
+        let cause = Problem(explaining: error), hints = [hint, cause.hint].compactMap { $0 }
+        self.init("\(cause.fact)\n\(state)", hint: hints.isEmpty ? nil : hints.joined(separator: "\n"))
+    }
+
     /// What `error` says, whatever it is.
     public init(explaining error: any Error) {
         if let explained = error as? any Explained {

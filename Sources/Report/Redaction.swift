@@ -32,6 +32,11 @@ public enum Redaction {
         return word[...equals] + mark
     }
 
+    /// The value of `name`, alone: a secret where the name says so, however many lines it has. An empty one hides nothing.
+    public static func redacted(_ value: String, of name: some StringProtocol) -> String {
+        isSecret(name) && !value.isEmpty ? mark : redacted(value)
+    }
+
     /// Whether the value of `name` is a secret: a keyword of a connection string, a setting, an option, a variable of the environment.
     public static func isSecret(_ name: some StringProtocol) -> Bool { holdsSecret(Array(name.utf8)[...]) }
 

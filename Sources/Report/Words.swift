@@ -1,6 +1,11 @@
 /// `n1, n2 and n3`.
 public func list(_ names: [String]) -> String { joined(names, "and") }
 
+/// `n1, n2, n3 and 4 more`.
+public func list(_ names: [String], atMost number: Int) -> String {
+    names.count <= number ? list(names) : list(names.prefix(number) + ["\(names.count - number) more"])
+}
+
 /// `full, newest or none`.
 public func alternatives(_ words: [String]) -> String { joined(words, "or") }
 

@@ -15,16 +15,19 @@ public struct Bracket: Sendable {
     public let watch: @Sendable () async throws -> Void
     /// Opens what is closed, everywhere it can be reached. Returns what could not be opened, one problem each.
     public let release: @Sendable () async -> [Problem]
+    /// Whether it has ended before ``closes`` was done: there is no way back, and nothing is opened.
+    public let isOver: @Sendable () -> Bool
 
     public init(
         _ name: String, opens: String, closes: String, watch: @escaping @Sendable () async throws -> Void = {},
-        release: @escaping @Sendable () async -> [Problem]
+        isOver: @escaping @Sendable () -> Bool = { false }, release: @escaping @Sendable () async -> [Problem]
     ) {
         self.name = name
         self.opens = opens
         self.closes = closes
         self.watch = watch
         self.release = release
+        self.isOver = isOver
     }
 }
 

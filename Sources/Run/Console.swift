@@ -1,3 +1,5 @@
+public import Report
+
 /// Whoever runs a procedure: sees what happens, says whether to go on, and may interrupt.
 public protocol Console: Sendable {
     func show(_ event: SessionEvent)
@@ -16,6 +18,12 @@ public enum SessionEvent: Sendable {
     case began(RunHeader, journal: String)
     /// What an undo of the run takes away although it is in use.
     case takesAway(run: String, [String])
+    /// What a run that is over has left, and is about to be removed.
+    case leavings(RunSummary, [Created])
+    /// All that was left of a run is removed, its journal last.
+    case removed(run: String)
+    /// What of a run that is over could not be removed.
+    case notRemoved(run: String, Problem)
     case run(RunEvent)
     /// Something worth a line of its own, beside what steps say.
     case note(String)

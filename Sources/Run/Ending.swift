@@ -19,6 +19,8 @@ public enum Ending: Sendable {
     case takenBack(run: String, RunFailure, left: [Problem])
     case undone(run: String, left: [Problem])
     case undoInterrupted(run: String)
+    /// So many runs were removed, and so many could not be.
+    case cleaned(runs: Int, left: Int)
 
     /// 0 where what was wanted is so, 130 where the operator has interrupted it, else 1.
     public var exitStatus: Int32 {
@@ -29,6 +31,7 @@ public enum Ending: Sendable {
         case .takenBack(_, let failure, let left): failure.interrupted && left.isEmpty ? 130 : 1
         case .undone(_, let left): left.isEmpty ? 0 : 1
         case .undoInterrupted: 130
+        case .cleaned(_, let left): left == 0 ? 0 : 1
         }
     }
 }

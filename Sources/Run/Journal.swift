@@ -90,8 +90,17 @@ public final class Journal: Sendable {
     // MARK: The file
 
     private static func contents(of path: String) throws -> Data {
-        guard let data = FileManager.default.contents(atPath: path) else { throw JournalError.io(path: path, doing: "read", errno) }
-        return data
+        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw JournalError.io(path: path, doing: "read", errno) }
+        defer { _ = Glibc.close(descriptor) }
+        var data = Data(), buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw JournalError.io(path: path, doing: "read", errno) }
+            guard count > 0 else { return data }
+            data.append(contentsOf: buffer[..<count])
+        }
     }
 
     /// The entries of `data`, and how many bytes of it are whole lines.
@@ -116,6 +125,8 @@ public final class Journal: Sendable {
             }
             start = end + 1
         }
+        // A first line that is torn begins like one.
+        if entries.isEmpty, let first = data.first, first != UInt8(ascii: "{") { throw JournalError.damaged(path: path, line: 1) }
         return (entries, start - data.startIndex)
     }
 
@@ -137,6 +148,8 @@ public final class Journal: Sendable {
 public enum JournalError: Explained {
     case io(path: String, doing: String, Int32)
     case damaged(path: String, line: Int)
+    /// There is no whole line in it.
+    case empty(path: String)
     case newer(path: String, version: Int)
     /// A step asked for a fact that was never written.
     case noFact(step: String, key: String)
@@ -145,6 +158,7 @@ public enum JournalError: Explained {
         switch self {
         case .io(let path, let doing, let code): "cannot \(doing) the journal \(path): \(String(cString: strerror(code)))"
         case .damaged(let path, let line): "line \(line) of the journal \(path) is not readable"
+        case .empty(let path): "the journal \(path) is empty: the run that it is of changed nothing"
         case .newer(let path, let version): "the journal \(path) is of form \(version), this pggraft reads \(JournalEntry.version)"
         case .noFact(let step, let key): "the journal does not hold \(key) of step \(step)"
         }
@@ -152,8 +166,10 @@ public enum JournalError: Explained {
 
     public var hint: String? {
         switch self {
+        case .io(_, "read", _): "Mend its permissions, or its disk."
         case .io: "Nothing is changed without a journal. Make room or mend the permissions, then resume."
         case .damaged: "The file was changed by something else than pggraft. Take it back from a copy; undo by hand what it names otherwise."
+        case .empty: "Remove it: nothing can be gone on with or undone."
         case .newer: "Use the pggraft that began the run, or a newer one."
         case .noFact: "The run cannot go on from here; `pggraft undo` takes it back."
         }

@@ -8,7 +8,7 @@ public struct JournalEntry: Sendable, Codable, Equatable {
     public enum Event: String, Sendable, Codable {
         /// The run began: cluster, playbook and operator stand in `value`.
         case began
-        /// The run was taken up again, to go on or to be undone.
+        /// The run was taken up again, to go on (with what the operator has said in `value`) or to be undone.
         case resumed, undoing
         /// A look found the step done already.
         case seen

@@ -45,6 +45,12 @@ public struct Memory: Sendable {
     /// Whether everything that steps of this kind did was taken back.
     public func isUndone(_ step: (some Step).Type) -> Bool { isUndone(step.name) }
 
+    /// What the operator has said when the run began, and each time when it was taken up again.
+    public func consented(to consent: Consent) throws -> Bool {
+        if try header?.consents?.contains(consent) == true { return true }
+        return try entries().contains { try $0.event == .resumed && $0.value?.decoded(as: [Consent].self).contains(consent) == true }
+    }
+
     public var header: RunHeader? {
         get throws { try entries().first { $0.event == .began }?.value?.decoded(as: RunHeader.self) }
     }

@@ -30,6 +30,11 @@ public protocol Procedure: Sendable {
     /// What an undo of the run would take away now and is in use, a line each: then it is asked for first. Changes nothing.
     func inUse(_ memory: Memory) async throws -> [String]
 
+    /// What a run that is over has left for its undo alone, and is still there. Changes nothing.
+    func leftForUndo(_ memory: Memory) async throws -> [Created]
+    /// Takes one of such things away, for good; done already, it does nothing.
+    func removeLeft(_ thing: Created, _ memory: Memory) async throws
+
     /// What is said after a run that has reached its end, a line each.
     func closingWords(run: String, _ memory: Memory) throws -> [String]
     /// Whether half of it is worth nothing, so that a run that fails is taken back at once, and nothing has to follow one that was
@@ -47,6 +52,8 @@ extension Procedure {
     public func brackets(_ memory: Memory) -> [Bracket] { [] }
     public func takeOver(holder: Holder) async throws { try await takeLock(holder: holder) }
     public func inUse(_ memory: Memory) async throws -> [String] { [] }
+    public func leftForUndo(_ memory: Memory) async throws -> [Created] { [] }
+    public func removeLeft(_ thing: Created, _ memory: Memory) async throws {}
     public func closingWords(run: String, _ memory: Memory) throws -> [String] { ["Done."] }
     public var isTakenBackOnFailure: Bool { false }
     public func afterFailure(_ failure: RunFailure, _ memory: Memory) async -> AfterFailure { isTakenBackOnFailure ? .isTakenBack : .stays("") }
@@ -75,9 +82,16 @@ public struct RunOrigin: Sendable, Hashable {
     public let path: String?
     /// The playbook's text, or the request as JSON. Never a secret.
     public let content: String
+    /// What the operator has said with the command.
+    public let consents: [Consent]
 
-    public init(path: String?, content: String) {
-        self.path = path
-        self.content = content
+    public init(path: String?, content: String, consents: [Consent] = []) {
+        (self.path, self.content, self.consents) = (path, content, consents)
     }
+}
+
+/// What an operator says with a command because nobody else can know it, or answer for it: the name of the option, without its dashes.
+public struct Consent: RawRepresentable, Sendable, Hashable, Codable {
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
 }

@@ -22,6 +22,8 @@ public struct RunHeader: Sendable, Codable, Hashable {
     public let version: String?
     /// See ``Procedure/isTakenBackOnFailure``.
     public let isTakenBackOnFailure: Bool?
+    /// See ``RunOrigin/consents``.
+    public let consents: [Consent]?
 
     public init(
         run: String, cluster: String, procedure: String, startedBy: String, steps: [String], from origin: RunOrigin, isTakenBackOnFailure: Bool = false
@@ -29,12 +31,13 @@ public struct RunHeader: Sendable, Codable, Hashable {
         (self.run, self.cluster, self.procedure, self.startedBy, self.steps) = (run, cluster, procedure, startedBy, steps)
         (playbook, content, digest) = (origin.path ?? "", origin.content, origin.digest)
         (version, self.isTakenBackOnFailure) = (pggraftVersion, isTakenBackOnFailure)
+        consents = origin.consents.isEmpty ? nil : origin.consents
     }
 
     /// What the run was made from; of an old journal, what its playbook says now.
     /// - Throws: what reading the file throws.
     public func origin() throws -> RunOrigin {
-        if let content { return RunOrigin(path: playbook.isEmpty ? nil : playbook, content: content) }
+        if let content { return RunOrigin(path: playbook.isEmpty ? nil : playbook, content: content, consents: consents ?? []) }
         return RunOrigin(path: playbook, content: try String(contentsOfFile: playbook, encoding: .utf8))
     }
 

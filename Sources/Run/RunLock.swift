@@ -11,10 +11,10 @@ public final class RunLock: Sendable {
     /// - Parameter holder: who has it, since when and for which run, for whoever is refused.
     /// - Throws: ``LockTaken`` that says who has it.
     public init(cluster: String, in store: RunStore, holder: Holder) throws {
-        try FileManager.default.createDirectory(atPath: store.directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        try store.make()
         path = Self.path(cluster: cluster, in: store)
         descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Problem("cannot open the lock file \(path): \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else { throw Self.problem("open", path, errno) }
         guard Self.lock(descriptor) else {
             let holder = FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
             _ = Glibc.close(descriptor)
@@ -27,8 +27,12 @@ public final class RunLock: Sendable {
     public func describe(_ holder: Holder) throws {
         let bytes = Array(holder.description.utf8)
         guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, bytes, bytes.count, 0) == bytes.count else {
-            throw Problem("cannot write the lock file \(path): \(String(cString: strerror(errno)))", hint: "Make room or mend the permissions, then try again.")
+            throw Self.problem("write", path, errno)
         }
+    }
+
+    private static func problem(_ doing: String, _ path: String, _ code: Int32) -> Problem {
+        Problem("cannot \(doing) the lock file \(path): \(String(cString: strerror(code)))", hint: "Make room or mend the permissions, then try again.")
     }
 
     deinit { _ = Glibc.close(descriptor) }

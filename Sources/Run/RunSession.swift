@@ -64,14 +64,16 @@ public struct RunSession: Sendable {
     }
 
     /// Looks again at the run called `name`, and does what is still needed.
-    /// - Parameter make: makes the procedure from what the journal has kept of it.
+    /// - Parameters:
+    ///   - consents: what the operator has said now, which the journal keeps.
+    ///   - make: makes the procedure from what the journal has kept of it.
     /// - Throws: `Problem` when there is no such run or it cannot be gone on with, ``LockTaken``, ``JournalError``.
     public static func resume(
-        _ name: String, in store: RunStore, console: any Console, make: (RunHeader) throws -> any Procedure
+        _ name: String, consents: [Consent] = [], in store: RunStore, console: any Console, make: (RunHeader) throws -> any Procedure
     ) async throws -> Ending {
         try await take(up: name, in: store, console: console, make: make, check: { try $0.checkResume() }) { session, journal, run in
             try await session.procedure.takeOver(holder: Holder(run: run))
-            try journal.append(JournalEntry(.resumed))
+            try journal.append(JournalEntry(.resumed, value: consents.isEmpty ? nil : JSON(of: consents)))
             return try await session.perform(journal, run)
         }
     }
@@ -104,7 +106,8 @@ public struct RunSession: Sendable {
 
     /// The procedure's steps, behind the look at its requirements.
     private var steps: [ListedStep] {
-        (requirements.isEmpty ? [] : [ListedStep("", CheckRequirements(requirements: requirements))]) + procedure.steps
+        let all = (requirements.isEmpty ? [] : [ListedStep("", CheckRequirements(requirements: requirements))]) + procedure.steps
+        return all.enumerated().map { $1.standing(at: $0 + 1, of: all.count) }
     }
 
     private func runner(_ memory: Memory) -> Runner {
@@ -112,22 +115,24 @@ public struct RunSession: Sendable {
     }
 
     /// Does `work`, and ends whatever the procedure holds on every way out.
-    private func closing(_ work: () async throws -> Ending) async throws -> Ending {
+    private func closing(_ work: () async throws -> Ending) async throws -> Ending { try await Self.closing(procedure, work) }
+
+    static func closing<Value>(_ procedure: any Procedure, _ work: () async throws -> Value) async throws -> Value {
         do {
-            let ending = try await work()
+            let value = try await work()
             await procedure.close()
-            return ending
+            return value
         } catch {
             await procedure.close()
             throw error
         }
     }
 
+    static let nobodyIsThere = Problem("nobody is there to say yes", hint: "run it in a terminal, or with --yes. Nothing was changed.")
+
     /// Whether the operator wants what was shown.
     private func isWanted() throws -> Bool {
-        guard let answer = console.wantsToGoOn() else {
-            throw Problem("nobody is there to say yes", hint: "run it in a terminal, or with --yes. Nothing was changed.")
-        }
+        guard let answer = console.wantsToGoOn() else { throw Self.nobodyIsThere }
         return answer
     }
 

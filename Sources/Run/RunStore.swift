@@ -8,14 +8,48 @@ public struct RunStore: Sendable {
 
     public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
         let state = environment["XDG_STATE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil } ?? NSHomeDirectory() + "/.local/state"
-        directory = environment["PGGRAFT_STATE_DIR"] ?? state + "/pggraft"
+        directory = environment["PGGRAFT_STATE_DIR"].flatMap { $0.isEmpty ? nil : $0 } ?? state + "/pggraft"
+    }
+
+    /// Makes the directory where there is none, for its owner alone.
+    /// - Throws: `Problem`.
+    func make() throws {
+        var path = directory.hasPrefix("/") ? "" : "."
+        for part in directory.split(separator: "/") {
+            path += "/" + part
+            guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw problem("make", errno) }
+        }
+    }
+
+    /// The names in the directory; `nil` where there is none.
+    /// - Throws: `Problem`: what cannot be read may hold runs.
+    private func names() throws -> [String]? {
+        guard let stream = opendir(directory) else {
+            guard errno == ENOENT else { throw problem("read", errno) }
+            return nil
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        errno = 0
+        while let entry = readdir(stream) {
+            names.append(withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { String(cString: $0) } })
+            errno = 0
+        }
+        guard errno == 0 else { throw problem("read", errno) }
+        return names
+    }
+
+    private func problem(_ doing: String, _ code: Int32) -> Problem {
+        Problem(
+            "cannot \(doing) the directory of runs \(directory): \(String(cString: strerror(code)))",
+            hint: "Mend it, or name another one: PGGRAFT_STATE_DIR. It must be the one that the runs to be gone on with are in.")
     }
 
     /// A journal for a new run of `procedure`; the run's name is the time and the cluster's name.
     /// - Parameter steps: the names of all its steps, in order.
     public func begin(_ procedure: any Procedure, from origin: RunOrigin, steps: [String], now: Date = Date()) throws -> (header: RunHeader, journal: Journal) {
         let cluster = procedure.cluster
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        try make()
         let stamp = now.formatted(
             Date.VerbatimFormatStyle(
                 format:
@@ -39,12 +73,11 @@ public struct RunStore: Sendable {
     }
 
     private func runs(isAtWork: (_ cluster: String) -> Bool) throws -> (runs: [RunSummary], unreadable: [(file: String, error: any Error)]) {
-        guard FileManager.default.fileExists(atPath: directory) else { return ([], []) }
+        guard let files = try names() else { return ([], []) }
         var runs: [RunSummary] = [], unreadable: [(file: String, error: any Error)] = []
-        for file in try FileManager.default.contentsOfDirectory(atPath: directory) where file.hasSuffix(".jsonl") {
+        for file in files.sorted() where file.hasSuffix(".jsonl") {
             do {
-                let path = directory + "/" + file
-                if let summary = try RunSummary(of: path, isAtWork: isAtWork) { runs.append(summary) }
+                runs.append(try RunSummary(of: directory + "/" + file, isAtWork: isAtWork))
             } catch {
                 unreadable.append((file, error))
             }
@@ -69,11 +102,21 @@ public struct RunStore: Sendable {
         return run
     }
 
+    /// Removes a journal; done already, it does nothing.
+    /// - Throws: ``JournalError``.
+    func remove(_ journal: String) throws {
+        guard unlink(journal) == 0 || errno == ENOENT else { throw JournalError.io(path: journal, doing: "remove", errno) }
+    }
+
     /// The newest run of `cluster` that is not over, for the holder of its lock.
     /// - Throws: ``JournalError`` where a journal cannot be read, which may be the one.
     public func unfinished(cluster: String) throws -> RunSummary? {
         let (runs, unreadable) = try runs(isAtWork: { _ in false })
-        if let (_, error) = unreadable.first(where: { $0.file.contains("-\(cluster)") }) { throw error }
+        for (file, error) in unreadable where file.contains("-\(cluster)") {
+            // Of a run without a first line nothing can be left.
+            if case .empty? = error as? JournalError { continue }
+            throw error
+        }
         return runs.first { $0.header.cluster == cluster && !$0.isOver }
     }
 }

@@ -22,10 +22,11 @@ public struct RunSummary: Sendable {
     public let lastStep: String?
 
     /// - Parameter isAtWork: whether a pggraft works on a cluster now.
-    /// - Returns: nil when nothing of a run was written yet.
-    init?(of path: String, isAtWork: (_ cluster: String) -> Bool) throws {
+    /// - Throws: ``JournalError``; ``JournalError/empty(path:)`` when nothing of a run was written yet.
+    init(of path: String, isAtWork: (_ cluster: String) -> Bool) throws {
         let entries = try Journal.read(at: path)
-        guard let first = entries.first, let header = try Memory(entries: entries).header else { return nil }
+        guard let first = entries.first else { throw JournalError.empty(path: path) }
+        guard let header = try Memory(entries: entries).header else { throw JournalError.damaged(path: path, line: 1) }
         (self.header, startedAt, journal) = (header, first.at, path)
         lastStep = entries.last { $0.step != nil }?.step
         state = State(entries, isAtWork: { isAtWork(header.cluster) })
@@ -48,6 +49,9 @@ public struct RunSummary: Sendable {
 
     /// Whether nothing has to follow it.
     public var isOver: Bool { state == .finished || state == .undone || (state == .undoneInPart && header.isTakenBackOnFailure == true) }
+
+    /// Whether all that is left of it is for an undo that nobody may want any more.
+    public var canBeRemoved: Bool { state == .finished || state == .undone }
 
     /// What an operator can do about a run that is not over.
     public var ways: String {

@@ -77,6 +77,7 @@ public struct Runner: Sendable {
             }
             try journal.append(JournalEntry(.ended, text: "finished"))
         } catch {
+            open.removeAll { $0.isOver() }
             let notOpened = ((error as? NotOpened)?.problems ?? []) + (await release(open, journal))
             let interrupted = error is CancellationError || Task.isCancelled
             let failure = RunFailure(step: current?.id, title: current?.title ?? "", cause: error, interrupted: interrupted, opened: open.map(\.name), notOpened: notOpened)
@@ -144,7 +145,7 @@ public struct Runner: Sendable {
     /// - Returns: what could not be opened.
     private func releaseLeftOver(_ journal: Journal) async throws -> [Problem] {
         var problems: [Problem] = []
-        for bracket in brackets {
+        for bracket in brackets where !bracket.isOver() {
             let turns = journal.entries.filter { ($0.event == .closed || $0.event == .opened) && $0.text == bracket.name }
             if turns.last?.event == .closed { problems += await release([bracket], journal) }
         }

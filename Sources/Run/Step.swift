@@ -45,7 +45,7 @@ extension LeavesNothing {
 /// A step in the list of a procedure, which knows the step's number in its source document.
 public struct ListedStep: Sendable {
     public let step: any Step
-    public let id: StepID
+    public private(set) var id: StepID
 
     /// - Parameter number: in the source document (`"5"`); empty for a step that the document does not have.
     public init(_ number: String, _ step: any Step) {
@@ -53,14 +53,33 @@ public struct ListedStep: Sendable {
     }
 
     public var title: String { step.title }
+
+    /// The same, which knows where it stands among all.
+    func standing(at index: Int, of count: Int) -> ListedStep {
+        var step = self
+        step.id.position = StepID.Position(index: index, count: count)
+        return step
+    }
 }
 
-/// A step's place in its procedure's source document, and its name in plan, journal and code.
+/// A step's number in its procedure's source document, its name in plan, journal and code, and its place in the run.
 public struct StepID: Sendable, Hashable, Codable, CustomStringConvertible {
     /// The number in the source document (`"5"`); empty for a step the document does not have.
     public let number: String
     /// The name, unique in its procedure: `read-only`.
     public let name: String
+    /// Where it stands in the order in which steps are performed; `nil` outside of a session.
+    public internal(set) var position: Position?
+
+    /// The place of a step among all of a run.
+    public struct Position: Sendable, Hashable, Codable, CustomStringConvertible {
+        /// Counted from 1.
+        public let index: Int
+        public let count: Int
+
+        /// `9/24`.
+        public var description: String { "\(index)/\(count)" }
+    }
 
     public init(_ number: String, _ name: String) {
         self.number = number

@@ -25,7 +25,13 @@ public struct Timeline: Sendable {
             switch entry.event {
             case .began, .resumed, .undoing:
                 end(&step, .failed, "cut off", at: entry.at)
-                lines.append(Line(at: entry.at, mark: .turn, text: entry.event == .began ? "begun" : entry.event == .resumed ? "resumed" : "undo", details: []))
+                let (word, consents): (String, [Consent]?) =
+                    switch entry.event {
+                    case .began: ("begun", try entry.value?.decoded(as: RunHeader.self).consents)
+                    case .resumed: ("resumed", try entry.value?.decoded(as: [Consent].self))
+                    default: ("undo", nil)
+                    }
+                lines.append(Line(at: entry.at, mark: .turn, text: word, details: (consents ?? []).map { "with --\($0.rawValue)" }))
             case .intent:
                 end(&step, .failed, "cut off", at: entry.at)
                 step = Begun(title: entry.text ?? entry.step ?? "", at: entry.at)

@@ -14,9 +14,15 @@ public struct AlteredSetting: Sendable, Hashable, Codable {
         self.altered = altered
     }
 
+    /// The value that sessions get: one that ours set for themselves does not show it.
+    fileprivate static func inForce(_ name: String) -> SQL {
+        SessionSetting.own.contains { isSameSetting($0.name, name) }
+            ? "(SELECT reset_val FROM pg_settings WHERE lower(name) = lower(\(name)))" : "current_setting(\(name))"
+    }
+
     static func read(_ name: String) -> SQL {
         """
-        SELECT current_setting(\(name)) AS in_force, (SELECT setting FROM pg_file_settings WHERE lower(name) = lower(\(name)) \
+        SELECT \(inForce(name)) AS in_force, (SELECT setting FROM pg_file_settings WHERE lower(name) = lower(\(name)) \
         AND sourcefile = current_setting('data_directory') || '/postgresql.auto.conf' ORDER BY seqno DESC LIMIT 1) AS altered
         """
     }
@@ -32,7 +38,7 @@ public struct AlteredSetting: Sendable, Hashable, Codable {
 
     /// A backend reads the files again before its next statement, so each look shows what a client would meet.
     static func look(_ name: String) -> SQL {
-        "SELECT current_setting(\(name)) AS in_force, \(loaded) AS loaded, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
+        "SELECT \(inForce(name)) AS in_force, \(loaded) AS loaded, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
     }
 
     private static let loaded: SQL = "(extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint"
@@ -72,7 +78,7 @@ extension ServerSession {
             return try await reload(until: name, is: nil, deadline: deadline)
         }
         // Where the first fails the second does no harm.
-        let pauses = SQL.pauses(until: "current_setting(\(name)) = \(wanted)")
+        let pauses = SQL.pauses(until: "\(AlteredSetting.inForce(name)) = \(wanted)")
         let answers = try await connection.query(together: [alter, AlteredSetting.reload()] + pauses + [AlteredSetting.look(name)], deadline: deadline)
         guard try answers[1].one().get("reloaded") else { throw ServerError.reloadFailed(node: self.name) }
         var seen = answers[answers.count - 1]

@@ -27,33 +27,33 @@ extension ClientTransaction {
     /// pggraft's own connections say this as their `application_name`; they are waited for, but never ended.
     public static let ownApplicationName = "pggraft"
 
-    /// Backends of clients in this database that hold a transaction id, or run a statement from before `moment`.
+    /// Backends of clients in this database, or in all of them, that hold a transaction id, or run a statement from before `moment`.
     ///
     /// 50 ms are added to it: the postmaster tells its backends of a new setting one after the other.
     /// Apply workers are no client backends. A transaction without an id and without a statement running cannot write any more.
-    private static func writers(begunBefore moment: ServerMoment, sparing: [Int], _ activity: Activity) -> SQL {
+    private static func writers(begunBefore moment: ServerMoment, sparing: [Int], everywhere: Bool, _ activity: Activity) -> SQL {
         """
-        FROM pg_stat_activity a WHERE \(activity.isClient) AND a.datname = current_database() AND \(activity.pid) <> pg_backend_pid() \
+        FROM pg_stat_activity a WHERE \(activity.isClient)\(everywhere ? "" : " AND a.datname = current_database()" as SQL) AND \(activity.pid) <> pg_backend_pid() \
         AND \(activity.pid) <> ALL (\(sparing.map { "\($0)" })::int[]) AND (\(activity.hasTransactionID) OR (\(activity.isRunning) \
         AND coalesce(a.query_start, '-infinity') < to_timestamp(\(moment.microseconds)::float8 / 1000000) + interval '50 milliseconds'))
         """
     }
 
-    static func list(begunBefore moment: ServerMoment, sparing: [Int], _ features: ServerFeatures) -> SQL {
+    static func list(begunBefore moment: ServerMoment, sparing: [Int], everywhere: Bool = false, _ features: ServerFeatures) -> SQL {
         let activity = Activity(features: features)
         return """
             SELECT \(activity.pid) AS pid, coalesce(a.usename, '') AS role, coalesce(a.application_name, '') AS application, \
             host(a.client_addr) AS client, coalesce(\(activity.state), '') AS state, \(activity.hasTransactionID) AS has_xid, \
             (extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, a.backend_start)) * 1000)::bigint AS age_ms \
-            \(writers(begunBefore: moment, sparing: sparing, activity)) ORDER BY 1
+            \(writers(begunBefore: moment, sparing: sparing, everywhere: everywhere, activity)) ORDER BY 1
             """
     }
 
-    static func terminate(begunBefore moment: ServerMoment, sparing: [Int], _ features: ServerFeatures) -> SQL {
+    static func terminate(begunBefore moment: ServerMoment, sparing: [Int], everywhere: Bool = false, _ features: ServerFeatures) -> SQL {
         let activity = Activity(features: features)
         return """
             SELECT \(activity.pid) AS pid, pg_terminate_backend(\(activity.pid)) AS terminated \
-            \(writers(begunBefore: moment, sparing: sparing, activity)) AND a.application_name IS DISTINCT FROM \(ownApplicationName)
+            \(writers(begunBefore: moment, sparing: sparing, everywhere: everywhere, activity)) AND a.application_name IS DISTINCT FROM \(ownApplicationName)
             """
     }
 
@@ -70,8 +70,9 @@ extension ClientTransaction {
 
 extension ServerSession {
     /// The clients' transactions of this database that can still write although new statements are refused since `moment`.
-    public func clientTransactions(begunBefore moment: ServerMoment, sparing: [Int] = [], deadline: Deadline) async throws -> [ClientTransaction] {
-        try await look(ClientTransaction.list(begunBefore: moment, sparing: sparing, features), deadline).map(ClientTransaction.init(row:))
+    /// - Parameter everywhere: those of the other databases, too.
+    public func clientTransactions(begunBefore moment: ServerMoment, sparing: [Int] = [], everywhere: Bool = false, deadline: Deadline) async throws -> [ClientTransaction] {
+        try await look(ClientTransaction.list(begunBefore: moment, sparing: sparing, everywhere: everywhere, features), deadline).map(ClientTransaction.init(row:))
     }
 
     /// Waits until no client and no prepared transaction of this database can write any more; clients that have not come to
@@ -79,21 +80,22 @@ extension ServerSession {
     /// - Parameters:
     ///   - moment: since when new statements are refused.
     ///   - sparing: processes that are left out of account altogether.
+    ///   - everywhere: clients and prepared transactions of the other databases, too.
     /// - Returns: the processes that were terminated.
     /// - Throws: `DeadlineExceeded`, which names who is left.
     @discardableResult
     public func endClientTransactions(
-        begunBefore moment: ServerMoment, grace: Duration, sparing: [Int] = [], deadline: Deadline
+        begunBefore moment: ServerMoment, grace: Duration, sparing: [Int] = [], everywhere: Bool = false, deadline: Deadline
     ) async throws -> [ClientTransaction] {
         let graceEnds = Deadline.after(grace)
         var ended: [ClientTransaction] = []
         try await wait(for: "client transactions on \(name) to end", until: deadline, every: .milliseconds(20)) {
-            async let alsoPrepared = look(PreparedTransaction.ofThisDatabase(), deadline.forLook)
-            let clients = try await clientTransactions(begunBefore: moment, sparing: sparing, deadline: deadline.forLook)
+            async let alsoPrepared = look(everywhere ? PreparedTransaction.all() : PreparedTransaction.ofThisDatabase(), deadline.forLook)
+            let clients = try await clientTransactions(begunBefore: moment, sparing: sparing, everywhere: everywhere, deadline: deadline.forLook)
             let prepared = try await alsoPrepared.map(PreparedTransaction.init(row:))
             if clients.isEmpty, prepared.isEmpty { return .found(()) }
             if !clients.isEmpty, graceEnds.hasPassed {
-                let pids = try await query(ClientTransaction.terminate(begunBefore: moment, sparing: sparing, features), deadline.forLook)
+                let pids = try await query(ClientTransaction.terminate(begunBefore: moment, sparing: sparing, everywhere: everywhere, features), deadline.forLook)
                     .map { try $0.get("pid", as: Int.self) }
                 ended += clients.filter { client in pids.contains(client.pid) && !ended.contains { $0.pid == client.pid } }
             }

@@ -5,6 +5,10 @@ import PostgresConfig
 enum Database {
     static func sizes() -> SQL { "SELECT datname, pg_database_size(oid) AS bytes FROM pg_database" }
 
+    static func sorted() -> SQL {
+        #"SELECT datname, datcollate FROM pg_database WHERE datallowconn AND datcollate !~ '^(C|POSIX)([.]|$)' ORDER BY datname"#
+    }
+
     static func all(_ features: ServerFeatures) -> SQL {
         let subscriptions: SQL = features.hasSubscriptions ? "ARRAY(SELECT s.subname::text FROM pg_subscription s WHERE s.subdbid = d.oid ORDER BY 1)" : "'{}'::text[]"
         return """
@@ -45,6 +49,12 @@ extension ServerSession {
         try await look(Database.sizes(), deadline).reduce(into: [:]) {
             $0[try $1.get("datname")] = UInt64(max(0, try $1.get("bytes", as: Int64.self)))
         }
+    }
+
+    /// The databases that take connections and do not sort by the numbers of characters, with what they sort by: those to which another C library
+    /// or ICU makes a difference.
+    public func sortedDatabases(deadline: Deadline) async throws -> [(name: String, collation: String)] {
+        try await look(Database.sorted(), deadline).map { (name: try $0.get("datname"), collation: try $0.get("datcollate")) }
     }
 
     /// The databases of the instance, in order of name.

@@ -115,6 +115,20 @@ extension ServerSession {
         }
     }
 
+    /// As ``dropSlot(_:deadline:)``, of a reader that is stopped for good.
+    ///
+    /// A sender whose receiver has lost power ends with wal_sender_timeout, a minute unless it was changed. One that is terminated before wants to
+    /// say so to its receiver, and then waits a quarter of an hour for the network: it is terminated when it has not ended by itself.
+    @discardableResult
+    public func dropSlotOfStoppedReader(_ slot: SlotName) async throws -> Bool {
+        do {
+            return try await dropSlot(slot, deadline: .after(.seconds(100)))
+        } catch is DeadlineExceeded {
+            if let reader = try await self.slot(slot, deadline: .after(.seconds(20)))?.activePID { try await terminate(reader, deadline: .after(.seconds(20))) }
+            return try await dropSlot(slot, deadline: .after(.seconds(20)))
+        }
+    }
+
     func requireSlots() throws {
         guard features.slots.exist else { throw ServerError.cannotHaveSlots(node: name, version: features.version) }
     }

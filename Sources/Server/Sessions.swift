@@ -20,6 +20,14 @@ enum Sessions {
             """
     }
 
+    static func clients(_ features: ServerFeatures) -> SQL {
+        let activity = Activity(features: features)
+        return """
+            SELECT count(*)::integer AS sessions FROM pg_stat_activity a WHERE \(activity.isClient) AND \(activity.pid) <> pg_backend_pid() \
+            AND a.application_name NOT LIKE 'pggraft%'
+            """
+    }
+
     static func terminateClients(except roles: [String], _ features: ServerFeatures) -> SQL {
         let activity = Activity(features: features)
         return """
@@ -59,6 +67,9 @@ extension ServerSession {
     public func terminateEarlierSessions(named application: String, deadline: Deadline) async throws {
         try await query(Sessions.terminateEarlier(named: application, features), deadline)
     }
+
+    /// How many sessions clients have, our own left out.
+    public func clientSessions(deadline: Deadline) async throws -> Int { try await look(Sessions.clients(features), deadline).one().get("sessions") }
 
     /// Ends the sessions of clients in all databases, but for those of `roles`.
     public func terminateClients(except roles: [String], deadline: Deadline) async throws {

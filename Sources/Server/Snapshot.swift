@@ -15,8 +15,12 @@ public struct HeldSnapshot: Sendable {
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT \(literal: name)"
     }
 
-    /// The statement that sees what the snapshot sees, in a transaction of its own whose locks are gone when it is answered: one round trip.
-    static func seeing(_ statement: SQL, of name: String) -> SQL { "\(take(name)); \(statement); COMMIT" }
+    /// Statements that see what the snapshot sees, in a transaction of their own whose locks are gone when they are answered: one round trip.
+    /// - Parameter patience: how long one of them waits for a lock, at most.
+    static func seeing(_ statements: [SQL], of name: String, waiting patience: Duration? = nil) -> SQL {
+        let limit: [SQL] = patience.map { ["SET LOCAL lock_timeout = \(literal: "\(Int($0 / .milliseconds(1)))ms")"] } ?? []
+        return SQL.joined([take(name)] + limit + statements + ["COMMIT"], separator: "; ")
+    }
 }
 
 extension ServerSession {
@@ -44,12 +48,16 @@ extension ServerSession {
         }
     }
 
-    /// The answer to one `statement` that sees what `snapshot` sees.
-    public func answer(to statement: SQL, seeing snapshot: HeldSnapshot, deadline: Deadline) async throws -> Rows {
+    /// The answers to `statements`, which see what `snapshot` sees. One text, so that it is one round trip; what they have locked stays so until
+    /// the last is answered.
+    /// - Parameter patience: how long one of them waits for a lock, at most; by default as the session does.
+    /// - Throws: the first error, after which nothing is locked; `UnexpectedAnswer`.
+    public func answers(to statements: [SQL], seeing snapshot: HeldSnapshot, waiting patience: Duration? = nil, deadline: Deadline) async throws -> [Rows] {
         do {
-            let answers = try await connection.script(HeldSnapshot.seeing(statement, of: snapshot.name), deadline: deadline)
-            guard answers.count == 4 else { throw UnexpectedAnswer(node: name, text: "\(answers.count) answers to four statements") }
-            return answers[2]
+            let answers = try await connection.script(HeldSnapshot.seeing(statements, of: snapshot.name, waiting: patience), deadline: deadline)
+            let wanted = answers.dropLast().suffix(statements.count)
+            guard wanted.count == statements.count else { throw UnexpectedAnswer(node: name, text: "\(answers.count) answers to \(statements.count) statements") }
+            return Array(wanted)
         } catch let error as PostgresError {
             if await connection.isOpen { try await connection.script("ROLLBACK", deadline: deadline) }
             throw error

@@ -44,6 +44,14 @@ public struct StreamingStandby: Sendable, Hashable {
         }
     }
 
+    public init(
+        pid: Int = 0, application: String, client: String? = nil, state: String = "streaming", sentLSN: LSN? = nil, writtenLSN: LSN? = nil, flushedLSN: LSN? = nil,
+        replayedLSN: LSN? = nil, sync: Sync = .async
+    ) {
+        (self.pid, self.application, self.client, self.state) = (pid, application, client, state)
+        (self.sentLSN, self.writtenLSN, self.flushedLSN, self.replayedLSN, self.sync) = (sentLSN, writtenLSN, flushedLSN, replayedLSN, sync)
+    }
+
     public var isStreaming: Bool { state == "streaming" }
 
     static func all(_ features: ServerFeatures) -> SQL {
@@ -53,6 +61,15 @@ public struct StreamingStandby: Sendable, Hashable {
             SELECT \(pid), coalesce(application_name, '') AS application, host(client_addr) AS client, coalesce(state, '') AS state, \
             \(SQL.joined(positions, separator: ", ")), coalesce(sync_state, 'async') AS sync FROM pg_stat_replication ORDER BY application_name, 1
             """
+    }
+
+    // A subquery would be asked once, for all rows.
+    /// Returns a row as soon as this standby streams, and none after about `time`.
+    static func waitStreaming(_ time: Duration) -> SQL {
+        """
+        SELECT n AS looks FROM generate_series(1, \(Int(time / .milliseconds(5)))) n WHERE CASE WHEN \
+        (pg_stat_get_wal_receiver()).status = 'streaming' THEN true ELSE pg_sleep(0.005) IS NULL END LIMIT 1
+        """
     }
 
     init(row: Row) throws {
@@ -74,9 +91,10 @@ extension ServerSession {
         try await look(StreamingStandby.all(features), deadline).map(StreamingStandby.init(row:))
     }
 
-    /// Whether this standby receives WAL right now from `primary`, to which it is known as `application`. The primary alone would
-    /// say so for a minute after the standby has lost power.
-    public func isStreaming(from primary: ServerSession, as application: String, deadline: Deadline) async throws -> Bool {
+    /// Whether this standby receives WAL right now from `primary`, to which it is known as `application`, or does within about `time`. The
+    /// primary alone would say so for a minute after the standby has lost power.
+    public func isStreaming(from primary: ServerSession, as application: String, within time: Duration = .zero, deadline: Deadline) async throws -> Bool {
+        if time > .zero, features.hasWALReceiverView { try await connection.query(StreamingStandby.waitStreaming(time), deadline: deadline) }
         async let state = recovery(deadline: deadline)
         async let standbys = primary.standbys(deadline: deadline)
         // Both are awaited: one that is left is cancelled, at the cost of another connection.

@@ -14,6 +14,11 @@ public struct RecoveryState: Sendable, Hashable {
     /// Whether the receiver streams. Before 9.6 as ``isReceiving``: the primary's view then tells the rest.
     public var isStreaming: Bool
 
+    public init(isInRecovery: Bool, receivedLSN: LSN? = nil, replayedLSN: LSN? = nil, isReceiving: Bool = false, isStreaming: Bool = false) {
+        (self.isInRecovery, self.receivedLSN, self.replayedLSN) = (isInRecovery, receivedLSN, replayedLSN)
+        (self.isReceiving, self.isStreaming) = (isReceiving, isStreaming)
+    }
+
     static func read(_ features: ServerFeatures) -> SQL {
         let received: SQL = "\(wal: .lastReceive, features)()"
         let receiver: (SQL) -> SQL = { features.hasWALReceiverView ? "EXISTS (SELECT 1 FROM pg_stat_wal_receiver\($0))" : "\(received) IS NOT NULL" }
@@ -50,6 +55,19 @@ enum WALPosition {
             """
     }
 
+    /// What a server has of the log that it can send: a standby what it has replayed.
+    static func sendable(_ features: ServerFeatures) -> SQL {
+        "SELECT CASE WHEN pg_is_in_recovery() THEN \(wal: .lastReplay, features)() ELSE \(wal: .current, features)() END AS lsn"
+    }
+
+    /// Whether a primary has a file of the log, of the timeline that it writes, and so all that came after it; from 10 on.
+    static func hasSegment(_ name: String, _ features: ServerFeatures) -> SQL {
+        """
+        SELECT CASE WHEN pg_is_in_recovery() THEN false ELSE left(\(name)::text, 8) = left(\(wal: .fileName, features)(\(wal: .currentInsert, features)()), 8) \
+        AND EXISTS (SELECT FROM pg_ls_waldir() WHERE name = \(name)::text) END AS has
+        """
+    }
+
     static func of(_ function: ServerFeatures.WALFunction, _ features: ServerFeatures) -> SQL { "SELECT \(wal: function, features)() AS lsn" }
 }
 
@@ -57,6 +75,11 @@ extension ServerSession {
     /// What is written; a primary only.
     public func currentLSN(deadline: Deadline) async throws -> LSN {
         try await look(WALPosition.of(.current, features), deadline).one().get("lsn")
+    }
+
+    /// Whether it is a primary and has a file of the log, of its own timeline, and so all that came after it; from 10 on.
+    public func hasSegment(_ name: String, deadline: Deadline) async throws -> Bool {
+        try await look(WALPosition.hasSegment(name, features), deadline).one().get("has")
     }
 
     /// Past every commit seen before, also those made with `synchronous_commit = off`; a primary only.
@@ -92,10 +115,15 @@ extension ServerSession {
         }
     }
 
-    /// Bytes that this standby has still to replay of what `primary` has written, and how far it is. One that has replayed nothing is
-    /// behind by everything.
+    /// What is written, or, on a standby, what it has replayed: what others can stream from here.
+    public func sendableLSN(deadline: Deadline) async throws -> LSN {
+        try await look(WALPosition.sendable(features), deadline).one().optional("lsn") ?? .zero
+    }
+
+    /// Bytes that this standby has still to replay of what `primary` has written, or has replayed where that is a standby itself, and how
+    /// far it is. One that has replayed nothing is behind by everything.
     public func replay(behind primary: ServerSession, deadline: Deadline) async throws -> (lag: Int64, state: RecoveryState) {
-        async let written = primary.currentLSN(deadline: deadline)
+        async let written = primary.sendableLSN(deadline: deadline)
         async let state = recovery(deadline: deadline)
         let (end, now) = try await (written, state)
         return (end.bytes(since: now.replayedLSN ?? .zero), now)

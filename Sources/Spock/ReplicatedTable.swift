@@ -10,6 +10,8 @@ public struct ReplicatedTable: Sendable, Hashable {
     /// Every column, in order of name: the same order on every node whatever happened to the table there.
     public var columns: [String]
     public var memberships: [Membership]
+    /// About how many bytes its rows take, as the file system says it (up to 1 GB of them): whether a look at it takes long.
+    public var bytes: Int64
 
     /// The table in one set.
     public struct Membership: Sendable, Hashable {
@@ -23,10 +25,45 @@ public struct ReplicatedTable: Sendable, Hashable {
     static func all() -> SQL {
         """
         SELECT n.nspname, c.relname, c.relkind = 'p' AS partitioned, \
-        ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns \
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN (SELECT t.set_reloid FROM spock.replication_set_table t \
+        ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns, \
+        \(bytes("c.oid")) + \(bytes("c.reltoastrelid")) AS bytes FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN (SELECT t.set_reloid FROM spock.replication_set_table t \
         JOIN spock.replication_set s ON s.set_id = t.set_id JOIN spock.local_node l ON l.node_id = s.set_nodeid)
         """
+    }
+
+    /// Of the first segment of a relation's file. Unlike `pg_relation_size` it waits for nobody's lock.
+    private static func bytes(_ relation: SQL) -> SQL { "coalesce((pg_stat_file(pg_relation_filepath(\(relation)), true)).size, 0)" }
+}
+
+extension ReplicatedTable {
+    private static let bytesAtOnce: Int64 = 8_000_000, tablesAtOnce = 100
+
+    /// `tables` in their order, in parts that are looked at together: a large one by itself, of small ones as many as take a moment.
+    public static func batches(_ tables: [ReplicatedTable]) -> [[ReplicatedTable]] {
+        var batches: [[ReplicatedTable]] = [], bytes: Int64 = 0
+        for table in tables {
+            bytes += table.bytes
+            if let last = batches.last, bytes <= bytesAtOnce, last.count < tablesAtOnce {
+                batches[batches.count - 1].append(table)
+            } else {
+                batches.append([table])
+                bytes = table.bytes
+            }
+        }
+        return batches
+    }
+}
+
+/// What of a table is looked at: the columns, in the same order on every node, and the rows.
+public struct TablePart: Sendable, Hashable {
+    /// As the source had it.
+    public var table: ReplicatedTable
+    public var columns: [String]
+    /// Which rows, as the catalog of replication sets gives it; `nil` for all.
+    public var rowFilter: String?
+
+    public init(of table: ReplicatedTable, columns: [String], rowFilter: String? = nil) {
+        (self.table, self.columns, self.rowFilter) = (table, columns, rowFilter)
     }
 }
 
@@ -88,31 +125,36 @@ extension SpockSession {
             let relation = try RelationName(row: row)
             return ReplicatedTable(
                 relation: relation, isPartitioned: try row.get("partitioned"),
-                columns: try row.get("columns", as: [String].self).sorted(), memberships: memberships[relation] ?? [])
+                columns: try row.get("columns", as: [String].self).sorted(), memberships: memberships[relation] ?? [],
+                bytes: try row.get("bytes"))
         }.sorted { $0.relation < $1.relation }
     }
 
-    /// The fingerprint of one table as it was when `snapshot` was taken. Equal rows give equal fingerprints on every node, whatever their settings and
-    /// locale. The table's lock is gone with the answer.
-    /// - Parameters:
-    ///   - table: as the source had it then.
-    ///   - columns: what to look at, in the same order on every node.
-    ///   - rowFilter: which rows to look at, as the catalog of replication sets gives it.
-    public func fingerprint(
-        of table: ReplicatedTable, columns: [String], rowFilter: String? = nil, at snapshot: HeldSnapshot, deadline: Deadline
-    ) async throws -> TableLook {
-        let statement = TableFingerprint.of(table.relation, columns: columns, of: table.columns, rowFilter: rowFilter)
+    /// The fingerprint of each of `parts` as it was when `snapshot` was taken. Equal rows give equal fingerprints on every node, whatever their
+    /// settings and locale. The tables' locks are gone with the answer; where there are several, no other table stays locked while somebody keeps one of
+    /// them: each is looked at by itself then.
+    public func fingerprints(of parts: [TablePart], at snapshot: HeldSnapshot, deadline: Deadline) async throws -> [TableLook] {
+        let statements = parts.map { TableFingerprint.of($0.table.relation, columns: $0.columns, of: $0.table.columns, rowFilter: $0.rowFilter) }
         do {
-            let row = try await server.answer(to: statement, seeing: snapshot, deadline: deadline).one()
-            guard try row.get("unchanged") else { return .changedSince }
-            return .seen(TableFingerprint(rows: try row.get("rows"), hash: try row.get("hash")))
-        } catch let error as PostgresError where TableLook.isGone(error.code) {
-            return .changedSince
+            let patience: Duration? = parts.count > 1 ? .milliseconds(100) : nil
+            return try await server.answers(to: statements, seeing: snapshot, waiting: patience, deadline: deadline).map { try TableLook(row: $0.one()) }
+        } catch let error as PostgresError where TableLook.isGone(error.code) || error.code == "55P03" {
+            guard parts.count > 1 else {
+                guard TableLook.isGone(error.code) else { throw error }
+                return [.changedSince]
+            }
+            var looks: [TableLook] = []
+            for part in parts { looks += try await fingerprints(of: [part], at: snapshot, deadline: deadline) }
+            return looks
         }
     }
 }
 
 extension TableLook {
+    init(row: Row) throws {
+        self = try row.get("unchanged") ? .seen(TableFingerprint(rows: row.get("rows"), hash: row.get("hash"))) : .changedSince
+    }
+
     /// Whether a statement failed because the table, its schema, a column or a function of its row filter is not there any more.
     /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
     static func isGone(_ code: String?) -> Bool { ["42P01", "3F000", "42703", "42883", "42804", "42809"].contains(code) }

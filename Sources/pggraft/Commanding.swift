@@ -8,19 +8,25 @@ import RemoteHost
 import Report
 import Run
 
-/// How a command runs: its terminal, its errors on standard error, its exit status.
+/// How a command runs: its output, its errors, its exit status.
 enum Commanding {
     /// Does `work` on a procedure, says how it ended, and ends with its exit status.
-    static func session(_ terminal: Terminal, _ work: () async throws -> Ending) async throws {
-        try await failing(terminal) {
-            let ending = try await work()
-            EndingView(terminal: terminal).show(ending)
+    /// - Parameters:
+    ///   - isAgreed: whether the question before the first change is answered with yes already.
+    ///   - asObject: in JSON, all that is found is one object.
+    static func session(
+        _ output: Output, isAgreed: Bool = false, asObject: Bool = false, _ work: (any CommandConsole) async throws -> Ending
+    ) async throws {
+        try await failing(output) {
+            let console = output.console(isAgreed: isAgreed, asObject: asObject)
+            let ending = try await work(console)
+            console.end(ending)
             guard ending.exitStatus == 0 else { throw ExitCode(ending.exitStatus) }
         }
     }
 
     /// Does `work`; an error of it is told, and ends with exit status 1. A playbook that cannot be read is one of usage: 2.
-    static func failing(_ terminal: Terminal, _ work: () async throws -> Void) async throws {
+    static func failing(_ output: Output, _ work: () async throws -> Void) async throws {
         do {
             try await work()
         } catch let end as ExitCode {
@@ -28,27 +34,38 @@ enum Commanding {
         } catch let error as ValidationError {
             throw error
         } catch let errors as PlaybookErrors {
-            terminal.printError("\(errors)")
-            throw ExitCode(2)
+            throw tell(Problem("\(errors)"), on: output, .plain, ending: .unknownWord)
         } catch {
-            terminal.printError(terminal.styled(Problem(explaining: error).description, .bad))
-            throw ExitCode(error is CancellationError ? 130 : 1)
+            throw tell(Problem(explaining: error), on: output, .bad, ending: ExitCode(error is CancellationError ? 130 : 1))
         }
     }
+
+    private static func tell(_ problem: Problem, on output: Output, _ style: Terminal.Style, ending status: ExitCode) -> ExitCode {
+        switch output.form {
+        case .text: output.terminal.printError(output.terminal.styled(problem.description, style))
+        case .json: output.write(JSON(event: "ended", problem.fields.merging(["ending": JSON("error"), "status": JSON(Int(status.rawValue))]) { $1 }))
+        }
+        return status
+    }
+}
+
+extension ExitCode {
+    /// Something that was named is not known: a key of a playbook, a setting, a role.
+    static let unknownWord = ExitCode(2)
 }
 
 extension PlaybookOptions {
     /// The session of a command on the playbook's procedure.
     /// - Parameters:
+    ///   - consents: what the operator has said with it.
     ///   - sessionName: what servers call its sessions.
-    ///   - isAgreed: whether the question before the first change is answered with yes already.
     func session(
-        _ terminal: Terminal, sessionName: String = ClusterAccess.applicationName, isAgreed: Bool = false
+        _ terminal: Terminal, _ console: any Console, consents: [Consent], sessionName: String = ClusterAccess.applicationName
     ) throws -> RunSession {
         let playbook = try Playbook.load(path: playbook)
         let path = URL(fileURLWithPath: self.playbook).standardizedFileURL.path
-        let procedure = try Catalog(connection.ways(terminal, sessionName: sessionName)).procedure(for: playbook, at: path)
-        return RunSession(procedure, in: RunStore(), console: SessionConsole(terminal: terminal, isAgreed: isAgreed))
+        let procedure = try Catalog(connection.ways(terminal, sessionName: sessionName)).procedure(for: playbook, at: path, consents: consents)
+        return RunSession(procedure, in: RunStore(), console: console)
     }
 }
 

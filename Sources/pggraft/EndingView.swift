@@ -26,12 +26,16 @@ struct EndingView: Sendable {
                 bad("It failed, and not everything is as it was: see above.")
                 return say("undo", run, "tries again")
             }
-            bad(failure.interrupted ? "Interrupted. Nothing is changed." : "It failed. Nothing is changed.")
+            bad(failure.interrupted ? "Interrupted. Everything is as it was." : "It failed. Everything is as it was.")
         case .undone(let run, let left):
             terminal.print()
             guard !left.isEmpty else { return good("Undone.") }
             terminal.printError(terminal.styled("Undone, but for what is named above.", .warn))
             say("undo", run, "tries again")
+        case .cleaned(0, 0): terminal.print("There is nothing to remove.")
+        case .cleaned(let runs, let left):
+            let words = "\(runs) \(runs == 1 ? "run is" : "runs are") removed"
+            if left == 0 { good("\(words).") } else { bad("\(words), \(left) could not be: see above.") }
         case .undoInterrupted(let run):
             terminal.print()
             bad("Interrupted. What is undone already stays so.")

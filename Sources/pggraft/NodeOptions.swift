@@ -1,7 +1,9 @@
 import ArgumentParser
 import Foundation
 import Playbook
+import ProcedureKit
 import Procedures
+import Report
 import Run
 
 /// The node that `conf` and `hba` work on, and how its server is reached.
@@ -31,13 +33,16 @@ struct NodeOptions: ParsableArguments {
     var binDirectory: String?
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
 
     /// What the options and the playbook say of the node, and the name of its cluster.
     private func target() throws -> (target: NodeTarget, cluster: String) {
         var target: NodeTarget, cluster: String
         if let playbook {
             let (roster, name) = try Catalog.roster(of: try Playbook.load(path: playbook))
-            guard let named = NodeTarget(node, in: roster) else { throw ValidationError("\(playbook) has no node \(node)") }
+            guard let named = NodeTarget(node, in: roster) else {
+                throw Problem("\(playbook) has no node \(node)", hint: "it has \(list(roster.entries.map(\.name)))")
+            }
             (target, cluster) = (named, name)
         } else {
             target = NodeTarget(name: node == "." ? ProcessInfo.processInfo.hostName : node, ssh: node)
@@ -54,12 +59,12 @@ struct NodeOptions: ParsableArguments {
     }
 
     /// Looks at the node, and ends every connection on the way out.
-    func look(_ work: (ConfiguredNode, Terminal) async throws -> Void) async throws {
-        let terminal = Terminal()
-        try await Commanding.failing(terminal) {
-            let node = try ConfiguredNode(try target().target, connection.ways(terminal))
+    func look(_ work: (ConfiguredNode, Output) async throws -> Void) async throws {
+        let output = Output(output)
+        try await Commanding.failing(output) {
+            let node = try ConfiguredNode(try target().target, connection.ways(output.terminal))
             do {
-                try await work(node, terminal)
+                try await work(node, output)
                 await node.close()
             } catch {
                 await node.close()
@@ -70,11 +75,11 @@ struct NodeOptions: ParsableArguments {
 
     /// Shows what would be done, asks, does it, and takes it back where the server refuses it.
     func change(_ request: ConfigurationRequest, isAgreed: Bool) async throws {
-        let terminal = Terminal()
-        try await Commanding.session(terminal) {
+        let output = Output(output)
+        try await Commanding.session(output, isAgreed: isAgreed) { console in
             let (target, cluster) = try target()
-            let procedure = ConfigureNode(try ConfiguredNode(target, connection.ways(terminal)), request, cluster: cluster)
-            return try await RunSession(procedure, in: RunStore(), console: SessionConsole(terminal: terminal, isAgreed: isAgreed)).run()
+            let procedure = ConfigureNode(try ConfiguredNode(target, connection.ways(output.terminal)), request, cluster: cluster)
+            return try await RunSession(procedure, in: RunStore(), console: console).run()
         }
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import PostgresClient
+import Procedures
 import Run
 
 @main
@@ -9,7 +10,7 @@ struct PGGraft: AsyncParsableCommand {
         commandName: "pggraft",
         abstract: "Graft a new PostgreSQL node onto a running cluster from a physical copy, and prove that nothing was lost.",
         version: pggraftVersion,
-        subcommands: [Check.self, Plan.self, RunCommand.self, Runs.self, Show.self, Resume.self, Undo.self, Conf.self, HBA.self])
+        subcommands: [Check.self, Plan.self, RunCommand.self, Status.self, Runs.self, Show.self, Resume.self, Undo.self, Clean.self, Conf.self, HBA.self])
 
     static func main() async {
         // Before anything else: what the operator's shell says about PostgreSQL is not what the playbook means.
@@ -26,6 +27,15 @@ struct PlaybookOptions: ParsableArguments {
     var playbook: String
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+}
+
+/// What only the operator can know; the journal keeps it.
+struct ConsentOptions: ParsableArguments {
+    @Flag(name: .customLong("primary-is-dead"), help: "Of a failover: the primary, whose host cannot be reached, is powered off or cut off from its clients for good.")
+    var primaryIsDead = false
+
+    var given: [Consent] { primaryIsDead ? [.primaryIsDead] : [] }
 }
 
 /// How hosts are reached.

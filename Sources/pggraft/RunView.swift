@@ -1,7 +1,7 @@
 import Report
 import Run
 
-/// A run as the operator sees it: a line a step, with the source document's numbers.
+/// A run as the operator sees it: a line a step, with its place in the run and the source document's number.
 struct RunView: Sendable {
     let terminal: Terminal
 
@@ -35,6 +35,9 @@ struct RunView: Sendable {
 
     /// Every step with what it would change, file changes as unified diffs.
     func show(_ plan: [Runner.Planned]) {
+        if plan.contains(where: { !$0.id.number.isEmpty }) {
+            terminal.print(terminal.styled("In brackets: the step's number in the document that the procedure follows.", .dim))
+        }
         for step in plan {
             switch step.inspection {
             case .done(let seen): terminal.print(line("=", step.id, step.title, .dim) + detail(seen))
@@ -52,8 +55,15 @@ struct RunView: Sendable {
     }
 
     private func line(_ mark: String, _ id: StepID, _ title: String, _ style: Terminal.Style) -> String {
-        let number = String(repeating: " ", count: max(0, 3 - id.number.count)) + id.number
-        return terminal.styled("\(mark) \(number)  \(title)", style)
+        terminal.styled("\(mark) \(Self.numbers(of: id))  \(title)", style)
+    }
+
+    /// ` 9/24   (8)`; blanks for the only step of its run.
+    static func numbers(of id: StepID) -> String {
+        guard let position = id.position, position.count > 1 else { return "   " }
+        let width = "\(position.count)".count * 2 + 1, number = id.number.isEmpty ? "" : "(\(id.number))"
+        func padded(_ text: String, to width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+        return padded("\(position)", to: width) + padded(number, to: 6)
     }
 
     private func detail(_ text: String) -> String { text.isEmpty ? "" : "\n" + indent(terminal.styled(text, .dim)) }

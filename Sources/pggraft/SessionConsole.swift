@@ -1,7 +1,7 @@
 import Run
 
 /// The operator's terminal as the console of a session.
-struct SessionConsole: Console {
+struct SessionConsole: CommandConsole {
     let terminal: Terminal
     /// The question before the first change is answered with yes already.
     var isAgreed = false
@@ -15,6 +15,12 @@ struct SessionConsole: Console {
         case .takesAway(let run, let things):
             terminal.print("The undo of run \(run) takes away what is in use:")
             for thing in things { terminal.print("  " + thing) }
+        case .leavings(let run, let things):
+            terminal.print("run \(run.header.run), \(run.header.procedure), \(run.state.rawValue)" + (run.canResume ? ": it cannot be undone afterwards" : ""))
+            for thing in things { terminal.print("  \(thing.name) on \(thing.place)") }
+            terminal.print("  \(run.journal)")
+        case .removed(let run): terminal.print(terminal.styled("✓ run \(run)", .good))
+        case .notRemoved(let run, let problem): terminal.printError(terminal.styled("! run \(run) stays", .warn) + "\n  \(problem)")
         case .run(let event): RunView(terminal: terminal).show(event)
         case .note(let text): terminal.printError(terminal.styled(text, .warn))
         }
@@ -22,7 +28,5 @@ struct SessionConsole: Console {
 
     func wantsToGoOn() -> Bool? { isAgreed ? true : terminal.confirm("\nGo on? [yes/no]") }
 
-    func interruptibly<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
-        try await Interruption.cancelling(work)
-    }
+    func end(_ ending: Ending) { EndingView(terminal: terminal).show(ending) }
 }

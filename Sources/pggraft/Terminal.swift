@@ -7,11 +7,14 @@ final class Terminal: Sendable {
     enum Style: String { case plain = "", bold = "1", good = "32", bad = "31", warn = "33", dim = "2" }
 
     private let isTerminal = isatty(STDOUT_FILENO) == 1
+    /// A question for a secret stands on standard error then.
+    private let isForJSON: Bool
     private let colours: Bool
     private struct State { var progress = "", lastPlain = ContinuousClock.Instant.now - .seconds(60) }
     private let state = Mutex(State())
 
-    init(environment: [String: String] = ProcessInfo.processInfo.environment) {
+    init(isForJSON: Bool = false, environment: [String: String] = ProcessInfo.processInfo.environment) {
+        self.isForJSON = isForJSON
         colours = isTerminal && environment["NO_COLOR"] == nil && environment["TERM"] != "dumb"
     }
 
@@ -80,9 +83,9 @@ final class Terminal: Sendable {
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
         defer {
             tcsetattr(STDIN_FILENO, TCSAFLUSH, &before)
-            write("\n")
+            write("\n", to: isForJSON ? STDERR_FILENO : STDOUT_FILENO)
         }
-        write("\(question): ")
+        write("\(question): ", to: isForJSON ? STDERR_FILENO : STDOUT_FILENO)
         return readLine()
     }
 

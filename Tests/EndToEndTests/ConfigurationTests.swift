@@ -1,4 +1,5 @@
 import Bed
+import Foundation
 import Run
 import Testing
 
@@ -36,7 +37,25 @@ struct ConfigurationTests {
             let refused = try await someone.pggraft("conf", "set", "n1", "work_mem=lots", "--playbook", someone.playbook, "--yes")
             #expect(refused.status == 1)
             #expect(refused.standardError.contains("invalid value for parameter \"work_mem\": \"lots\""), "\(refused.standardError)")
-            #expect(refused.standardError.contains("It failed. Nothing is changed."), "\(refused.standardError)")
+            #expect(refused.standardError.contains("It failed. Everything is as it was."), "\(refused.standardError)")
+            #expect(try await bed.psql("n1", "SHOW work_mem") == "32MB")
+
+            // To a program, the same in JSON, on standard output alone.
+            for (status, words) in [
+                (0, ["conf", "show", "n1", "work_mem"]), (2, ["conf", "show", "n1", "wrk_mem"]), (0, ["conf", "set", "n1", "work_mem=32MB"]),
+                (1, ["conf", "set", "n1", "work_mem=64MB"]),
+                (1, ["conf", "set", "n1", "work_mem=lots", "--yes"]), (1, ["hba", "explain", "n1", "--user", "spock_admin", "--database", "app", "--from", "192.0.2.1"]),
+                (2, ["hba", "explain", "n1", "--user", "nobody", "--database", "app", "--from", "192.0.2.1"]),
+                (0, ["runs"]), (0, ["show", run]), (1, ["show", "nowhere"]), (0, ["plan", someone.playbook]), (0, ["check", someone.playbook]), (2, ["check", "/nowhere"]),
+            ] {
+                let hasNode = ["conf", "hba"].contains(words[0])
+                let output = try await someone.start(words + (hasNode ? ["--playbook", someone.playbook] : []) + ["--output", "json"]).wait(within: .seconds(120))
+                #expect(output.status == status, "\(words): \(output.standardOutput)\(output.standardError)")
+                #expect(output.standardError.isEmpty, "\(words): \(output.standardError)")
+                let lines = try output.standardOutput.split(separator: "\n").map { try JSONDecoder().decode([String: JSON].self, from: Data($0.utf8)) }
+                #expect(lines.last?["status"] == .integer(Int64(status)), "\(words): \(lines)")
+                #expect(lines.count == 1 || lines.allSatisfy { $0["event"] != nil }, "\(words)")
+            }
             #expect(try await bed.psql("n1", "SHOW work_mem") == "32MB")
 
             let undone = try await someone.pggraft("undo", run)
@@ -58,7 +77,7 @@ struct ConfigurationTests {
                 try await someone.start(Array(words.prefix(2)) + node + words.dropFirst(2)).wait(within: .seconds(120))
             }
             let stranger = try await pggraft("hba", "explain", "--user", "nobody", "--database", "app", "--from", "192.0.2.1")
-            #expect(stranger.status == 0)
+            #expect(stranger.status == 1)
             #expect(stranger.standardOutput.contains("no line matches: the connection is refused"), "\(stranger.standardOutput)")
             #expect(stranger.standardOutput.contains("192.0.2.1 is not in ") || stranger.standardOutput.contains("the client comes from 192.0.2.1"), "\(stranger.standardOutput)")
 
@@ -79,7 +98,13 @@ struct ConfigurationTests {
             #expect(removed.status == 0, "\(removed.standardOutput)")
             #expect(try await bed.host("n1").run("cat \(file)") == before)
             #expect(try await bed.psql("n1", "SELECT count(*) FROM pg_hba_file_rules WHERE address = '192.0.2.0'") == "0")
-            try await bed.host("n1").run("rm \(file).before-*")
+            #expect(try await bed.host("n1").run("ls \(file)*") != file)
+            let unasked = try await someone.pggraft("clean")
+            #expect(unasked.status == 1 && unasked.standardOutput.contains("\(file).before-\(run) on n1\n"), "\(unasked.standardOutput)")
+            let cleaned = try await someone.pggraft("clean", "--yes")
+            #expect(cleaned.status == 0 && cleaned.standardOutput.hasSuffix("2 runs are removed.\n"), "\(cleaned.standardOutput)\(cleaned.standardError)")
+            #expect(try await bed.host("n1").run("ls \(file)*") == file)
+            #expect(try someone.journals() == [])
         }
     }
 }

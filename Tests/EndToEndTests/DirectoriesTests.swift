@@ -31,7 +31,7 @@ struct DirectoriesTests {
             let someone = try Operator(of: bed), refused = try await someone.pggraft("check", someone.playbook), text = refused.standardOutput
             #expect(refused.status == 1)
             let wanted = [
-                "✗ tablespace … n1 … inner_one (\(Bed.dataDirectory)/inside) is inside of the data directory, and pgBackRest refuses that",
+                "✗ tablespace … n1 … inner_one (\(Bed.dataDirectory)/inside) is inside of the data directory, and is not copied from there",
                 "HINT: move what is in it: ALTER TABLE … then DROP TABLESPACE inner_one",
                 "✗ directory … n4 … /srv/fast (tablespace fast) is not there, and postgres may not make it in /srv",
                 "HINT: as root on n4: install -d -o postgres -m 0700 /srv/fast; or name another directory under new_node.tablespaces",

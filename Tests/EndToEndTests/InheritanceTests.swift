@@ -137,7 +137,7 @@ struct InheritanceTests {
             try await bed.psql("n1", "CREATE EXTENSION spock; SELECT spock.node_create('n3', 'dbname=twin')", database: "twin")
             try await bed.psql("n1", "CREATE EXTENSION spock; CREATE VIEW public.who AS SELECT node_name FROM spock.node", database: "held")
             try await bed.psql("n1", "ALTER DATABASE frozen ALLOW_CONNECTIONS false", database: "postgres")
-            try await bed.host("n1").run(asUser: "postgres", "sed -i '1i host shut all all reject' \(Bed.dataDirectory)/pg_hba.conf")
+            try await bed.host("n1").run(asUser: "postgres", "sed -i -e '1i host shut all all reject' -e '1i local shut all reject' \(Bed.dataDirectory)/pg_hba.conf")
             try await bed.psql("n1", "SELECT pg_reload_conf()")
             let someone = try Operator(of: bed), output = try await someone.pggraft("check", someone.playbook)
             #expect(output.status == 1)

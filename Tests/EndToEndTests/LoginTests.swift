@@ -23,8 +23,8 @@ struct LoginTests {
         Rules(
             name: "broad lines before narrow ones",
             text: """
-                host all all 10.77.0.31/32 reject
-                host app app 10.77.0.31/32 trust
+                host all all 10.77.0.51/32 reject
+                host app app 10.77.0.51/32 trust
                 host all all 10.77.0.0/24 scram-sha-256
                 local all all trust
                 """),
@@ -40,7 +40,7 @@ struct LoginTests {
         Rules(
             name: "replication",
             text: """
-                host all all 10.77.0.32/32 trust
+                host all all 10.77.0.52/32 trust
                 host replication app all scram-sha-256
                 host "replication" app all trust
                 local replication all peer
@@ -48,8 +48,8 @@ struct LoginTests {
         Rules(
             name: "ssl",
             text: """
-                hostssl all all 10.77.0.31/32 trust
-                hostnossl all all 10.77.0.31/32 reject
+                hostssl all all 10.77.0.51/32 trust
+                hostnossl all all 10.77.0.51/32 reject
                 hostssl all batch all scram-sha-256
                 hostnossl app all all md5
                 """),
@@ -64,8 +64,8 @@ struct LoginTests {
         Rules(
             name: "quotes, lists and files",
             text: """
-                host app,"odd db" app,"odd user" 10.77.0.31 255.255.255.255 scram-sha-256
-                host "all" all 10.77.0.32/32 trust
+                host app,"odd db" app,"odd user" 10.77.0.51 255.255.255.255 scram-sha-256
+                host "all" all 10.77.0.52/32 trust
                 host @dbs @users 0.0.0.0/0 password
                 host all "+staff" all trust
                 host all all \\
@@ -98,8 +98,8 @@ struct LoginTests {
                 host all all all reject
                 """,
             files: [
-                "first.conf": "host app app 10.77.0.31/32 trust\ninclude second.conf\n", "second.conf": "host all batch all scram-sha-256\n",
-                "more.d/b.conf": "host all app all md5\n", "more.d/a.conf": "host postgres app 10.77.0.32/32 password\n", "more.d/.c.conf": "host all all all trust\n",
+                "first.conf": "host app app 10.77.0.51/32 trust\ninclude second.conf\n", "second.conf": "host all batch all scram-sha-256\n",
+                "more.d/b.conf": "host all app all md5\n", "more.d/a.conf": "host postgres app 10.77.0.52/32 password\n", "more.d/.c.conf": "host all all all trust\n",
             ]),
     ]
 
@@ -129,8 +129,8 @@ struct LoginTests {
 
     static let attempts: [Attempt] = {
         let origins = [
-            ("local", "db", "/tmp"), ("127.0.0.1", "db", "127.0.0.1"), ("10.77.0.30", "db", "10.77.0.30"), ("10.77.0.31", "c1", "10.77.0.30"),
-            ("10.77.0.32", "c2", "10.77.0.30"),
+            ("local", "db", "/tmp"), ("127.0.0.1", "db", "127.0.0.1"), ("10.77.0.50", "db", "10.77.0.50"), ("10.77.0.51", "c1", "10.77.0.50"),
+            ("10.77.0.52", "c2", "10.77.0.50"),
         ]
         let whoAndWhere = [
             ("app", "app"), ("app", "postgres"), ("app", "staff"), ("batch", "batch"), ("batch", "app"), ("odd user", "batch"), ("odd user", "odd db"),
@@ -150,15 +150,15 @@ struct LoginTests {
 
     /// A server on a host of its own, and two hosts for clients.
     private func server(_ bed: Bed, bin: String) async throws -> BedHost {
-        for (name, address) in [("db", "10.77.0.30"), ("c1", "10.77.0.31"), ("c2", "10.77.0.32")] where try !bed.hasHost(name) {
+        for (name, address) in [("db", "10.77.0.50"), ("c1", "10.77.0.51"), ("c2", "10.77.0.52")] where try !bed.hasHost(name) {
             _ = try await bed.addHost(name, address: address)
         }
         let db = try bed.host("db")
         try await db.run(
             """
             cat >>/etc/hosts <<END
-            10.77.0.31 c1.example.org c1
-            10.77.0.32 c2.example.org c2
+            10.77.0.51 c1.example.org c1
+            10.77.0.52 c2.example.org c2
             10.77.0.77 liar.example.org
             END
             rm -rf \(Self.data); install -d -o postgres -m 700 \(Self.data)

@@ -1,4 +1,6 @@
 import Bed
+import EventLoop
+import Glibc
 import Testing
 
 /// The proof while somebody changes tables.
@@ -32,25 +34,43 @@ struct ProofTests {
             try await bed.drain()
 
             let someone = try Operator(of: bed), run = try someone.start("run", "--yes", someone.playbook)
-            // Before the first table is looked at, and after the drained point.
+            // Before the first table is looked at, and after the drained point: it stands still until the table is held.
             try await someone.reaches("open-new-node")
-            async let lock = bed.host("n1").execute(
-                asUser: "postgres", "exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app",
-                input: "BEGIN; LOCK TABLE app.b_held IN ACCESS EXCLUSIVE MODE;\n\\! until [ -e /tmp/go ]; do sleep 0.02; done\nCOMMIT;", within: .seconds(200))
-            try await eventually("the proof to wait for app.b_held", within: .seconds(120)) {
-                try await bed.psql("n1", "SELECT count(*) FROM pg_locks WHERE relation = 'app.b_held'::regclass AND mode = 'AccessShareLock' AND NOT granted") == "1"
+            run.signal(SIGSTOP)
+            let nodes = Bed.meshNodes + ["n4"]
+            async let locks = onEach(nodes) { node in
+                try await bed.host(node).execute(
+                    asUser: "postgres", "exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app",
+                    input: "BEGIN; LOCK TABLE app.b_held IN ACCESS EXCLUSIVE MODE;\n\\! until [ -e /tmp/go ]; do sleep 0.02; done\nCOMMIT;", within: .seconds(200))
+            }
+            for node in nodes {
+                try await eventually("app.b_held to be held on \(node)", within: .seconds(60)) {
+                    try await bed.psql(node, "SELECT count(*) FROM pg_locks WHERE relation = 'app.b_held'::regclass AND mode = 'AccessExclusiveLock' AND granted") == "1"
+                }
+            }
+            run.signal(SIGCONT)
+            // Small tables are looked at together; while somebody keeps one of them, each by itself.
+            for node in nodes {
+                try await eventually("the proof to wait on \(node) for app.b_held, and to hold nothing else", within: .seconds(120)) {
+                    try await bed.psql(
+                        node,
+                        """
+                        SELECT count(*) FROM pg_locks w WHERE relation = 'app.b_held'::regclass AND mode = 'AccessShareLock' AND NOT granted
+                        AND NOT EXISTS (SELECT FROM pg_locks h WHERE h.pid = w.pid AND h.granted AND h.relation = 'app.a_done'::regclass)
+                        """) == "1"
+                }
             }
 
             let done = try await alter("n1", "ALTER TABLE app.a_done ALTER v TYPE bigint", bed)
             report("ALTER TABLE on a table that the proof is done with: \(done)")
             _ = try await alter("n1", "ALTER TABLE app.c_one ALTER v TYPE bigint", bed)
-            for node in Bed.meshNodes + ["n4"] { _ = try await alter(node, "ALTER TABLE app.d_all ALTER v TYPE bigint", bed) }
+            for node in nodes { _ = try await alter(node, "ALTER TABLE app.d_all ALTER v TYPE bigint", bed) }
             _ = try await alter("n3", "TRUNCATE app.e_cut", bed)
             _ = try await alter("n2", "DROP TABLE app.g_gone CASCADE", bed)
             // The same file, and another text of the same rows.
             _ = try await alter("n4", "ALTER TABLE app.h_other RENAME v TO w", bed)
-            try await bed.host("n1").run("touch /tmp/go")
-            #expect(try await lock.status == 0)
+            for node in nodes { try await bed.host(node).run("touch /tmp/go") }
+            #expect(try await locks.allSatisfy { $0.value.status == 0 })
 
             let output = try await run.wait(within: .seconds(200)), text = output.standardOutput
             try #require(output.status == 0, "\(text)\n\(output.standardError)")

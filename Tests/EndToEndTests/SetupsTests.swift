@@ -145,7 +145,7 @@ struct SetupsTests {
 
     /// A host with a synchronous standby of n1.
     private func addStandby(_ bed: Bed) async throws {
-        let s1 = try bed.hasHost("s1") ? bed.host("s1") : await bed.addHost("s1", address: "10.77.0.15")
+        let s1 = try bed.hasHost("s1") ? bed.host("s1") : await bed.addHost("s1", address: "10.77.0.46")
         let data = Bed.dataDirectory, conninfo = "host=\(try bed.host("n1").address) user=replicator application_name=s1"
         try await s1.run(asUser: "root", "install -d -o postgres -g postgres -m 700 \(data)")
         try await s1.run(

@@ -51,6 +51,8 @@ struct StallTests {
             // It starts, and gets nothing from its archive: that is seen before the next step begins.
             let control = "\(bed.binaryDirectory)/pg_ctl -s -D \(Bed.dataDirectory)", stop = "{ \(control) -w stop -m fast 2>&1 || true; }"
             let file = "\(Bed.dataDirectory)/postgresql.auto.conf"
+            // It has replayed something, or it would be begun anew.
+            try await n4.run(asUser: "postgres", "\(stop); \(control) -w -l \(Bed.dataDirectory)/start.log start; test ! -e \(Bed.dataDirectory)/backup_label")
             try await n4.run(asUser: "postgres", "\(stop); echo \"restore_command = 'sleep 301'\" >>\(file); \(control) -W -l \(Bed.dataDirectory)/start.log start")
             try stage.expectStalled(try await someone.pggraft("resume", run), in: "remove-preload", because: "the database system is starting up")
             try await n4.run(asUser: "postgres", "\(stop); sed -i '/sleep 301/d' \(file)")

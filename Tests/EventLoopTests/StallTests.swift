@@ -19,6 +19,8 @@ import Testing
 
     @Test func `tells why it does not move, and ends with that`() async throws {
         var told: [String] = []
+        // Between the two no busy machine comes without a look.
+        let patience = Patience(limit: .seconds(5), tellsAfter: .milliseconds(100))
         let stalled = await #expect(throws: Stalled.self) {
             try await wait(for: "n4 to stream", with: patience, every: .milliseconds(20), why: { Obstacle("nobody\nis there") }, tell: { told.append($0) }) {
                 () -> MovingLook<Void, Int> in .notYet("not yet", 1)

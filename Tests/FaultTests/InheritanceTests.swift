@@ -33,9 +33,15 @@ struct InheritanceTests {
     /// Starts pggraft and kills it while somebody who reads `other` on n4 holds up what is taken off there, and everything else is off already.
     private func killedInTheMiddle(_ bed: Bed, _ run: WatchedRun, _ arguments: [String], _ databases: [String]) async throws {
         let program = try await run.starts(arguments, until: KillPoint(step: "catch-up", moment: .begun)), seen = try run.entries.count
+        // It stands still until the reader is there.
+        program.signal(SIGSTOP)
         async let reader = bed.host("n4").execute(
             asUser: "postgres",
             "exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtqc \"BEGIN; LOCK TABLE spock.node IN ACCESS SHARE MODE; SELECT pg_sleep(100)\" other", within: .seconds(120))
+        try await eventually("the reader to have its lock", within: .seconds(60)) {
+            try await bed.psql("n4", "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%pg_sleep(100)%'", database: "postgres") == "1"
+        }
+        program.signal(SIGCONT)
         let isThere = try await run.wait(for: KillPoint(step: "remove-identity", moment: .kept("resume positions")), after: seen, of: program)
         guard isThere else {
             program.signal(SIGKILL)

@@ -47,8 +47,9 @@ struct KillPoint: Sendable, CustomTestStringConvertible {
     }
 
     /// Every step of the procedure, in its order: what is added to it is killed in, too.
-    static func steps() throws -> [String] {
-        let path = Operator.shippedPlaybook, catalog = Catalog(Ways { _, name, _ in throw Problem("\(name) is not to be reached here") })
+    /// - Parameter name: of its shipped playbook.
+    static func steps(of name: String = "spock-add-node") throws -> [String] {
+        let path = Operator.shippedPlaybook(name), catalog = Catalog(Ways { _, name, _ in throw Problem("\(name) is not to be reached here") })
         return try catalog.procedure(for: try Playbook.load(path: path), at: path).steps.map(\.id.name)
     }
 

@@ -49,12 +49,7 @@ func withLoad(
     _ title: String, onOneHost: Bool = false, prepare: (Bed) async throws -> Void = { _ in }, playbook edits: KeyValuePairs<String, String> = [:],
     _ body: (Bed, Writers, WatchedRun) async throws -> String
 ) async throws {
-    let began = ContinuousClock.now, failedBefore = failedExpectations.withLock { $0 }
-    func row(_ result: String, _ seen: String) -> String {
-        let seconds = "\(began.duration(to: .now).components.seconds) s"
-        return result.padding(toLength: 7, withPad: " ", startingAt: 0) + String(repeating: " ", count: max(0, 6 - seconds.count)) + seconds + "  \(title): \(seen)"
-    }
-    do {
+    try await tabled(title) {
         try await Bed.exclusively { bed in
             try await bed.mesh(onOneHost: onOneHost)
             try await prepare(bed)
@@ -65,8 +60,22 @@ func withLoad(
             let someone = try Operator(of: bed, playbook: edits)
             let seen = try await body(bed, try await Writers.start(of: bed, perNode: 1, rate: 15), WatchedRun(someone: someone))
             try expectNoSecrets(someone)
-            try tell(row(failedExpectations.withLock { $0 } == failedBefore ? "ended" : "FAILED", seen))
+            return seen
         }
+    }
+}
+
+/// Runs one case, and prints its line of the table.
+/// - Parameter body: returns what was seen, for the table.
+func tabled(_ title: String, _ body: () async throws -> String) async throws {
+    let began = ContinuousClock.now, failedBefore = failedExpectations.withLock { $0 }
+    func row(_ result: String, _ seen: String) -> String {
+        let seconds = "\(began.duration(to: .now).components.seconds) s"
+        return result.padding(toLength: 7, withPad: " ", startingAt: 0) + String(repeating: " ", count: max(0, 6 - seconds.count)) + seconds + "  \(title): \(seen)"
+    }
+    do {
+        let seen = try await body()
+        try tell(row(failedExpectations.withLock { $0 } == failedBefore ? "ended" : "FAILED", seen))
     } catch {
         try tell(row("FAILED", "\(error)".split(separator: "\n").first.map(String.init) ?? ""))
         throw error
@@ -74,7 +83,7 @@ func withLoad(
 }
 
 /// Searches every journal for every secret of the bed.
-private func expectNoSecrets(_ someone: Operator) throws {
+func expectNoSecrets(_ someone: Operator) throws {
     let secrets = try someone.secrets(), journals = try someone.journals()
     #expect(secrets.count > 4)
     #expect(!journals.isEmpty)
@@ -88,8 +97,11 @@ private func expectNoSecrets(_ someone: Operator) throws {
 extension Ledger {
     /// `n1 2.3 s, n2 2.1 s`: the longest time without an acknowledged transaction on each of `nodes`.
     func gaps(on nodes: [String]) -> String {
-        nodes.map { "\($0) \(tenths(longestGap(on: $0).components)) s" }.joined(separator: ", ")
+        nodes.map { "\($0) \(longestGap(on: $0).inTenths) s" }.joined(separator: ", ")
     }
+}
 
-    private func tenths(_ time: (seconds: Int64, attoseconds: Int64)) -> String { "\(time.seconds).\(time.attoseconds / 100_000_000_000_000_000)" }
+extension Duration {
+    /// `2.3`: seconds.
+    var inTenths: String { "\(components.seconds).\(components.attoseconds / 100_000_000_000_000_000)" }
 }

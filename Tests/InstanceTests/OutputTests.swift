@@ -27,6 +27,16 @@ import Testing
         Data page checksum version:           1
         """
 
+    @Test(
+        "what a fast stop waits for",
+        arguments: [
+            ("postgres: walsender replicator 10.77.0.32(50124) streaming 0/64049D0", true), ("postgres: 15/main: walsender replicator [local] idle", true),
+            ("postgres: wal sender process replicator 10.77.0.32(50124) streaming 0/64049D0", true), ("postgres: archiver archiving 000000010000000000000006", true),
+            ("postgres: archiver process", true), ("postgres: checkpointer", false), ("postgres: app archiver 10.77.0.9(4711) idle", false),
+            ("/usr/lib/postgresql/15/bin/postgres -D /x", false),
+        ])
+    func stops(_ title: String, _ holds: Bool) { #expect(DataDirectoryProcess(pid: 1, title: title).holdsStopUp == holds) }
+
     @Test("pg_controldata")
     func control() throws {
         let data = try #require(ControlData(Self.controlData))

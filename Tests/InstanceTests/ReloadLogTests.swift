@@ -39,6 +39,16 @@ import Testing
         // Until 9.6, and from 10.
         Said(lines: ["LOG:  pg_hba.conf not reloaded"], problems: ["pg_hba.conf not reloaded"]),
         Said(lines: ["LOG:  /d/pg_hba.conf was not reloaded"], problems: ["/d/pg_hba.conf was not reloaded"]),
+        // Taken all the same.
+        Said(lines: ["LOG:  skipping missing configuration file \"/d/nowhere.conf\""]),
+        Said(
+            lines: [
+                "LOG:  hostssl record cannot match because SSL is disabled", "HINT:  Set ssl = on in postgresql.conf.",
+                "CONTEXT:  line 5 of configuration file \"/d/pg_hba.conf\"",
+            ]),
+        Said(
+            lines: ["LOG:  invalid authentication method \"nonsense\"", "CONTEXT:  line 5 of configuration file \"/d/pg_hba.conf\"", "LOG:  /d/pg_hba.conf was not reloaded"],
+            problems: ["invalid authentication method \"nonsense\"", "line 5 of configuration file \"/d/pg_hba.conf\"", "/d/pg_hba.conf was not reloaded"]),
         // Somebody else's words.
         Said(lines: ["ERROR:  invalid input syntax for type integer: \"x\"", "FATAL:  role \"nobody\" does not exist"]),
         Said(lines: []),
@@ -146,6 +156,13 @@ import Testing
         #expect(memory.overrides.map(\.description) == ["database postgres, role app: work_mem = 1GB"])
         #expect(now.report("max_connections").state == .waitsForRestart("50"))
         #expect(now.report("datestyle").state == .inForce)
+        // Lines that have moved say what they said.
+        let main = n1.dataDirectory / "postgresql.conf"
+        try await area.host.write(
+            Array("# one more\n".utf8) + (try #require(try await area.host.read(main, as: "postgres", deadline: soon))), to: main, as: "postgres", deadline: soon)
+        let moved = try await n1.configuration(through: connection, deadline: soon)
+        #expect(moved.report("datestyle").state == .inForce)
+        #expect(moved.report("log_timezone").state == .inForce)
         #expect(now.report("autovacuum").decider == .nobody)
         #expect(now.report("no_such").isKnown == false)
         #expect(now.report("data_directory").decider == .commandLine(n1.dataDirectory.path))

@@ -72,6 +72,22 @@ import Testing
         #expect(try await n1.status(deadline: soon).isRunning == false)
     }
 
+    @Test("whose stop waits for an archive command that does not come back is stopped at once, and one that does not stop is left")
+    func endStop() async throws {
+        let area = try await ScratchArea()
+        defer { area.end() }
+        let n1 = try await area.cluster("n1", settings: "archive_mode = on\narchive_command = 'sleep 1000'\n")
+        let first = try await n1.start(deadline: soon)
+        #expect(try await !n1.endStop(within: .zero, deadline: soon))
+        #expect(try await n1.postmaster(deadline: soon).pid == first.pid)
+        _ = try await n1.ask("SELECT pg_switch_wal()::text || txid_current()::text")
+        await #expect(throws: (any Error).self) { try await n1.stop(mode: .fast, deadline: .after(.seconds(1))) }
+        #expect(try await n1.endStop(within: .milliseconds(300), deadline: soon))
+        #expect(try await n1.status(deadline: soon).isRunning == false)
+        #expect(try await n1.start(deadline: soon).phase == .ready)
+        try await n1.stop(mode: .immediate, deadline: soon)
+    }
+
     @Test("that was killed has left a pid file of a dead process, and one of another process is as good as dead")
     func stale() async throws {
         let area = try await ScratchArea()
@@ -103,6 +119,10 @@ import Testing
         let n1 = try await area.cluster("n1")
         try await n1.start(deadline: soon)
         let connection = try await n1.connect()
+        // What its programs say without a data directory, it says itself.
+        let built = try await connection.look("SELECT name, setting FROM pg_settings WHERE name IN ('block_size', 'wal_block_size', 'segment_size')", deadline: soon)
+        let own = try built.map { row in (try row.get("name", as: String.self), try row.get("setting", as: String.self)) }
+        #expect(try await n1.buildSettings(deadline: soon) == Dictionary(uniqueKeysWithValues: own))
         let files = try await n1.configurationFiles(through: connection, deadline: soon)
         #expect(files == (try await n1.configurationFiles(deadline: soon)))
 

@@ -8,6 +8,12 @@ enum Examples {
         return directories.joined(separator: "/") + "/playbooks/spock-add-node.yaml"
     }
 
+    /// A playbook for the nodes of a pair, and what it says below them.
+    static func pair(_ procedure: String, _ below: String, nodes: [String] = ["db1", "db2"]) -> String {
+        let nodes = nodes.enumerated().map { "    \($1): {address: 10.77.0.\(31 + $0), data_directory: /data}\n" }.joined()
+        return "procedure: \(procedure)\ncluster:\n  name: app\n  database: app\n  user: dba_admin\n  nodes:\n\(nodes)\(below)\n"
+    }
+
     /// A playbook of required keys only: every line is needed.
     static let shortest = """
         procedure: add-spock-node
@@ -85,9 +91,13 @@ enum Examples {
 
         """
 
+    /// As an error lists them.
+    static let procedures = alternatives(Playbook.Procedure.names)
+
     static func addSpockNode(_ text: String) throws -> Playbook.AddSpockNode {
         switch try Playbook.parse(text, name: "p.yaml").procedure {
         case .addSpockNode(let plan): plan
+        default: throw OtherProcedure()
         }
     }
 
@@ -104,3 +114,6 @@ enum Examples {
     /// The mistakes as an operator sees them.
     static func report(_ text: String) -> String { mistakes(text).map(\.description).joined(separator: "\n\n") }
 }
+
+/// A playbook is of another procedure than the test expects.
+struct OtherProcedure: Error {}

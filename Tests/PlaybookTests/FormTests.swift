@@ -223,7 +223,7 @@ import Testing
         Mistake(
             "procedure: add-spock-node", "procedure: add-spok-node",
             """
-            p.yaml:1:12: error: procedure: expected add-spock-node, found "add-spok-node"
+            p.yaml:1:12: error: procedure: expected \(Examples.procedures), found "add-spok-node"
             procedure: add-spok-node
                        ^
               HINT: did you mean "add-spock-node"?
@@ -239,7 +239,7 @@ import Testing
         Mistake(
             "procedure: add-spock-node", "procedure: fly",
             """
-            p.yaml:1:12: error: procedure: expected add-spock-node, found "fly"
+            p.yaml:1:12: error: procedure: expected \(Examples.procedures), found "fly"
             procedure: fly
                        ^
             """),

@@ -19,6 +19,7 @@ import Testing
             #expect(plan.source.name == "n1")
             #expect(plan.peers.map(\.name) == ["n2", "n3"])
             #expect(plan.newNode.node.name == "n4")
+        default: Issue.record("another procedure")
         }
     }
 
@@ -70,7 +71,7 @@ import Testing
         #expect(directory.wrappedValue == "/mnt/backup")
 
         // The keys of a section, those with the default too.
-        func section(_ kind: String) throws -> Playbook.AddSpockNode.Copy.Repository {
+        func section(_ kind: String) throws -> Playbook.BackRestCopy.Repository {
             let lines = try lines, begin = try #require(lines.firstIndex(of: "  #   \(kind):"))
             let block = lines[begin...].prefix { $0.hasPrefix("  #    ") || $0 == "  #   \(kind):" }.map { line in
                 let plain = line.replacing("  # ", with: "  ", maxReplacements: 1)
@@ -92,8 +93,8 @@ import Testing
         guard case .host(let repository) = plan.copy.repository else { return [] }
         return [
             plan.cluster.osUser, "\(plan.cluster.nodes.map(\.port))", "\(plan.cluster.nodes.map(\.ssh))", plan.copy.stanza, repository.path ?? "/var/lib/pgbackrest",
-            "\(plan.copy.backup)", "\(plan.copy.compression)", "\(plan.copy.cipher)", "\(plan.handover.catchUpLag)", "\(plan.handover.transactionGrace)",
-            "\(plan.handover.windowLimit)", "\(plan.proof)",
+            "\(plan.copy.backup)", "\(plan.copy.compression)", "\(plan.copy.cipher)", "\(plan.handover.window.catchUpLag)", "\(plan.handover.window.transactionGrace)",
+            "\(plan.handover.window.limit)", "\(plan.proof)",
         ]
     }
 }

@@ -56,6 +56,17 @@ import Testing
         #expect(forwarded == (try Conninfo(parsing: "host=n1.example.org hostaddr=127.0.0.1 port=40001 dbname=app sslmode=verify-full")))
     }
 
+    @Test func `leads to a socket through a port, without TLS, and errors name the socket`() throws {
+        let direct = try Conninfo(parsing: "user=postgres port=5432 dbname=app sslmode=prefer")
+        let forwarded = direct.forwarded(socket: "/run/postgresql/.s.PGSQL.5432", address: "127.64.0.1", port: 40_001)
+        #expect(
+            forwarded
+                == (try Conninfo(parsing: "user=postgres host=/run/postgresql hostaddr=127.64.0.1 port=40001 dbname=app sslmode=disable gssencmode=disable")))
+        for text in ["connection to server at \"127.64.0.1\", port 40001 failed: x", "connection to server at \"/run/postgresql\" (127.64.0.1), port 40001 failed: x"] {
+            #expect(forwarded.forwarding?.named(text) == "connection to server on socket \"/run/postgresql/.s.PGSQL.5432\" failed: x")
+        }
+    }
+
     @Test(arguments: [
         (
             "connection to server at \"10.0.0.1\" (127.102.89.164), port 6432 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?",
@@ -93,5 +104,25 @@ import Testing
         let error = #expect(throws: ConninfoError.self) { try Conninfo(parsing: text) }
         #expect(error?.description.contains("hush") == false)
         #expect(error?.message.isEmpty == false)
+    }
+
+    @Test(arguments: [
+        "host=n1 port=5432 user=repl", "  host = 'n 1'  passfile='/var/lib/it\\'s/.pgpass' ", "host=a\\ b user=x\\\\y", "application_name='' host=n1",
+        "postgresql://repl@n1:5433/app", "",
+    ])
+    func `what a server holds is read as libpq reads it`(_ text: String) throws {
+        let ours = try Conninfo(ofServer: text), libpq = try Conninfo(parsing: text)
+        #expect(ours == libpq)
+        #expect(try Conninfo(ofServer: ours.connectionString) == ours)
+    }
+
+    @Test func `options of a newer libpq than this one are kept`() throws {
+        let conninfo = try Conninfo(ofServer: "user=repl host=n1 sslcertmode=allow require_auth=none load_balance_hosts=disable an_option_of_tomorrow='a b'")
+        #expect(conninfo["an_option_of_tomorrow"] == "a b")
+        #expect(conninfo.connectionString.hasSuffix("load_balance_hosts=disable an_option_of_tomorrow='a b'"))
+    }
+
+    @Test(arguments: ["host", "host=n1 'x", "host='n1", "=x"]) func `what is no connection string is refused`(_ text: String) {
+        #expect(throws: ConninfoError.self) { try Conninfo(ofServer: text) }
     }
 }

@@ -40,16 +40,23 @@ import Testing
     }
 
     @Test func `of which one is given up leave the others their answers`() async throws {
-        let connection = try await TestServer.shared.value.connect()
-        // Never a look in earnest: it is given up behind another one, in front of others, and is cancelled for their sake.
-        let first = Task { try await connection.look("SELECT pg_sleep(0.3), 1 AS n", deadline: soon).one().get("n", as: Int.self) }
-        let slow = Task { try await connection.look("SELECT pg_sleep(100)", deadline: .after(.milliseconds(400))) }
-        try await wait(for: "both to be sent", until: soon) { await connection.sentLooks == 2 ? .found(()) : .notYet("") }
+        let server = try await TestServer.shared.value
+        let (connection, holder) = (try await server.connect(), try await server.connect())
+        func areSent(_ count: Int) async throws {
+            try await wait(for: "\(count) to be sent", until: soon) { await connection.sentLooks == count ? .found(()) : .notYet("\(await connection.sentLooks)") }
+        }
+        // Never a look in earnest: it is given up behind another one, which does not end before that, in front of others, and is cancelled for their sake.
+        try await holder.query("SELECT pg_advisory_lock(4711)", deadline: soon)
+        let first = Task { try await connection.look("SELECT 1 AS n FROM (SELECT pg_advisory_xact_lock_shared(4711)) AS held", deadline: soon).one().get("n", as: Int.self) }
+        try await areSent(1)
+        let slow = Task { try await connection.look("SELECT pg_sleep(100)", deadline: .after(.seconds(3))) }
+        try await areSent(2)
         let others = (0..<10).map { number in Task { try await connection.look("SELECT \(number)::int AS n", deadline: soon).one().get("n", as: Int.self) } }
         let given = Task { try await connection.look("SELECT 7", deadline: soon) }
         given.cancel()
         await #expect(throws: CancellationError.self) { try await given.value }
         await #expect(throws: DeadlineExceeded.self) { try await slow.value }
+        try await holder.query("SELECT pg_advisory_unlock(4711)", deadline: soon)
         #expect(try await first.value == 1)
         for (number, task) in others.enumerated() { #expect(try await task.value == number) }
         #expect(try await connection.query("SELECT 3 AS three", deadline: soon).one().get("three") == 3)

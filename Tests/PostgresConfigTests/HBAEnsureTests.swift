@@ -88,10 +88,17 @@ import Testing
         ("local all all trust", []), ("host all all all md5", [.everyAddress]), ("host all all 0.0.0.0/0 md5", [.everyAddress]),
         ("host all all ::/0 md5", [.everyAddress]), ("host all all 127.0.0.1/0 trust", [.everyAddress, .trustOverNetwork]),
         ("host all all 10.0.0.1 0.0.0.0 md5", [.everyAddress]), ("host all all all reject", []), ("host all all 127.0.0.1/32 trust", []),
-        ("host all all 127.0.0.0/7 trust", [.trustOverNetwork]), ("host all all ::1/128 trust", []), ("host all all samehost trust", []),
+        ("host all all 127.0.0.0/7 trust", [.everyAddress, .trustOverNetwork]), ("host all all ::1/128 trust", []), ("host all all samehost trust", []),
         ("host all all samenet trust", [.trustOverNetwork]), ("host all all localhost trust", [.trustOverNetwork]),
         ("host all all 10.0.0.1/32 trust", [.trustOverNetwork]),
-        ("host all all 10.0.0.1/32 md5", []), ("host all all 0.0.0.0/1 md5", []),
+        ("host all all 10.0.0.1/32 md5", []), ("host all all 0.0.0.0/1 md5", [.everyAddress]), ("host all all 10.0.0.0/8 md5", []),
+        ("host all all 10.0.0.0/7 md5", [.everyAddress]), ("host all all 2000::/3 md5", [.everyAddress]), ("host all all fc00::/7 md5", []),
+        ("host all all fc00::/6 md5", [.everyAddress]), ("host all all 2001::/16 md5", []), ("host all all 10.0.0.1/32 password", [.clearTextOverNetwork]),
+        ("hostnossl all all 10.0.0.1/32 pam", [.clearTextOverNetwork]), ("hostssl all all 10.0.0.1/32 password", []), ("local all all password", []),
+        ("host all all 127.0.0.1/32 password", []), ("host all all samehost password", []), ("host all all db.example.com ldap ldapserver=x ldapprefix=y", [.clearTextOverNetwork]),
+        ("host all /x 10.0.0.1/32 md5", [.regularExpression]), ("local \"/x\" all peer", [.regularExpression]), ("local /x all reject", []),
+        ("host all all .com md5", [.everyAddress]), ("host all all \".COM\" md5", [.everyAddress]), ("host all all .example.com md5", []), ("host all all com md5", []),
+        ("host all all .com reject", []),
     ]
 
     @Test("rules that open too much", arguments: risks)

@@ -1,5 +1,6 @@
 import EventLoop
 import Instance
+import PostgresClient
 import RemoteHost
 import Scratch
 import Server
@@ -41,6 +42,25 @@ import Testing
         try await wait(for: "n1 to be open", until: soon) {
             let now = try await session.alteredSetting(setting.name, deadline: soon)
             return now == before ? .found(()) : .notYet(now.inForce)
+        }
+        try await n1.stop(mode: .immediate, deadline: soon)
+    }
+
+    @Test func `starts a server again whose stop waits for an archive command that does not come back`() async throws {
+        let area = try await ScratchArea()
+        defer { area.end() }
+        let n1 = try await area.cluster("n1", settings: "archive_mode = on\narchive_command = 'sleep 1000'\n"), lease = Lease(instance: n1, setting: setting, revives: true)
+        try await n1.start(deadline: soon)
+        let session = try await ServerSession.open(try await n1.connect(), deadline: soon), before = try await session.alteredSetting(setting.name, deadline: soon)
+        _ = try await session.connection.query("SELECT pg_switch_wal()::text, txid_current()::text", deadline: soon)
+        let first = try await n1.postmaster(deadline: soon).pid
+
+        try await n1.host.require(lease.start(time: .seconds(2), restoring: before), deadline: soon)
+        await #expect(throws: (any Error).self) { try await n1.stop(mode: .fast, deadline: .after(.seconds(1))) }
+        #expect(try await n1.postmaster(deadline: soon).phase == .stopping)
+        try await wait(for: "the watchdog to have started n1 again", until: soon) {
+            let status = try await n1.status(deadline: soon)
+            return status.postmaster?.phase == .ready && status.postmaster?.pid != first ? .found(()) : .notYet("\(status)")
         }
         try await n1.stop(mode: .immediate, deadline: soon)
     }

@@ -1,5 +1,6 @@
 import Instance
 import PostgresConfig
+import ProcedureKit
 import Report
 import Testing
 

@@ -1,7 +1,7 @@
-import Spock
 import Testing
 
 @testable import Procedures
+@testable import Spock
 
 /// What a comparison says of tables that nodes show in different ways.
 @Suite("A comparison of tables") struct ComparisonTests {
@@ -44,5 +44,14 @@ import Testing
         #expect(part.notCompared[0].hasSuffix("; equal on n2 and n3"))
         comparison.add(table, seen(["n1": nil, "n4": 5, "n2": 6]), [], remark: nil, hashed: true)
         #expect(comparison.differences == ["app.t: n2 has 6 rows, hash 67, n4 has 5 rows, hash 57"])
+    }
+
+    @Test func `a table that is asked for in whole and in part is named once`() {
+        func part(_ name: String, _ columns: [String]) -> TablePart {
+            TablePart(
+                of: ReplicatedTable(relation: RelationName(schema: "app", name: name), isPartitioned: false, columns: ["a", "b"], memberships: [], bytes: 0), columns: columns)
+        }
+        #expect(TableLooks.named([part("t", ["a", "b"]), part("t", ["a"])]) == "app.t")
+        #expect(TableLooks.named(["t", "u", "t", "v", "w", "w"].map { part($0, ["a"]) }) == "app.t, app.u, app.v and 1 more")
     }
 }

@@ -53,6 +53,7 @@ private final class DyingHost: RemoteHost.Host {
     }
 
     func forward(toPort port: UInt16, address: String) async throws -> ForwardedPort { try await base.forward(toPort: port, address: address) }
+    func forward(toSocket path: HostPath, as user: String) async throws -> ForwardedPort { try await base.forward(toSocket: path, as: user) }
     func close() async {}
 }
 

@@ -7,6 +7,7 @@ import RemoteHost
 import Report
 import Run
 import Scratch
+import Synchronization
 import Testing
 
 @testable import Procedures
@@ -17,16 +18,18 @@ struct Configured: Sendable {
     let instance: Instance
     private let journals: String
 
-    init(settings: String = "", starting: Bool = true) async throws {
+    init(settings: String = "", binaries: String = ScratchArea.binaries, starting: Bool = true) async throws {
         area = try await ScratchArea()
-        instance = try await area.cluster("n1", settings: settings)
+        instance = try await area.cluster("n1", settings: settings, binaries: binaries)
         journals = area.directory.path + "/journals"
         if starting { try await instance.start(deadline: soon) }
     }
 
+    var store: RunStore { RunStore(environment: ["PGGRAFT_STATE_DIR": journals]) }
+
     func node(role: String = "postgres", through host: any RemoteHost.Host = LocalHost(name: "n1")) throws -> ConfiguredNode {
         try ConfiguredNode(
-            NodeTarget(name: "n1", ssh: "n1", port: instance.port, role: role, dataDirectory: instance.dataDirectory.path, binDirectory: ScratchArea.binaries),
+            NodeTarget(name: "n1", ssh: "n1", port: instance.port, role: role, dataDirectory: instance.dataDirectory.path, binDirectory: instance.binaries.directory.path),
             Ways { _, _, _ in host })
     }
 
@@ -35,8 +38,7 @@ struct Configured: Sendable {
     @discardableResult
     func change(_ change: ConfigurationRequest.Change, restarts: Bool = false, by node: ConfiguredNode? = nil) async throws -> Journal {
         let configure = ConfigureNode(try node ?? self.node(), ConfigurationRequest(change, restarts: restarts), cluster: "n1")
-        let (_, journal) = try RunStore(environment: ["PGGRAFT_STATE_DIR": journals])
-            .begin(configure, from: try await configure.origin(), steps: configure.steps.map(\.id.name))
+        let (_, journal) = try store.begin(configure, from: try await configure.origin(), steps: configure.steps.map(\.id.name))
         do {
             try await Runner(steps: configure.steps).perform(journal)
         } catch {
@@ -124,6 +126,9 @@ extension Journal {
 }
 
 @Suite("Changing the configuration of one node", .serialized) struct ConfigureTests {
+    /// Of a server that runs.
+    private static let untried = "; its program accepts the files, and whether it starts with them only a start shows"
+
     @Test("a setting is replaced where it stands, read back, and taken back")
     func replaced() async throws {
         let n1 = try await Configured(settings: "work_mem = 5MB\ninclude_dir = 'conf.d'\n", starting: false)
@@ -200,7 +205,7 @@ extension Journal {
         let n1 = try await Configured(settings: "logging_collector = on\n")
         let node = try n1.node(role: "nobody")
         let journal = try await n1.change(.settings([.init("work_mem", .set, "6MB"), .init("max_connections", .set, "30")]), by: node)
-        #expect(journal.result == "written and accepted, as the server's log says; waits for a restart: max_connections")
+        #expect(journal.result == "written and accepted, as the server's log says; waits for a restart: max_connections" + Self.untried)
         #expect(try await n1.value("work_mem") == "6MB")
         let allowed = try await n1.change(.allow(rule: "host all nobody 10.1.2.3/32 scram-sha-256", accepting: []), by: n1.node(role: "nobody"))
         #expect(allowed.result == "reloaded and accepted, as the server's log says")
@@ -214,16 +219,16 @@ extension Journal {
     @Test("a restart is made where it is asked for, and one that fails brings the old file and the server back")
     func restart() async throws {
         let n1 = try await Configured()
-        #expect(try await n1.set("max_connections=33").result == "written and read back; waits for a restart: max_connections")
+        #expect(try await n1.set("max_connections=33").result == "written and read back; waits for a restart: max_connections" + Self.untried)
         #expect(try await n1.value("max_connections") == "100")
         #expect(try await n1.set("max_connections=33", restarts: true).result == "restarted and read back")
         #expect(try await n1.value("max_connections") == "33")
 
         // The server takes such a file, and does not start with it.
         let before = try await n1.read("postgresql.conf")
-        let error = await #expect(throws: Configured.ChangeFailed.self) { try await n1.set("shared_preload_libraries=no_such_library", restarts: true) }
-        #expect(error?.description.contains("could not access file \"no_such_library\"") == true, "\(String(describing: error))")
-        #expect(error?.description.contains("the files are as they were") == true)
+        let error = await #expect(throws: Configured.ChangeFailed.self) { try await n1.set("unix_socket_directories=/nonexistent", restarts: true) }
+        #expect(error?.description.contains("could not create lock file \"/nonexistent/") == true, "\(String(describing: error))")
+        #expect(error?.description.contains("the files are as they were, and the server, which was stopped for it, was started again as it had been") == true)
         #expect(try await n1.read("postgresql.conf") == before)
         #expect(try await n1.value("max_connections") == "33")
         try await n1.end()
@@ -259,6 +264,38 @@ extension Journal {
         // What is not in it is out of it already.
         let absent = try await n1.plan(.settings([.init("search_path", .remove, "nowhere")]))
         #expect(absent.problems.isEmpty && absent.edits.isEmpty)
+        try await n1.end()
+    }
+
+    @Test(
+        "an element that is there already, or is not there, changes nothing and asks for nothing",
+        arguments: [
+            ("shared_preload_libraries", "+=auto_explain"), ("shared_preload_libraries", "+=pg_stat_statements"), ("shared_preload_libraries", "-=nowhere"),
+            ("search_path", "+=my schema"), ("search_path", "-=nowhere"), ("synchronous_standby_names", "+=B"), ("synchronous_standby_names", "-=nowhere"),
+            // What no file sets is what the server has by default.
+            ("log_destination", "+=stderr"), ("log_destination", "-=syslog"), ("temp_tablespaces", "-=nowhere"),
+        ])
+    func nothingToDo(name: String, change: String) async throws {
+        let n1 = try await Configured(
+            settings:
+                "shared_preload_libraries = 'pg_stat_statements,auto_explain'\nsearch_path='\"$user\"  ,\"my schema\"'\nsynchronous_standby_names = 'any 1(a,b)'\nsynchronous_commit = local\n"
+        )
+        let before = try await n1.read("postgresql.conf"), value = try await n1.value(name)
+        let assignment = try #require(ConfigurationRequest.Assignment(name + change))
+        let plan = try await n1.plan(.settings([assignment]), restarts: true)
+        #expect(plan.problems.isEmpty && plan.edits.isEmpty && !plan.needsReload && !plan.needsRestart && plan.waitingForRestart.isEmpty, "\(plan)")
+        #expect(try await n1.set(name + change, restarts: true).result == nil)
+        #expect(try await n1.read("postgresql.conf") == before)
+        #expect(try await n1.kept().isEmpty)
+        // The server waits for nothing either.
+        #expect(try await n1.instance.ask("SELECT count(*)::text FROM pg_settings WHERE pending_restart") == "0")
+        #expect(try await n1.value(name) == value)
+        try await n1.end()
+    }
+
+    @Test("a list that would wait for more standbys than it names is not written")
+    func hangs() async throws {
+        let n1 = try await Configured()
         _ = try await n1.set("synchronous_standby_names=ANY 2 (a, b)")
         let hangs = try await n1.plan(.settings([.init("synchronous_standby_names", .remove, "b")]))
         #expect(hangs.problems.first?.fact.contains("waits for 2 standbys and names 1: every commit would hang") == true, "\(hangs.problems)")
@@ -273,7 +310,7 @@ extension Journal {
             ("standby_mode=on", "PostgreSQL 15 has no setting standby_mode"),
             ("server_version=16", "server_version cannot be changed"),
             ("config_file=/x", "config_file"),
-            ("primary_conninfo=host=n2 password=s3cret", "holds a password"),
+            ("primary_conninfo=host=n2 password=s3cret", "holds a password"), ("app.jwt_secret=s3cret", "holds a password"),
         ])
     func obstacles(assignment: String, said: String) async throws {
         let n1 = try await Configured()
@@ -281,6 +318,16 @@ extension Journal {
         #expect(plan.problems.count == 1)
         #expect(plan.problems.first?.description.contains(said) == true, "\(plan.problems)")
         #expect(!plan.problems.description.contains("s3cret"))
+        try await n1.end()
+    }
+
+    @Test("a name that the server does not know is not reset either, and what was meant is said")
+    func unknown() async throws {
+        let n1 = try await Configured()
+        for operation in [ConfigurationRequest.Assignment.Operation.set, .add, .reset] {
+            let plan = try await n1.plan(.settings([.init("wrk_mem", operation, "1MB")]))
+            #expect(plan.problems.map(\.description) == ["n1: the server knows no setting wrk_mem\n  HINT: did you mean work_mem?"])
+        }
         try await n1.end()
     }
 
@@ -309,7 +356,8 @@ extension Journal {
         try await n1.write(before, to: "pg_hba.conf")
         let plan = try await n1.plan(.allow(rule: rule, accepting: []))
         #expect(
-            plan.remarks.contains("the rule becomes line 3: behind line 3: host all all 0.0.0.0/0 reject it would have done nothing, or not for all it is for"), "\(plan.remarks)")
+            plan.remarks.contains("the rule becomes line 3, before `host all all 0.0.0.0/0 reject`: behind that it would have done nothing, or not for all it is for"),
+            "\(plan.remarks)")
         #expect(plan.remarks.contains { $0.contains("was changed after the server has read it") })
         let journal = try await n1.change(.allow(rule: rule, accepting: []))
         #expect(journal.result == "reloaded and read back")
@@ -374,7 +422,7 @@ extension Journal {
     @Test("an undo finds a node whose server does not start any more, and reloads where an earlier undo could not")
     func undoLater() async throws {
         let n1 = try await Configured()
-        let broken = try await n1.set("shared_preload_libraries=no_such_library")
+        let broken = try await n1.set("unix_socket_directories=/nonexistent")
         try await n1.instance.stop(deadline: soon)
         await #expect(throws: InstanceError.self) { try await n1.instance.start(deadline: soon) }
         let target = try n1.order(broken).target
@@ -402,6 +450,189 @@ extension Journal {
         let error = await #expect(throws: Configured.ChangeFailed.self) { try await n1.set("unix_socket_directories=/nonexistent", restarts: true) }
         #expect(error?.description.contains("the files are as they were") == true, "\(String(describing: error))")
         #expect(try await n1.value("work_mem") == "7MB")
+        // Where it logs is the kernel's to say.
+        let pid = try await n1.instance.postmaster(deadline: soon).pid
+        #expect(try await n1.area.host.require(Command("readlink", "/proc/\(pid)/fd/2"), deadline: soon).text == (n1.area.directory / "log").path)
+        #expect(try await n1.area.host.stat(n1.instance.dataDirectory / "log", deadline: soon) == nil)
+        try await n1.end()
+    }
+
+    @Test("settings that only new sessions have are read back from one", arguments: ScratchArea.versions)
+    func backend(binaries: String) async throws {
+        let n1 = try await Configured(binaries: binaries)
+        // All that this server has of the kind, and can be turned on: each the other way round.
+        let text = try await n1.instance.ask(
+            """
+            SELECT string_agg(name || '=' || CASE setting WHEN 'on' THEN 'off' ELSE 'on' END, ' ' ORDER BY name) AS all FROM pg_settings
+            WHERE context IN ('backend', 'superuser-backend') AND vartype = 'bool' OR name = 'log_connections'
+            """)
+        let assignments = text.split(separator: " ").compactMap { ConfigurationRequest.Assignment(String($0)) }
+        #expect(assignments.map(\.name).contains("log_connections") && assignments.map(\.name).contains("log_disconnections"), "\(text)")
+        let journal = try await n1.change(.settings(assignments))
+        #expect(journal.result == "reloaded and read back")
+        for assignment in assignments { #expect(try await n1.value(assignment.name) == assignment.value, "\(assignment)") }
+        #expect(try await n1.undo(journal).isEmpty)
+        #expect(try await n1.value("log_disconnections") == "off")
+        try await n1.end()
+    }
+
+    @Test("lines that the server takes, and says something about, are no refusals where its log judges")
+    func harmless() async throws {
+        let n1 = try await Configured(settings: "logging_collector = on\ninclude_if_exists = 'nowhere.conf'\n")
+        let rules = try #require(try await n1.read("pg_hba.conf"))
+        try await n1.write(rules + "hostssl all all 10.9.9.9/32 reject\n", to: "pg_hba.conf")
+        let journal = try await n1.change(.settings([.init("work_mem", .set, "6MB")]), by: n1.node(role: "nobody"))
+        #expect(journal.result == "reloaded and accepted, as the server's log says")
+        #expect(try await n1.value("work_mem") == "6MB")
+        // What is put back after a refusal is taken as well.
+        let refused = await #expect(throws: Configured.ChangeFailed.self) { try await n1.change(.settings([.init("work_mem", .set, "lots")]), by: n1.node(role: "nobody")) }
+        let words = try #require(refused).description
+        #expect(words.contains("the files are as they were") && !words.contains("takes nothing of them"), "\(words)")
+        #expect(try await n1.undo(journal).isEmpty)
+        #expect(try await n1.value("work_mem") == "4MB")
+        // The server's own word for it.
+        #expect(try await n1.instance.ask("SELECT count(*)::text FROM pg_hba_file_rules WHERE address = '10.9.9.9'") == "1")
+        try await n1.end()
+    }
+
+    @Test(
+        "a log that is not read here, now or after the change, is found before anything is changed",
+        arguments: [
+            ("log_destination = syslog\n", "work_mem", "6MB", "it writes its messages to syslog, which is not read here (log_destination)"),
+            ("log_destination = 'csvlog'\nlogging_collector = on\n", "work_mem", "6MB", "it writes its messages to csvlog, which is not read here (log_destination)"),
+            ("log_min_messages = fatal\n", "work_mem", "6MB", "it does not write down what it makes of its files (log_min_messages = fatal)"),
+            ("", "log_destination", "syslog", "it writes its messages to syslog, which is not read here (log_destination)"),
+            ("lc_messages = 'de_DE.UTF-8'\n", "work_mem", "6MB", "its messages are not in English (lc_messages = de_DE.UTF-8)"),
+        ])
+    func unreadableLog(settings: String, name: String, value: String, why: String) async throws {
+        let n1 = try await Configured(settings: settings, starting: !settings.hasPrefix("lc_messages"))
+        if settings.hasPrefix("lc_messages") {
+            // The machine may not have that language: the server is told so when it runs.
+            try await n1.write(try #require(try await n1.read("postgresql.conf")).replacing(settings, with: ""), to: "postgresql.conf")
+            try await n1.instance.start(deadline: soon)
+            try await n1.area.append(settings, to: n1.instance.dataDirectory / "postgresql.conf")
+        }
+        let before = try await n1.read("postgresql.conf"), began = ContinuousClock.now
+        let error = await #expect(throws: Configured.ChangeFailed.self) { try await n1.change(.settings([.init(name, .set, value)]), by: n1.node(role: "nobody")) }
+        #expect(error?.description.contains(why) == true, "\(String(describing: error))")
+        #expect(began.duration(to: .now) < .seconds(25), "it waited for a word that never comes")
+        #expect(try await n1.read("postgresql.conf") == before)
+        #expect(try await n1.kept().isEmpty)
+        try await n1.end()
+    }
+
+    @Test(
+        "a value with which the server could not start is refused, in its program's own words",
+        arguments: [
+            ("wal_level=minimal", "WAL streaming (max_wal_senders > 0) requires wal_level \"replica\" or \"logical\""),
+            ("superuser_reserved_connections=100", "superuser_reserved_connections (100) must be less than max_connections (100)"),
+            ("shared_preload_libraries=no_such_library", "could not access file \"no_such_library\""),
+            ("wal_level=replica", "wal_level < logical, and there are logical replication slots (1)"),
+            ("max_replication_slots=1", "max_replication_slots = 1, and there are more replication slots (2)"),
+            ("max_prepared_transactions=0", "max_prepared_transactions = 0, and there are more prepared transactions (1)"),
+        ], [true, false])
+    func unstartable(assignment: (String, String), isRunning: Bool) async throws {
+        let n1 = try await Configured(settings: "wal_level = logical\nmax_replication_slots = 2\nmax_prepared_transactions = 2\n")
+        let connection = try await n1.instance.connect()
+        for statement: SQL in [
+            "SELECT pg_create_logical_replication_slot('l', 'pgoutput')", "SELECT pg_create_physical_replication_slot('p')", "CREATE TABLE t (i integer)",
+        ] {
+            _ = try await connection.query(statement, deadline: soon)
+        }
+        _ = try await connection.script("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'x'", deadline: soon)
+        await connection.close()
+        if !isRunning { try await n1.instance.stop(deadline: soon) }
+        let request = try #require(ConfigurationRequest.Assignment(assignment.0)), before = try await n1.read("postgresql.conf")
+        // What the server holds is asked of it, where it runs.
+        let isOfServer = assignment.1.contains("there are")
+        if isRunning || !isOfServer {
+            let error = await #expect(throws: Configured.ChangeFailed.self) { try await n1.change(.settings([request])) }
+            let words = isRunning && request.value == "minimal" ? "wal_level < replica, and there are physical replication slots (1)" : assignment.1
+            #expect(error?.description.contains(words) == true, "\(String(describing: error))")
+            #expect(try await n1.read("postgresql.conf") == before)
+            if isRunning { #expect(try await n1.value("wal_level") == "logical") }
+        }
+        // The judge: with that value it does not start.
+        try await n1.write(try #require(before) + "\(request.name) = '\(request.value)'\n", to: "postgresql.conf")
+        if isRunning { try await n1.instance.stop(deadline: soon) }
+        await #expect(throws: InstanceError.self) { try await n1.instance.start(deadline: soon) }
+        n1.area.end()
+    }
+
+    @Test("what keeps a server from starting already does not keep it from being mended step by step")
+    func mending() async throws {
+        let n1 = try await Configured(settings: "wal_level = minimal\nshared_preload_libraries = no_such_library\n", starting: false)
+        let first = try await n1.set("shared_preload_libraries=")
+        #expect(first.result?.contains("it would not start with its files, as it would not before: WAL streaming (max_wal_senders > 0) requires") == true, "\(first.result ?? "")")
+        #expect(try await n1.set("wal_level=replica").result == "the server does not run; its programs accept the files")
+        try await n1.instance.start(deadline: soon)
+        try await n1.end()
+    }
+
+    @Test("a run's settings are taken back one by one from a file that others have changed since")
+    func undoBySetting() async throws {
+        let n1 = try await Configured(settings: "work_mem = 5MB # mine\n"), original = try #require(try await n1.read("postgresql.conf"))
+        let first = try await n1.set("work_mem=16MB", "random_page_cost=3"), second = try await n1.set("jit=off")
+        #expect(try await n1.undo(first).isEmpty)
+        #expect(try await n1.value("work_mem") == "5MB")
+        #expect(try await n1.value("random_page_cost") == "4")
+        #expect(try await n1.value("jit") == "off")
+        #expect(try await n1.undo(first).isEmpty)
+        #expect(try await n1.undo(second).isEmpty)
+        #expect(try await n1.read("postgresql.conf") == original)
+        #expect(try await n1.kept().isEmpty)
+
+        // Of two settings somebody has changed one since.
+        let third = try await n1.set("work_mem=17MB", "jit=off")
+        _ = try await n1.set("jit=on")
+        let left = try await n1.undo(third)
+        #expect(left.map(\.fact) == ["n1: jit in \(n1.instance.dataDirectory)/postgresql.conf was changed since by someone else: left alone"])
+        #expect(try await n1.value("work_mem") == "5MB")
+        #expect(try await n1.value("jit") == "on")
+        // A line that was taken out comes back.
+        let reset = try await n1.change(.settings([.init("work_mem", .reset)]))
+        _ = try await n1.set("random_page_cost=2")
+        #expect(try await n1.undo(reset).isEmpty)
+        #expect(try await n1.value("work_mem") == "5MB")
+        #expect(try await n1.value("random_page_cost") == "2")
+        try await n1.end()
+    }
+
+    @Test("nothing waits for a restart that was never in force")
+    func neverInForce() async throws {
+        let n1 = try await Configured()
+        let journal = try await n1.set("max_connections=33")
+        let said = Mutex<[String]>([]), configure = try n1.again(journal)
+        let left = try await Runner(steps: configure.steps) { event in if case .undone(_, _, let lines) = event { said.withLock { $0 += lines } } }.undo(journal)
+        #expect(left.isEmpty)
+        await configure.close()
+        let lines = said.withLock { $0 }
+        #expect(lines.contains("reloaded"), "\(lines)")
+        try await n1.end()
+    }
+
+    @Test("what keeps the files from being taken is named for what it is")
+    func advice() async throws {
+        let n1 = try await Configured(), main = n1.instance.dataDirectory / "postgresql.conf", text = try #require(try await n1.read("postgresql.conf"))
+        func hint(_ content: String) async throws -> String? {
+            try await n1.write(content, to: "postgresql.conf")
+            return try await n1.plan(.settings([.init("jit", .set, "off")])).problems.first?.hint
+        }
+        for start in ["\u{FEFF}# saved elsewhere\n", "\u{FEFF}work_mem = 4MB\n"] {
+            #expect(try await hint(start + text)?.contains("the file begins with a byte-order mark") == true)
+            // The server takes it for a part of the first word.
+            #expect(try await n1.instance.ask("SELECT count(*)::text FROM pg_file_settings WHERE error IS NOT NULL AND sourceline = 1") == "1")
+        }
+        #expect(try await hint("work_mem 4 MB\n" + text) == "correct that line first")
+        #expect(try await hint(text + "include 'theirs.conf'\n") == "correct that line first")
+        try await n1.area.host.require(
+            .script("echo 'jit = on' >\"$1\" && chown root:root \"$1\" && chmod 600 \"$1\"", (n1.instance.dataDirectory / "theirs.conf").path), deadline: soon)
+        #expect(try await hint(text + "include 'theirs.conf'\n")?.hasPrefix("let postgres, the server's OS user, read what it cannot open") == true)
+        try await n1.area.host.require(Command("chown", "root:root", main.path), deadline: soon)
+        try await n1.area.host.require(Command("chmod", "600", main.path), deadline: soon)
+        let plan = try await n1.plan(.settings([.init("jit", .set, "off")]))
+        #expect(plan.problems.first?.hint?.hasPrefix("let postgres, the server's OS user, read what it cannot open") == true, "\(plan.problems)")
+        try await n1.area.host.require(Command("chown", "postgres", main.path), deadline: soon)
         try await n1.end()
     }
 
@@ -439,7 +670,8 @@ extension Journal {
         arguments: [
             ("host all app 0.0.0.0/0 scram-sha-256", ["any-address"]), ("host all app ::/0 scram-sha-256", ["any-address"]),
             ("host all app all scram-sha-256", ["any-address"]), ("host replication all 127.0.0.1/0 trust", ["any-address", "trust-over-network"]),
-            ("host all app 10.1.2.3/32 trust", ["trust-over-network"]),
+            ("host all app 10.1.2.3/32 trust", ["trust-over-network"]), ("host all app 0.0.0.0/1 scram-sha-256", ["any-address"]),
+            ("host all app 10.1.2.3/32 password", ["clear-text-over-network"]), ("host all app .com scram-sha-256", ["any-address"]),
         ])
     func risks(rule: String, flags: [String]) async throws {
         let n1 = try await Configured()

@@ -1,3 +1,4 @@
+import Foundation
 import Playbook
 import ProcedureKit
 import Procedures
@@ -13,36 +14,16 @@ struct StepTests {
         return try catalog.procedure(for: try Playbook.load(path: path), at: path)
     }
 
-    @Test func `the steps carry the document's numbers, in the order that keeps every row`() throws {
-        let steps = try procedure().steps.map { step in
-            String(repeating: " ", count: 2 - step.id.number.count) + "\(step.id.number)  \(step.id.name): \(step.title)"
-        }
-        #expect(
-            steps.joined(separator: "\n") == """
-                 1  pgbackrest-configuration: Configure pgBackRest for the stanza app
-                 1  archiving: Archive the WAL of n1 into the stanza
-                 1  stanza: Create the stanza app, and prove that WAL of n1 arrives there
-                 2  backup: Take a full backup of n1
-                 3  restore: Restore the backup to n4
-                 4  streaming: Set up streaming replication from n1 on n4; archiving off, closed to clients
-                 7  remove-preload: Remove Spock from shared_preload_libraries on n4
-                 8  start-standby: Start n4 as a standby of n1
-                 4  catch-up: Let n4 and the mesh catch up
-                 5  read-only: Make n1, n2 and n3 read-only
-                 6  end-transactions: Terminate all client transactions on n1, n2 and n3
-                15  slots: Create the slots of n4 on n1, n2 and n3
-                 6  drain: Drain n1, n2 and n3 in every direction, and n4 with them
-                 9  promote: Promote n4
-                16  drained-point: Hold the drained point on n1, n2 and n3 for the proof
-                14  read-write: Remove read-only mode from n2 and n3, then n1
-                10  remove-identity: Remove the identity of n1 from n4: replication sets, nodes, origins
-                11  restore-preload: Add Spock to shared_preload_libraries on n4 again
-                12  restart: Restart n4 with Spock
-                13  add-node: Make n4 a Spock node, with the replication sets of n1
-                15  subscriptions: Add the subscriptions between n4 and n1, n2 and n3, both ways
-                14  open-new-node: Open n4 to clients, with the rules of n1
-                16  verify: List all nodes from n1, n2, n3 and n4, and prove that nothing was lost
-                """)
+    @Test func `the steps carry the document's numbers, in the order that keeps every row, as docs tell them`() throws {
+        let root = #filePath.dropLast("/Tests/ProceduresTests/StepTests.swift".count)
+        let text = try String(contentsOfFile: root + "/docs/add-spock-node.md", encoding: .utf8)
+        let documented = text.matches(of: #/(?m)^ ?(\d+)\/(\d+) +(?:\((\d+)\))? +([a-z-]+: .*)$/#)
+        let steps: [(number: String, text: String)] = [("", "requirements: Check every requirement")] + (try procedure()).steps.map { ($0.id.number, "\($0.id.name): \($0.title)") }
+        #expect(documented.map { String($0.4) } == steps.map(\.text))
+        #expect(documented.map { $0.3.map(String.init) ?? "" } == steps.map(\.number))
+        #expect(documented.map { "\($0.1)/\($0.2)" } == (1...steps.count).map { "\($0)/\(steps.count)" })
+        // The page has sixteen, and each is done.
+        #expect(Set(steps.compactMap { Int($0.number) }) == Set(1...16))
     }
 
     @Test func `no two steps have the same name`() throws {

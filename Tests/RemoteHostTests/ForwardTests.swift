@@ -44,7 +44,7 @@ private final class TestListener: Sendable {
 }
 
 /// A blocking client connection of the tests.
-private final class TestClient: Sendable {
+final class TestClient: Sendable {
     let socket: Descriptor
 
     init(_ address: String, _ port: UInt16) throws {

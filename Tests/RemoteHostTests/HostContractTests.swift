@@ -219,10 +219,10 @@ import Testing
     }
 
     @Test func theEnvironmentHoldsNoSettingsOfLibpq() async throws {
-        #expect(LocalProcess.isInherited("HOME=/root"))
-        #expect(LocalProcess.isInherited("LANG=C"))
-        #expect(!LocalProcess.isInherited("PGPORT=5433"))
-        #expect(!LocalProcess.isInherited("PGPASSWORD=secret"))
+        #expect(ChildProgram.isInherited("HOME=/root"))
+        #expect(ChildProgram.isInherited("LANG=C"))
+        #expect(!ChildProgram.isInherited("PGPORT=5433"))
+        #expect(!ChildProgram.isInherited("PGPASSWORD=secret"))
         #expect(try await LocalHost().run(.script("printf %s \"$PATH\""), deadline: .patient).text == ProcessInfo.processInfo.environment["PATH"])
     }
 

@@ -63,13 +63,13 @@ import Testing
                 .noCommonAlgorithm(host: "n1", detail: "Unable to exchange encryption keys"),
                 """
                 n1: no common SSH algorithm with the server: Unable to exchange encryption keys
-                  HINT: libssh2 needs an ed25519 or ECDSA host key (it cannot check RSA keys with SHA-2), a CTR or CBC cipher and an hmac-sha2 MAC: on the host run `ssh-keygen -A`, and look at HostKeyAlgorithms, Ciphers and MACs in sshd_config
+                  HINT: libssh2 \(SSHLibrary.version) needs an ed25519 or ECDSA host key (1.11 also checks RSA keys with SHA-2), a CTR or CBC cipher and an hmac-sha2 MAC: on the host run `ssh-keygen -A`, and look at HostKeyAlgorithms, Ciphers and MACs in sshd_config
                 """
             ),
             (
                 .hostKeyUnknown(host: "n1", sighting: sighting),
                 """
-                n1: the host key of [n1.example.org]:2222 is not known: ssh-ed25519 SHA256:abc, looked in /home/dba/.ssh/known_hosts, /etc/ssh/ssh_known_hosts; 2 lines there make no sense and were skipped; its @cert-authority entries cannot be used: libssh2 does not know host certificates
+                n1: the host key of [n1.example.org]:2222 is not known: ssh-ed25519 SHA256:abc, looked in /home/dba/.ssh/known_hosts, /etc/ssh/ssh_known_hosts; 2 lines there make no sense and were skipped
                   HINT: compare the fingerprint with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host's own console, then add the key: `ssh-keyscan -p 2222 n1.example.org` >> /home/dba/.ssh/known_hosts
                 """
             ),
@@ -117,7 +117,7 @@ import Testing
                 .authenticationFailed(host: "n1", user: "dba", attempts: [.init(key: "key file /k", outcome: .rsaFileUnusable)], offered: ["publickey"]),
                 """
                 n1: no login as dba: key file /k: RSA key files cannot be used (the server accepts publickey)
-                  HINT: libssh2 cannot sign with an RSA key file as today's servers ask: load it into ssh-agent (`ssh-add FILE`), or use an ed25519 key
+                  HINT: libssh2 \(SSHLibrary.version) cannot sign with an RSA key file as today's servers ask (1.11 can): load it into ssh-agent (`ssh-add FILE`), or use an ed25519 key
                 """
             ),
             (

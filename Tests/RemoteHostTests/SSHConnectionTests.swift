@@ -266,11 +266,11 @@ import Testing
         #expect(detail.contains("banana"))
     }
 
-    @Test func aProxyCommandIsRefusedWithAHint() async throws {
+    @Test func aProxyCommandThatPassesASocketIsRefusedWithAHint() async throws {
         let server = try await TestSSHServer()
-        try server.configure(["ProxyCommand": "nc %h %p"])
+        try server.configure(["ProxyCommand": "nc -F %h %p", "ProxyUseFdpass": "yes"])
         let error = try #require(await #expect(throws: HostError.self) { _ = try await SSHHost.connect(server.target, name: "n1", deadline: .patient) })
-        #expect(error.fact == "n1: the SSH configuration asks for ProxyCommand nc %h %p, which pggraft does not do")
+        #expect(error.fact == "n1: the SSH configuration asks for ProxyUseFdpass, which pggraft does not do")
     }
 
     @Test func aCancelledConnectEndsAtOnce() async throws {

@@ -201,6 +201,29 @@ struct RunSessionTests {
         }
     }
 
+    @Test func `what the operator has said with the command is known to whoever takes the run up again, and shown`() async throws {
+        try await withStore { store in
+            let world = World(), first = Consent(rawValue: "it-is-dead"), second = Consent(rawValue: "so-is-that")
+            var toy = toy(world, fails: true)
+            toy.consents = [first]
+            _ = try await RunSession(toy, in: store, console: TestConsole()).run()
+            let name = try run(in: store).header.run
+            func memory() throws -> Memory { Memory(entries: try Journal.read(at: run(in: store).journal)) }
+            #expect(try memory().consented(to: first))
+            #expect(try !memory().consented(to: second))
+            _ = try await RunSession.resume(name, in: store, console: TestConsole()) { header in
+                let consents = try header.origin().consents
+                #expect(consents == [first])
+                return toy
+            }
+            #expect(try !memory().consented(to: second))
+            _ = try await RunSession.resume(name, consents: [second], in: store, console: TestConsole()) { _ in toy }
+            #expect(try memory().consented(to: first) && memory().consented(to: second))
+            let turns = try Timeline(Journal.read(at: run(in: store).journal)).lines.filter { $0.mark == .turn && !$0.details.isEmpty }
+            #expect(turns.map { [$0.text] + $0.details } == [["begun", "with --it-is-dead"], ["resumed", "with --so-is-that"]])
+        }
+    }
+
     @Test func `what is undone is not gone on with, and an undo needs no lock that is gone`() async throws {
         try await withStore { store in
             let world = World()

@@ -126,6 +126,21 @@ struct RunnerTests {
         }
     }
 
+    @Test("opens nothing of a bracket that is over before its last step is done")
+    func bracketWithoutWayBack() async throws {
+        let world = World(), steps = [Put(world: world, thing: "open"), Put(world: world, thing: "close", fails: true)]
+        let bracket = Bracket("window", opens: steps[0].name, closes: steps[1].name, isOver: { world.calls.contains("perform close") }) {
+            world.call("released")
+            return []
+        }
+        try await withJournal { journal, _ in
+            let failure = await #expect(throws: RunFailure.self) { try await Runner(steps, brackets: [bracket]).perform(journal) }
+            #expect(failure?.opened == [])
+            _ = await #expect(throws: RunFailure.self) { try await Runner(steps, brackets: [bracket]).perform(journal) }
+            #expect(!world.calls.contains("released"))
+        }
+    }
+
     @Test("ends a step when its bracket can be kept no longer, and says why")
     func lostBracket() async throws {
         let world = World()

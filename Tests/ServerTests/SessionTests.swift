@@ -138,12 +138,14 @@ import Testing
         let holder = try await pair.session(database: "snapshots"), snapshot = try await holder.holdSnapshot(deadline: soon)
         try await writer.run("INSERT INTO public.t VALUES (2)")
         func count(_ session: ServerSession) async throws -> Int { try await session.run("SELECT count(*) AS n FROM public.t").one().get("n") }
-        for _ in 0..<2 {
-            #expect(try await reader.answer(to: "SELECT count(*) AS n FROM public.t", seeing: snapshot, deadline: soon).one().get("n", as: Int.self) == 1)
+        for number in 1...2 {
+            let asked = Array(repeating: "SELECT count(*) AS n FROM public.t" as SQL, count: number)
+            let answers = try await reader.answers(to: asked, seeing: snapshot, waiting: number > 1 ? .seconds(10) : nil, deadline: soon)
+            #expect(try answers.map { try $0.one().get("n", as: Int.self) } == Array(repeating: 1, count: number))
         }
         #expect(try await reader.seeing(snapshot, deadline: soon) { try await count(reader) } == 1)
         #expect(try await count(reader) == 2)
-        let refused = await #expect(throws: PostgresError.self) { try await reader.answer(to: "INSERT INTO public.t VALUES (3)", seeing: snapshot, deadline: soon) }
+        let refused = await #expect(throws: PostgresError.self) { try await reader.answers(to: ["INSERT INTO public.t VALUES (3)"], seeing: snapshot, deadline: soon) }
         #expect(refused?.code == "25006")
         // Nothing is locked between two looks, and after an error neither.
         try await writer.run("SET lock_timeout = 1")

@@ -199,6 +199,14 @@ import Testing
         #expect(asked.map { WALPosition.of($0, features).description } == functions.map { "SELECT \($0)() AS lsn" })
     }
 
+    @Test func `a file of the log of the timeline that is written`() throws {
+        #expect(
+            WALPosition.hasSegment("000000010000000000000004", try Self.features("10")).text == """
+                SELECT CASE WHEN pg_is_in_recovery() THEN false ELSE left($1::text, 8) = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) \
+                AND EXISTS (SELECT FROM pg_ls_waldir() WHERE name = $2::text) END AS has
+                """)
+    }
+
     @Test(arguments: [
         ("9.1", "procpid AS pid", "_location"), ("9.3", "pid", "_location"), ("9.6", "pid", "_location"), ("10", "pid", "_lsn"), ("18", "pid", "_lsn"),
     ])
@@ -214,8 +222,11 @@ import Testing
     @Test func `a snapshot is held from one round trip on, and seen in another`() {
         #expect(HeldSnapshot.hold().text == "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot() AS snapshot")
         #expect(
-            HeldSnapshot.seeing("SELECT 1", of: "00000003-1B-1").text
+            HeldSnapshot.seeing(["SELECT 1"], of: "00000003-1B-1").text
                 == "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '00000003-1B-1'; SELECT 1; COMMIT")
+        #expect(
+            HeldSnapshot.seeing(["SELECT 1", "SELECT 2"], of: "7", waiting: .milliseconds(100)).text
+                == "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '7'; SET LOCAL lock_timeout = '100ms'; SELECT 1; SELECT 2; COMMIT")
     }
 
     @Test(arguments: [("9.1", "a.procpid"), ("15", "a.pid")])

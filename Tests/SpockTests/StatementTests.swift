@@ -72,6 +72,21 @@ import Testing
                 """)
     }
 
+    @Test func `small tables are looked at together, a large one by itself`() {
+        func tables(_ sizes: [Int64]) -> [ReplicatedTable] {
+            sizes.enumerated().map { index, bytes in
+                ReplicatedTable(
+                    relation: RelationName(schema: "public", name: "t\(index)"), isPartitioned: false, columns: ["id"], memberships: [], bytes: bytes)
+            }
+        }
+        func sizes(_ batches: [[ReplicatedTable]]) -> [[Int64]] { batches.map { $0.map(\.bytes) } }
+        let (small, large) = (Int64(8192), Int64(1 << 30))
+        #expect(sizes(ReplicatedTable.batches(tables([small, small, large, small, 0]))) == [[small, small], [large], [small, 0]])
+        #expect(sizes(ReplicatedTable.batches(tables([large, large]))) == [[large], [large]])
+        #expect(ReplicatedTable.batches(tables(Array(repeating: 0, count: 250))).map(\.count) == [100, 100, 50])
+        #expect(ReplicatedTable.batches([]).isEmpty)
+    }
+
     @Test func `an identity is taken off in one text, without a word to a publisher`() {
         #expect(
             CopiedDatabase.removal(subscriptions: ["it's"]).text == """

@@ -5,7 +5,9 @@ extension Playbook {
         /// The name of the node that is copied: one of ``Cluster/nodes``.
         @Located public var sourceName: String
         public let newNode: NewNode
-        public let copy: Copy
+        public let copy: BackRestCopy
+        /// The role the new node streams as, from the source.
+        @Located public var replicationUser: String
         public let handover: Handover
         public let subscriptions: Subscriptions
         /// How the nodes are compared at the end.
@@ -22,7 +24,12 @@ extension Playbook {
             let members = roster
             let source = section.required("source", .nodeName, example: "n1")
             let newNode = section.required("new_node") { NewNode($0, &roster) }
-            let copy = section.required("copy") { Copy($0, cluster: cluster) }
+            var user: Located<String>?
+            let copy = section.required("copy") { inside in
+                let copy = BackRestCopy(inside, cluster: cluster)
+                user = inside.required("replication_user", .identifier("a role name"), example: "replicator")
+                return copy
+            }
             let handover = section.required("handover") { Handover($0) }
             let subscriptions = section.optional("subscriptions") { Subscriptions($0, roster) }
             let proof = section.optional("proof", .choice([("hashes", .hashes), ("counts", .counts)]), default: Proof.hashes)
@@ -39,11 +46,11 @@ extension Playbook {
                     "\"\(name.wrappedValue)\" is already one of cluster.nodes",
                     hint: "cluster.nodes are the nodes there are; give the new one a name of its own", at: name.place)
             }
-            guard let cluster, let source, let newNode, let copy, let handover, let subscriptions, let proof,
+            guard let cluster, let source, let newNode, let copy, let user, let handover, let subscriptions, let proof,
                 let sourceNode = cluster[source.wrappedValue]
             else { return nil }
             (self.cluster, _sourceName, self.source, self.newNode) = (cluster, source, sourceNode, newNode)
-            (self.copy, self.handover, self.subscriptions, _proof) = (copy, handover, subscriptions, proof)
+            (self.copy, _replicationUser, self.handover, self.subscriptions, _proof) = (copy, user, handover, subscriptions, proof)
         }
     }
 

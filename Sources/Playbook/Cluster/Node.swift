@@ -14,11 +14,14 @@ extension Playbook {
         /// `nil` when it is to be found.
         @Located public var service: ServiceManager?
 
-        init?(_ name: Located<String>?, _ section: Section, _ roster: inout Roster) {
+        init?(_ name: Located<String>?, _ section: Section, _ roster: inout Roster, needsDataDirectory: Bool = false) {
             let ssh = Node.ssh(section, name: name)
             let address = section.required("address", .address, example: "10.77.0.11")
             let port = section.optional("port", .port, default: 5432)
-            let dataDirectory = section.optional("data_directory", .path)
+            let dataDirectory =
+                needsDataDirectory
+                ? section.required("data_directory", .path, example: "/var/lib/postgresql/15/main").map { Located(Optional($0.wrappedValue), at: $0.place) }
+                : section.optional("data_directory", .path)
             let binDirectory = section.optional("bin_directory", .path)
             let service = section.optional("service", .service)
             if let name {

@@ -1,3 +1,5 @@
+import Report
+
 extension Scalar<String> {
     /// A name that is also a file name and a word of command lines.
     static let clusterName = Scalar("a name of lower-case letters, digits, _ and -, beginning with a letter or digit") { text in

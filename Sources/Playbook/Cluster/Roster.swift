@@ -16,6 +16,13 @@ struct Roster {
 
     func knows(_ name: String) -> Bool { names.contains { $0.wrappedValue == name } }
 
+    /// Reports `name` where it is none of these.
+    func require(_ name: Located<String>, _ section: Section) {
+        guard !names.isEmpty, !knows(name.wrappedValue) else { return }
+        section.report(
+            "\"\(name.wrappedValue)\" is none of cluster.nodes", hint: "cluster.nodes has " + names.map(\.wrappedValue).joined(separator: ", "), at: name.place)
+    }
+
     mutating func enter(
         _ section: Section, name: Located<String>, ssh: Located<String>?, address: Located<String>?, port: Located<UInt16>?,
         dataDirectory: Located<String?>?

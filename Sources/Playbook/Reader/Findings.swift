@@ -1,3 +1,5 @@
+import Report
+
 /// The mistakes found while a playbook is read.
 final class Findings {
     let source: SourceText

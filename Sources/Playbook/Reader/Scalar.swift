@@ -34,6 +34,14 @@ enum Reading<Value> {
 }
 
 extension Scalar {
+    /// One word that may stand where a section can.
+    static func word(_ word: String, _ value: Value, or section: String) -> Scalar {
+        Scalar("\(word), or \(section)") { text in
+            if text == word { return .value(value) }
+            return .malformed(hint: Spelling.nearest(to: text, among: [word]).map { "did you mean \"\($0)\"?" })
+        }
+    }
+
     /// One of a few words.
     static func choice(_ choices: [(String, Value)]) -> Scalar {
         Scalar(alternatives(choices.map(\.0))) { text in

@@ -124,6 +124,17 @@ final class Section {
         return section(entry, read)
     }
 
+    /// As ``optional(_:_:)``; where a single word stands there, what that means, and `defaultValue` where nothing does.
+    func optional<Value>(_ key: String, _ word: Scalar<Value>, default defaultValue: Value, _ read: (Section) -> Value?) -> Value? {
+        guard let entry = ask(key) else {
+            // For the keys that it would know.
+            _ = Section([], at: place(of: key), findings, isSilent: true).finish(read)
+            return defaultValue
+        }
+        if case .scalar = entry.value.content { return self.read(entry, word)?.wrappedValue }
+        return section(entry, read)
+    }
+
     /// What `read` makes of each section under `key`, of which there must be one at least; their keys are names.
     func each<Value>(
         _ key: String, _ name: Scalar<String>, example: String, _ read: (Located<String>, Section) -> Value?

@@ -18,12 +18,8 @@ public actor BackRestCopy {
         public var isEncrypted: Bool
         /// Processes that copy at the same time; `nil` to go by the processors of the hosts.
         public var processes: Int?
-        /// The role that the copy streams as, from the source.
-        public var replicationUser: String
         /// With a backup or a restore that does not get on.
         public var patience: Patience
-        /// Where tablespaces go, by their name or their directory at the source; the others go where they are there.
-        public var tablespaces: [String: HostPath]
 
         /// Where the backup is kept.
         public enum Place: Sendable {
@@ -50,20 +46,22 @@ public actor BackRestCopy {
 
         public init(
             stanza: StanzaName, repository: Place, backup: Backup = .full, compression: BackRestCompression = .lz4, isEncrypted: Bool = false,
-            processes: Int? = nil, replicationUser: String, patience: Patience = Patience(), tablespaces: [String: HostPath] = [:]
+            processes: Int? = nil, patience: Patience = Patience()
         ) {
             (self.stanza, self.repository, self.backup) = (stanza, repository, backup)
             (self.compression, self.isEncrypted, self.processes) = (compression, isEncrypted, processes)
-            (self.replicationUser, self.patience, self.tablespaces) = (replicationUser, patience, tablespaces)
+            self.patience = patience
         }
     }
 
     public nonisolated let order: Order
     public nonisolated let node: CopiedNode
+    private let turnsArchivingOn: Bool
     private let found = SharedLook<Ground>()
 
-    public init(_ order: Order, to node: CopiedNode) {
-        (self.order, self.node) = (order, node)
+    /// - Parameter turnsArchivingOn: whether an earlier step of the run sees to it that the source's `archive_mode` is on.
+    public init(_ order: Order, to node: CopiedNode, turnsArchivingOn: Bool = false) {
+        (self.order, self.node, self.turnsArchivingOn) = (order, node, turnsArchivingOn)
     }
 
     nonisolated var access: ClusterAccess { node.access }
@@ -228,23 +226,18 @@ public actor BackRestCopy {
         throw Problem("the backup \(broken.label) has errors: pgBackRest found pages with wrong checksums when it was taken", hint: hint)
     }
 
-    /// Bytes of all databases of the source.
-    public func databaseSize() async throws -> UInt64 {
-        try await access.server(source).databaseSizes(deadline: .after(.seconds(60))).values.reduce(0, +)
-    }
+    /// What fetches WAL from the repository, on the host of the copy.
+    public func restoreCommand() async throws -> String { try await layout().backRest(for: .target).restoreCommand }
 
-    /// The source's system identifier.
-    public func sourceIdentifier(deadline: Deadline) async throws -> UInt64 {
-        if let identifier = try await access.server(source).systemIdentifier(deadline: deadline) { return identifier }
-        return try await access.instance(source).controlData(deadline: deadline).systemIdentifier.number
-    }
+    /// What archives WAL into the repository, on the host of the copy.
+    public func archiveCommand() async throws -> String { try await layout().backRest(for: .target).archiveCommand }
 
     /// How the source archives its WAL.
     public func archiving() async throws -> Archiving {
         let settings = try await access.server(source).settings(["archive_mode", "archive_command", "archive_library"], deadline: .after(.seconds(10)))
         let command = settings["archive_command"] ?? ""
         let state = ArchiveState(mode: settings["archive_mode"] ?? "off", command: command, library: settings["archive_library"] ?? "", stanza: order.stanza)
-        return Archiving(state: state, command: command, source: source, stanza: order.stanza)
+        return Archiving(state: state, command: command, source: source, stanza: order.stanza, isTurnedOn: turnsArchivingOn)
     }
 }
 
@@ -254,11 +247,14 @@ public struct Archiving: Sendable {
     public var command: String
     var source: String
     var stanza: StanzaName
+    /// Whether that is seen to where it is off.
+    var isTurnedOn: Bool
 
     /// Why the WAL does not arrive in the stanza, where somebody has decided otherwise; `nil` where it does, or nothing was decided.
     public var problem: Problem? {
         switch state {
         case .ready, .emptyOrTrue: nil
+        case .off where isTurnedOn: nil
         case .off:
             Problem(
                 "\(source): archive_mode is off, and a backup needs the archive",

@@ -9,6 +9,7 @@ public import Run
 public struct ConfigureBackRest: Step {
     public static let name = "pgbackrest-configuration"
     private let copy: BackRestCopy
+    private let inspected = Inspected<[BackRestEdit]>()
 
     public init(copy: BackRestCopy) { self.copy = copy }
 
@@ -16,25 +17,22 @@ public struct ConfigureBackRest: Step {
 
     public func inspect(_ memory: Memory) async throws -> Inspection {
         let edits = try await copy.configurationEdits()
+        await inspected.keep(edits)
         if edits.isEmpty { return .done("every host has it") }
         return .needed(edits.map { Change("\($0.host): \($0.path)", diff: $0.diff) })
     }
 
     public func perform(_ run: StepRun) async throws -> String {
-        let edits = try await copy.configurationEdits(), access = copy.access
-        let lacking = try await onEach(edits.indices.filter { edits[$0].old == nil }) { index in
-            let edit = edits[index]
-            return try await access.host(edit.host).stat(edit.path.directory, as: edit.user, deadline: .after(.seconds(20))) == nil
-        }
-        for (index, edit) in edits.enumerated() {
-            if lacking[index] == true { try run.creating(Created("directory", on: edit.host, edit.path.directory.path)) }
+        let seen = await inspected.take(), edits = if let seen { seen } else { try await copy.configurationEdits() }, access = copy.access
+        for edit in edits {
+            if edit.lacksDirectory { try run.creating(Created("directory", on: edit.host, edit.path.directory.path)) }
             if edit.old == nil { try run.creating(Created("file", on: edit.host, edit.path.path)) }
             if let spool = edit.spool { try run.creating(Created("spool", on: edit.host, spool.path)) }
             try remember(edit, run)
         }
         _ = try await onEach(Array(edits.indices)) { index in
             let edit = edits[index], host = try await access.host(edit.host)
-            if lacking[index] == true { try await host.makeDirectory(edit.path.directory, as: edit.user, deadline: .after(.seconds(20))) }
+            if edit.lacksDirectory { try await host.makeDirectory(edit.path.directory, as: edit.user, deadline: .after(.seconds(20))) }
             try await edit.write(on: host)
         }
         let keepers = edits.filter { edit in edit.added.contains(where: \.isSecret) && edit.host != copy.node.name }
@@ -116,6 +114,7 @@ struct BackRestEdit: Sendable {
     let user: String
     /// As it is; `nil` where there is no file.
     let old: IniFile?
+    let lacksDirectory: Bool
     let new: IniFile
     let added: [BackRestOption]
 
@@ -129,7 +128,9 @@ struct BackRestEdit: Sendable {
 
     func write(on host: any Host) async throws {
         let isPrivate = old == nil || added.contains(where: \.isSecret)
-        try await host.write(new.bytes, to: path, as: user, mode: isPrivate ? 0o600 : nil, deadline: .after(.seconds(20)))
+        guard try await host.write(new.bytes, to: path, replacing: old?.bytes, as: user, mode: isPrivate ? 0o600 : nil, deadline: .after(.seconds(20))) else {
+            throw InstanceError.changedSinceRead(host: self.host, path: path)
+        }
     }
 }
 
@@ -140,13 +141,19 @@ extension BackRestCopy {
         let files = layout.roles.compactMap { role in layout.options(for: role).isEmpty ? nil : layout.backRest(for: role).configuration.map { (role, $0) } }
         let there = try await onEach(files.map(\.0)) { role in
             let backRest = layout.backRest(for: role)
-            guard let path = backRest.configuration else { return IniFile?.none }
-            return try await self.host(role).read(path, as: backRest.user, deadline: .after(.seconds(20))).map { try IniFile($0, path: path) }
+            guard let path = backRest.configuration else { return (file: IniFile?.none, lacksDirectory: false) }
+            let host = try await self.host(role), deadline = Deadline.after(.seconds(20))
+            async let directory = host.stat(path.directory, as: backRest.user, deadline: deadline)
+            let file = try await host.read(path, as: backRest.user, deadline: deadline).map { try IniFile($0, path: path) }
+            return (file, try await directory == nil)
         }
         return try files.compactMap { role, path in
-            let old = there[role] ?? nil
+            let old = there[role]?.file
             let (result, added) = try BackRestConfiguration(try old ?? IniFile([], path: path)).adding(layout.options(for: role), to: layout.stanza)
-            return added.isEmpty ? nil : BackRestEdit(host: hostName(role), user: layout.backRest(for: role).user, old: old, new: result.file, added: added)
+            guard !added.isEmpty else { return nil }
+            return BackRestEdit(
+                host: hostName(role), user: layout.backRest(for: role).user, old: old, lacksDirectory: there[role]?.lacksDirectory ?? false, new: result.file,
+                added: added)
         }
     }
 }

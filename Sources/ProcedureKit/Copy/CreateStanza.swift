@@ -8,6 +8,8 @@ public import Run
 public struct CreateStanza: Step {
     public static let name = "stanza"
     private let copy: BackRestCopy
+    /// Whether it is there.
+    private let inspected = Inspected<Bool>()
 
     /// The configuration file that the stanza was made with; empty for pgBackRest's default place.
     private static let configuration = Fact<String>("configuration of the stanza")
@@ -18,12 +20,15 @@ public struct CreateStanza: Step {
     public var title: String { "Create the stanza \(copy.order.stanza), and prove that WAL of \(copy.source) arrives there" }
 
     public func inspect(_ memory: Memory) async throws -> Inspection {
+        await inspected.keep(nil)
         let layout = try await copy.layout(), role = layout.repositoryRole, backRest = layout.backRest(for: role), host = try await copy.host(role)
         let needed: Inspection = .needed([Change("\(copy.hostName(role)): pgbackrest stanza-create, check")])
         if layout.existing == nil, let file = backRest.configuration {
             guard try await host.read(file, as: backRest.user, deadline: .after(.seconds(20))) != nil else { return needed }
         }
-        guard try await backRest.info(on: host, deadline: .after(.seconds(60))).systemIdentifier != nil else { return needed }
+        let exists = try await backRest.info(on: host, deadline: .after(.seconds(60))).systemIdentifier != nil
+        await inspected.keep(exists)
+        guard exists else { return needed }
         if try memory.recall(Self.isProven) == true { return .done("it is there") }
         return .needed([Change("\(copy.hostName(role)): pgbackrest check (the stanza is there)")])
     }
@@ -31,7 +36,7 @@ public struct CreateStanza: Step {
     public func perform(_ run: StepRun) async throws -> String {
         let layout = try await copy.layout(), role = layout.repositoryRole
         let backRest = layout.backRest(for: role), host = try await copy.host(role)
-        let existed = try await backRest.info(on: host, deadline: .after(.seconds(60))).systemIdentifier != nil
+        let seen = await inspected.take(), existed = if let seen { seen } else { try await backRest.info(on: host, deadline: .after(.seconds(60))).systemIdentifier != nil }
         if !existed {
             try run.remember(Self.configuration, backRest.configuration?.path ?? "")
             try run.creating(Created("stanza", on: copy.hostName(role), layout.stanza.name))

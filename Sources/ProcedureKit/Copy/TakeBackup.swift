@@ -33,19 +33,19 @@ public struct TakeBackup: Step {
         }
         guard case .full = copy.order.backup else { return .needed([Change("look it up in the repository")]) }
         let again = memory.began(name) ? ["what an earlier attempt left in the repository is resumed or made anew by pgBackRest"] : []
-        let place = copy.hostName(try await copy.layout().repositoryRole), size = try await copy.databaseSize().inBytes
+        let place = copy.hostName(try await copy.layout().repositoryRole), size = try await copy.node.sourceSize().inBytes
         return .needed((["\(place): pgbackrest backup --type=full, \(size)"] + again).map { Change($0) })
     }
 
     public func perform(_ run: StepRun) async throws -> String {
         guard case .full = copy.order.backup else {
-            let label = try await copy.chosen(try await copy.backups()).label
+            let label = try copy.chosen(try await copy.backups()).label
             try run.remember(Self.chosen, label)
             return label
         }
         let layout = try await copy.layout(), role = layout.repositoryRole, host = try await copy.host(role)
         let began = ContinuousClock.Instant.now
-        async let cores = BackRest.cores(of: host, deadline: .after(.seconds(20))), bytes = copy.databaseSize()
+        async let cores = BackRest.cores(of: host, deadline: .after(.seconds(20))), bytes = copy.node.sourceSize()
         let left = try await leftBehind(run), usual = BackRest.backupProcesses(cores: try await cores), size = try await bytes
         let processes = copy.order.processes ?? usual
         if let label = left {

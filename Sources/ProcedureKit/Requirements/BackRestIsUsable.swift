@@ -11,12 +11,12 @@ public import Run
 public struct BackRestIsUsable: Requirement {
     public let name = "pgBackRest"
     private let ground: TargetGround
+    private let copy: BackRestCopy
     private let survey: Survey
 
-    public init(_ ground: TargetGround, survey: Survey) { (self.ground, self.survey) = (ground, survey) }
+    public init(_ copy: BackRestCopy, _ ground: TargetGround, survey: Survey) { (self.copy, self.ground, self.survey) = (copy, ground, survey) }
 
     public func look(_ memory: Memory) async throws -> [Finding] {
-        let copy = ground.copy
         try await survey.require([copy.hostName(.repository)])
         _ = try await ground.instance()
         let layout = try await copy.layout()
@@ -30,14 +30,14 @@ public struct BackRestIsUsable: Requirement {
         let takesBackup = copy.order.backup == .full, soon = Deadline.after(.seconds(120))
         async let server = copy.access.instance(copy.source).version, sockets = copy.sockets()
         async let connections = layout.findConnections(on: hosts, deadline: soon)
-        async let repository = layout.findRepository(on: hosts, databaseSize: try await copy.databaseSize(), deadline: soon)
+        async let repository = layout.findRepository(on: hosts, databaseSize: try await copy.node.sourceSize(), deadline: soon)
         async let listener = layout.findServer(on: hosts, deadline: soon)
         async let shared = layout.findSharedDirectory(on: hosts, nonce: UUID().uuidString, deadline: soon)
         found += layout.findConfiguration(looks, server: try await server.number / 100, sockets: try await sockets, takesBackup: takesBackup)
         found += try await copy.contradictions()
         found += try await connections + repository + listener + shared
         if found.isEmpty {
-            async let identifier = copy.sourceIdentifier(deadline: .after(.seconds(20)))
+            async let identifier = copy.node.sourceIdentifier(deadline: .after(.seconds(20)))
             let stanza = try await layout.findStanza(on: hosts, systemIdentifier: try await identifier, deadline: .after(.seconds(300)))
             found += stanza.findings
             if let info = stanza.info { found += copy.contradictions(of: info) }

@@ -1,4 +1,5 @@
 import EventLoop
+import Instance
 import RemoteHost
 import Report
 public import Run
@@ -56,6 +57,42 @@ public struct ClocksAgree: Requirement {
         guard let first = offsets.min(by: { $0.value < $1.value }), let last = offsets.max(by: { $0.value < $1.value }) else { throw NotLooked() }
         let apart = last.value - first.value, text = "at most \(Int(apart * 1000)) ms apart (\(first.key), \(last.key))"
         return [Finding(name, text, apart < 1 ? .met : .notMet(hint: "set the clocks with NTP: \(reason)"))]
+    }
+}
+
+/// Where systemd runs a server, it can be told to start and to stop it: the one that runs it knows then what is so, and does not start it again
+/// by itself.
+public struct ServiceIsOurs: Requirement {
+    public let name = "service"
+    private let node: String
+    private let access: ClusterAccess
+    private let survey: Survey
+
+    public init(_ node: String, of access: ClusterAccess, survey: Survey) { (self.node, self.access, self.survey) = (node, access, survey) }
+
+    public static func each(of nodes: [String], of access: ClusterAccess, survey: Survey) -> [any Requirement] {
+        nodes.map { ServiceIsOurs($0, of: access, survey: survey) }
+    }
+
+    public var place: String? { node }
+
+    public func look(_ memory: Memory) async throws -> [Finding] {
+        try await survey.require([node])
+        let instance: Instance
+        // Others tell what is the matter with it.
+        do { instance = try await access.instance(node) } catch is InstanceError { throw NotLooked() }
+        guard case .systemd(let unit) = instance.manager else { return [] }
+        guard try await instance.host.lets("root", deadline: .after(.seconds(20))) else {
+            let user = instance.host.loginUser
+            return [
+                Finding(
+                    name, on: node, "systemd runs it as \(unit), and \(user) may not run commands as root there",
+                    .notMet(
+                        hint: "allow it without a password, in a file of /etc/sudoers.d: `\(user) ALL=(root) NOPASSWD: ALL`, or log in as root. "
+                            + "systemctl alone is not enough: what is begun again where pggraft is gone is begun by a shell of root's"))
+            ]
+        }
+        return [Finding(name, on: node, "started and stopped by systemd: \(unit)")]
     }
 }
 

@@ -6,31 +6,38 @@ import Server
 
 /// What the requirements of a copy's source rest on: it is up.
 public struct SourceGround: Sendable {
-    let copy: BackRestCopy
+    let node: CopiedNode
     let isUp: @Sendable () async throws -> Void
 
+    var access: ClusterAccess { node.access }
+    var name: String { node.source }
+
+    /// - Throws: ``NotLooked`` where the source was not reached.
+    public func requireUp() async throws { try await isUp() }
+
     /// - Parameter isUp: throws ``NotLooked`` where the source was not reached.
-    public init(_ copy: BackRestCopy, isUp: @escaping @Sendable () async throws -> Void) { (self.copy, self.isUp) = (copy, isUp) }
+    public init(of node: CopiedNode, isUp: @escaping @Sendable () async throws -> Void) { (self.node, self.isUp) = (node, isUp) }
 }
 
 /// What of the source a copy would bring along and must not, and the role that it streams as.
 public struct SourceCanBeCopied: Requirement {
     public let name = "source"
     private let ground: SourceGround
+    private let role: String
 
-    public init(_ ground: SourceGround) { self.ground = ground }
-    public var place: String? { ground.copy.source }
+    /// - Parameter role: that the copy streams as.
+    public init(_ ground: SourceGround, replicatingAs role: String) { (self.ground, self.role) = (ground, role) }
+    public var place: String? { ground.name }
 
     public func look(_ memory: Memory) async throws -> [Finding] {
         try await ground.isUp()
-        let copy = ground.copy, source = copy.source, role = copy.order.replicationUser
-        let found = try await copy.access.server(source).copySource(replicatingAs: role, deadline: .after(.seconds(20)))
+        let source = ground.name, found = try await ground.access.server(source).copySource(replicatingAs: role, deadline: .after(.seconds(20)))
         var findings: [Finding] = []
         if !found.subscriptions.isEmpty {
             findings.append(
                 Finding(
                     "native subscriptions", on: source, found.subscriptions.joined(separator: ", "),
-                    .note(hint: "on \(copy.node.name) they never run, and are dropped when it is promoted; their slots stay those of \(source)")))
+                    .note(hint: "on \(ground.node.name) they never run, and are dropped when it is promoted; their slots stay those of \(source)")))
         }
         switch found.mayReplicate {
         case true?: findings.append(Finding("role \(role)", on: source, "has REPLICATION"))
@@ -49,15 +56,17 @@ public struct SourceCanBeCopied: Requirement {
 public struct SourceArchives: Requirement {
     public let name = "archiving"
     private let ground: SourceGround
+    private let copy: BackRestCopy
 
-    public init(_ ground: SourceGround) { self.ground = ground }
-    public var place: String? { ground.copy.source }
+    public init(_ ground: SourceGround, copy: BackRestCopy) { (self.ground, self.copy) = (ground, copy) }
+    public var place: String? { ground.name }
 
     public func look(_ memory: Memory) async throws -> [Finding] {
         try await ground.isUp()
-        let copy = ground.copy, archiving = try await copy.archiving()
+        let archiving = try await copy.archiving()
         if let problem = archiving.problem { return [Finding(notMet: name, on: copy.source, problem)] }
         if archiving.state == .ready { return [Finding(name, on: copy.source, archiving.command)] }
-        return [Finding(name, on: copy.source, "archive_mode is on; archive_command '\(archiving.command)' will be the stanza's")]
+        let mode = archiving.state == .off ? "off, and will be on" : "on"
+        return [Finding(name, on: copy.source, "archive_mode is \(mode); archive_command '\(archiving.command)' will be the stanza's")]
     }
 }

@@ -16,8 +16,7 @@ public struct StreamingIsAllowed: Requirement {
 
     public func look(_ memory: Memory) async throws -> [Finding] {
         let instance = try await ground.instance(), entry = try standby.access.roster.entry(standby.name)
-        var conninfo = try await standby.primaryConninfo()
-        conninfo["replication"] = "true"
+        let conninfo = try await standby.primaryConninfo().asReceiver
         let role = conninfo["user"] ?? ""
         let answer = try await instance.psql(conninfo, "IDENTIFY_SYSTEM", deadline: .after(.seconds(30)))
         return [

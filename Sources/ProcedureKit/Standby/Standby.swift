@@ -5,27 +5,34 @@ import PostgresConfig
 import RemoteHost
 import Report
 public import Run
-import Server
+public import Server
 
 /// A copy as a standby of its source: how it streams, how far it is, its promotion.
 public struct Standby: Sendable {
     public let node: CopiedNode
     /// The role that it streams as.
-    private let replicationUser: String
+    public let replicationUser: String
+    /// The slot that its source keeps WAL in for it; `nil` where it streams without one.
+    public let slot: SlotName?
     /// Whether a promotion makes another node of it: nothing of its source may go on there then.
     private let becomesAnotherNode: Bool
     /// The way to the archive, for what the source has recycled already.
     private let restoreCommand: @Sendable () async throws -> String?
+    /// What clears the archive of what it has replayed, where that is its own.
+    private let archiveCleanupCommand: String?
+    /// Whether it archives once it is promoted.
+    private let archiving: @Sendable () async throws -> CloneConfiguration.Archiving
     /// With one that does not get on.
     public let patience: Patience
 
     /// - Parameter becomesAnotherNode: whether it is promoted to be another node than its source, and not to take its place.
     public init(
-        _ node: CopiedNode, replicationUser: String, becomesAnotherNode: Bool = false, patience: Patience = Patience(),
-        restoreCommand: @escaping @Sendable () async throws -> String? = { nil }
+        _ node: CopiedNode, replicationUser: String, slot: SlotName? = nil, becomesAnotherNode: Bool = false, patience: Patience = Patience(),
+        archiveCleanupCommand: String? = nil, restoreCommand: @escaping @Sendable () async throws -> String? = { nil },
+        archiving: @escaping @Sendable () async throws -> CloneConfiguration.Archiving = { .off }
     ) {
         (self.node, self.replicationUser, self.patience, self.restoreCommand) = (node, replicationUser, patience, restoreCommand)
-        self.becomesAnotherNode = becomesAnotherNode
+        (self.slot, self.becomesAnotherNode, self.archiveCleanupCommand, self.archiving) = (slot, becomesAnotherNode, archiveCleanupCommand, archiving)
     }
 
     var access: ClusterAccess { node.access }
@@ -42,31 +49,20 @@ public struct Standby: Sendable {
 
     // MARK: How far it is
 
-    /// Whether it receives WAL from its source right now.
-    public func isStreaming() async throws -> Bool {
-        try await access.server(name).isStreaming(from: try await access.server(source), as: name, deadline: .after(.seconds(10)))
+    /// Whether it receives WAL from its source right now, or does within `time`.
+    public func isStreaming(within time: Duration = .zero) async throws -> Bool {
+        try await access.server(name).isStreaming(from: try await access.server(source), as: name, within: time, deadline: .after(.seconds(10)))
     }
 
     /// Bytes that it has still to replay, and how far it is.
-    private func replay() async throws -> (lag: Int64, state: RecoveryState) {
+    public func replay() async throws -> (lag: Int64, state: RecoveryState) {
         try await access.server(name).replay(behind: try await access.server(source), deadline: .after(.seconds(10)))
     }
 
     /// Starts it, and waits until it streams, for as long as it gets on.
     public func start(_ run: StepRun) async throws {
-        let instance = try await node.instance(), tell: @Sendable (String) -> Void = { run.note($0) }
-        try await moving(
-            "\(name) to start", with: patience, every: .seconds(1), why: { try await obstacle(instance) }, tell: tell,
-            by: {
-                let progress = try await instance.startupProgress(deadline: .after(.seconds(20)))
-                run.progress("\(name) \(progress)")
-                return (progress, progress)
-            }, { _ = try await instance.start(deadline: $0) })
-        try await wait(for: "\(name) to stream from \(source)", with: patience, every: .milliseconds(100), why: { try await obstacle(instance) }, tell: tell) {
-            () -> MovingLook<Void, RecoveryState> in
-            if try await isStreaming() { return .found(()) }
-            return .notYet("\(source) has no walsender for it", try await access.server(name).recovery(deadline: .after(.seconds(10))))
-        }
+        try await access.start(try await node.instance(), patience, run)
+        try await access.awaitStreaming(name, from: source, as: name, patience, run)
     }
 
     /// Waits until it is less than `limit` bytes behind, for as long as it gets on.
@@ -129,7 +125,7 @@ public struct Standby: Sendable {
         async let looked = original.settings(through: try await access.server(source).connection, deadline: deadline)
         async let state = node.state()
         async let conninfo = primaryConninfo()
-        async let command = restoreCommand()
+        async let command = restoreCommand(), archiving = archiving()
         let files = try await copy.configurationFiles(deadline: deadline), isCopied = try await state > .partlyRestored
         let prefix = copy.dataDirectory.path + "/"
         // Where the copy has files of its own, or those that came with it.
@@ -149,7 +145,8 @@ public struct Standby: Sendable {
                 listenAddresses: Self.listenAddresses(
                     at: try access.roster.entry(name).address, own: configured, source: settings.value(of: "listen_addresses")), content: content,
                 lines: entries.map { SourceSettings.FileLine(file: $0.file, name: $0.name, value: $0.value, isApplied: $0.isApplied) }),
-            withoutLibraries: libraries, withoutSubscriptions: becomesAnotherNode, primaryConninfo: try await conninfo, restoreCommand: try await command)
+            withoutLibraries: libraries, withoutSubscriptions: becomesAnotherNode, primaryConninfo: try await conninfo, restoreCommand: try await command,
+            archiveCleanupCommand: archiveCleanupCommand, primarySlotName: slot?.rawValue, archiving: try await archiving)
     }
 
     /// What a node must listen on, where its own configuration would leave it out of the others' reach (a fresh cluster of
@@ -171,15 +168,40 @@ public struct Standby: Sendable {
         return (hba, contents[files.identFile])
     }
 
+    /// Whether its server knows the way to the archive, where it has one.
+    func knowsArchive() async throws -> Bool {
+        guard try await restoreCommand() != nil else { return true }
+        let settings = try await access.server(name).settings(["restore_command"], deadline: .after(.seconds(10)))
+        return settings["restore_command"]?.isEmpty == false
+    }
+
+    /// Whether its source has still all that the copy has to replay. Where it has replayed nothing, the server that a run before has left waiting is
+    /// stopped. The archive, of which the server learns the way while it runs, is not needed then until it streams.
+    func isWALAtSource(_ run: StepRun) async throws -> Bool {
+        let copy = try await node.instance(), deadline = Deadline.after(.seconds(20))
+        guard copy.features.isReloadable("restore_command") == true, try await restoreCommand() != nil,
+            let first = try await copy.firstSegment(deadline: deadline)
+        else { return false }
+        try await halt(run)
+        return try await access.server(source).hasSegment(first, deadline: deadline)
+    }
+
+    /// Stops the server of the copy, if it runs.
+    /// - Throws: `Problem`: why it may not be stopped.
+    func halt(_ run: StepRun) async throws {
+        if case .left(let problems, _) = try await node.stop(run.memory), let problem = problems.first { throw problem }
+    }
+
     /// Puts the way to the archive into its configuration, or has it know none: not even one that another file of it names.
     public func setRestoreCommand(_ isThere: Bool, _ run: StepRun) async throws {
         let copy = try await node.instance(), deadline = Deadline.after(.seconds(60))
         // Where the server reads it only at its start, it stays.
         guard let command = try await restoreCommand(), isThere || copy.features.isReloadable("restore_command") == true else { return }
+        async let status = copy.status(deadline: deadline)
         try await node.changeAutoConf(run, deadline: deadline) { file, _ in
             file.set("restore_command", to: isThere ? command : "")
         }
-        guard try await copy.status(deadline: deadline).isRunning else { return }
+        guard try await status.isRunning else { return }
         _ = try await copy.reload(through: try await access.server(name).connection, deadline: deadline)
     }
 }

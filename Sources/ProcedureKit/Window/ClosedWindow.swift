@@ -1,6 +1,6 @@
 public import EventLoop
 import Instance
-import RemoteHost
+public import RemoteHost
 public import Report
 public import Run
 public import Server
@@ -16,6 +16,7 @@ public actor ClosedWindow {
     private let nodes: [String]
     private let limit: Duration
     private let lease: Duration
+    private let revives: Bool
     private let staysClosed: @Sendable (Memory) throws -> Set<String>
 
     /// The open window; `nil` outside of it.
@@ -38,13 +39,14 @@ public actor ClosedWindow {
     ///   - nodes: all that may be closed in a run.
     ///   - limit: how long the window may last.
     ///   - lease: after how long without a sign of pggraft a node opens by itself.
+    ///   - revives: whether a node is stopped in the window, and started again where it opens by itself.
     ///   - staysClosed: nodes that may not be opened any more.
     public init(
-        _ nodes: [String], of access: ClusterAccess, by setting: ClosingSetting, limit: Duration, lease: Duration,
+        _ nodes: [String], of access: ClusterAccess, by setting: ClosingSetting, limit: Duration, lease: Duration, revives: Bool = false,
         staysClosed: @escaping @Sendable (Memory) throws -> Set<String> = { _ in [] }
     ) {
         (self.nodes, self.access, self.setting) = (nodes, access, setting)
-        (self.limit, self.lease, self.staysClosed) = (limit, lease, staysClosed)
+        (self.limit, self.lease, self.revives, self.staysClosed) = (limit, lease, revives, staysClosed)
     }
 
     // MARK: The window
@@ -236,7 +238,16 @@ public actor ClosedWindow {
 
     // MARK: Leases
 
-    private func lease(on node: String) async throws -> Lease { Lease(instance: try await access.instance(node), setting: setting) }
+    private func lease(on node: String) async throws -> Lease { Lease(instance: try await access.instance(node), setting: setting, revives: revives) }
+
+    /// Renews the leases no more and leaves their nodes closed: whoever calls this ends them, and has another way to open the nodes.
+    /// - Returns: the file of the lease of each of `nodes`.
+    public func giveAway(_ nodes: [String]) async throws -> [String: HostPath] {
+        let leases = try await onEach(nodes) { try await self.lease(on: $0).file }
+        stopRenewing()
+        end()
+        return leases
+    }
 
     /// Starts a lease on each of `nodes` and keeps them renewed until ``stopRenewing()``.
     private func startLeases(_ nodes: [String], watching: [String], _ memory: Memory) async throws {

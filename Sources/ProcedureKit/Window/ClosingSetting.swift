@@ -24,6 +24,10 @@ public struct ClosingSetting: Sendable {
         (self.name, self.closingValues, self.closed) = (name, closingValues, closed)
     }
 
+    /// Has the transactions of ordinary clients be read-only. It is no barrier: a session that sets it off writes, and so does one whose
+    /// role or database has it off. What closes a plain server is its stop; until then this keeps clients from beginning what that would break off.
+    public static let readOnlyByDefault = ClosingSetting("default_transaction_read_only", closingValues: ["on"]) { _, _ in Closed(value: "on", inForce: "on") }
+
     func closed(_ server: ServerSession, deadline: Deadline) async throws -> Closed { try await closed(server, deadline) }
 
     /// The line that `postgresql.auto.conf` had; empty where it had none.

@@ -11,28 +11,34 @@ import Server
 struct Lease: Sendable {
     let instance: Instance
     let setting: ClosingSetting
+    /// Whether it also starts a server that does not run by then: one that is stopped in the window.
+    var revives = false
 
-    private var file: HostPath { instance.dataDirectory / "pggraft.lease" }
+    var file: HostPath { instance.dataDirectory / "pggraft.lease" }
 
     /// Starts the watchdog. It is there when the command has ended, and one that opens the node for an earlier lease has ended by
     /// then. The lease's file holds the last sign of life and the watchdog's pid.
     func start(time: Duration, restoring before: AlteredSetting) -> Command {
         Command.script(
-            Self.starting, Self.opening + Self.watching, file.path, "\(max(1, Int(time.seconds.rounded(.up))))", instance.dataDirectory.path, setting.line(before), ours
-        ).as(instance.user)
+            Self.starting, Self.opening + Self.watching, file.path, "\(max(1, Int(time.seconds.rounded(.up))))", instance.dataDirectory.path, setting.line(before), ours,
+            revival
+        ).as(owner)
     }
+
+    private var revival: String { revives ? Shell.line(instance.startCommand(within: 60).words) : "" }
+    private var owner: String { revives ? instance.starter : instance.user }
 
     /// Gives the watchdog another sign of life. Fails where it lives no more.
     func renew(beat: Int) -> Command {
-        Command.script(#"read -r beat pid <"$1" && kill -0 "$pid" && printf '%s %s\n' "$2" "$pid" >"$1""#, file.path, "\(beat)").as(instance.user)
+        Command.script(#"read -r beat pid <"$1" && kill -0 "$pid" && printf '%s %s\n' "$2" "$pid" >"$1""#, file.path, "\(beat)").as(owner)
     }
 
     /// Ends the lease: the watchdog goes without having done anything.
-    func end() -> Command { Command("rm", "-f", file.path).as(instance.user) }
+    func end() -> Command { Command("rm", "-f", file.path).as(owner) }
 
     /// Opens the node as the watchdog would, now: for a server that takes no connection.
     func openNow(restoring before: AlteredSetting) -> Command {
-        Command.script(Self.opening + "\nopen", file.path, "0", instance.dataDirectory.path, setting.line(before), ours).as(instance.user)
+        Command.script(Self.opening + "\nopen", file.path, "0", instance.dataDirectory.path, setting.line(before), ours, revival).as(owner)
     }
 
     /// The lines of `postgresql.auto.conf` that close the server, as grep -E has them.
@@ -45,26 +51,36 @@ struct Lease: Sendable {
     // node that this lease is about to close. Its mark may be older than the machine's start: the pid is then another one's.
     private static let starting = #"""
         printf '0\n' >"$2" || exit 1
-        while pid=$(cat "$2.opening" 2>/dev/null) && grep -qsF -- "$2" "/proc/$pid/cmdline"; do sleep 0.1; done
+        while { read -r one two <"$2.opening"; } 2>/dev/null && grep -qsF -- "$2" "/proc/${two:-$one}/cmdline"; do sleep 0.1; done
         rm -f "$2.opening"
         trap '' HUP
-        setsid sh -c "$1" sh "$2" "$3" "$4" "$5" "$6" </dev/null >/dev/null 2>&1 &
+        setsid sh -c "$1" sh "$2" "$3" "$4" "$5" "$6" "$7" </dev/null >/dev/null 2>&1 &
         printf '0 %s\n' "$!" >"$2"
         """#
 
-    // $1 the lease's file, $2 its seconds, $3 the data directory, $4 the line to put back, $5 the lines to take out. A line that
-    // somebody else has written is left: pggraft writes the closing values only.
+    // $1 the lease's file, $2 its seconds, $3 the data directory, $4 the line to put back, $5 the lines to take out, $6 what starts the
+    // server, where it shall. A line that somebody else has written is left: pggraft writes the closing values only.
     private static let opening = #"""
-        lease=$1 limit=$2 data=$3 line=$4 ours=$5 conf=$3/postgresql.auto.conf
+        lease=$1 limit=$2 data=$3 line=$4 ours=$5 start=$6 conf=$3/postgresql.auto.conf
         lift() {
             while grep -Eq "$ours" "$conf" && ! {
                 { sed -E "/$ours/d" "$conf" && { [ -z "$line" ] || printf '%s\n' "$line"; }; } >"$conf.pggraft" &&
-                    chmod --reference="$conf" "$conf.pggraft" && sync "$conf.pggraft" && mv -f "$conf.pggraft" "$conf"
+                    chmod --reference="$conf" "$conf.pggraft" && { [ "$(id -u)" != 0 ] || chown --reference="$conf" "$conf.pggraft"; } && sync "$conf.pggraft" && mv -f "$conf.pggraft" "$conf"
             }; do sleep 1; done
+        }
+        # One that is just stopping is waited for: a start beside it fails. Not for long: its stop may wait for a standby or an archiver that does not answer.
+        revive() {
+            for again in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+                pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null && ! grep -q '^stopping' "$data/postmaster.pid" && break
+                eval "$start" && break
+                [ "$again" -lt 3 ] || ! grep -qs '^stopping' "$data/postmaster.pid" || ! [ "/proc/$pid/cwd" -ef "$data" ] || kill -QUIT "$pid"
+                sleep 1
+            done
         }
         open() {
             echo $$ >"$lease.opening"
             lift
+            [ -z "$start" ] || revive
             # One that another watchdog has by now stays.
             { [ "$limit" != 0 ] && read -r beat holder <"$lease" && [ "$holder" != $$ ]; } || rm -f "$lease"
             # More than once: a postmaster that is just starting may have read the file before it says who it is, and a
@@ -92,7 +108,8 @@ struct Lease: Sendable {
             [ $(($(now) - since)) -lt "${limit}00" ] || break
             sleep 0.2
         done
-        [ -e "$lease" ] || exit 0
+        # Who takes the file has it: this one, or pggraft, which ends the lease.
+        mv "$lease" "$lease.opening" 2>/dev/null || exit 0
         open
         """#
 }

@@ -11,7 +11,8 @@ import Spock
 /// The sixteen steps of "Adding a Node with Minimal Downtime with pgBackRest", with the document's numbers, in the order
 /// that keeps every row: Spock leaves the preload list (7) before the copy is first started (8), both before the cluster
 /// is closed (5, 6); the slots of its subscriptions (15) are there, and it has left the timeline of its source (9), before
-/// the others take writes again (14). From then on the slots keep every write until the new node reads it.
+/// the others take writes again (14). From then on the slots keep every write until the new node reads it. The document has no step that waits
+/// until everything has arrived, none that opens the new node, and no proof.
 public struct AddSpockNode: Procedure {
     private let playbook: Playbook.AddSpockNode
     private let text: RunOrigin
@@ -33,20 +34,22 @@ public struct AddSpockNode: Procedure {
         (self.playbook, text, self.undo) = (playbook, origin, undo)
         let access = ClusterAccess(try Roster(playbook), ways, sessionSettings: SpockSession.settings)
         let mesh = SpockMesh(playbook, access), members = mesh.members, newNode = mesh.newNode
-        let copied = CopiedNode(newNode, of: mesh.source, access, purgesData: undo.purgesData) { thing, memory in
+        let copied = CopiedNode(
+            newNode, of: mesh.source, access, tablespaces: try playbook.newNode.tablespaces.mapValues(HostPath.init(checking:)), purgesData: undo.purgesData
+        ) { thing, memory in
             guard try memory.holdsUnreadWrites else { return nil }
             return Problem(
                 "\(thing) is left as it is: what clients wrote on \(newNode) may not be on \(list(members)) yet",
                 hint: "see what stands above at the step that opened \(newNode); then undo again")
         }
-        let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy, to: playbook.newNode), to: copied)
+        let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy), to: copied)
         (self.access, self.mesh, self.copy) = (access, mesh, copy)
         lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
-        standby = Standby(copied, replicationUser: playbook.copy.replicationUser, becomesAnotherNode: true, patience: copy.order.patience) {
-            try await copy.layout().backRest(for: .target).restoreCommand
+        standby = Standby(copied, replicationUser: playbook.replicationUser, becomesAnotherNode: true, patience: copy.order.patience) {
+            try await copy.restoreCommand()
         }
         window = ClosedWindow(
-            mesh.nodes, of: access, by: .spockReadOnly, limit: playbook.handover.windowLimit, lease: playbook.handover.lease,
+            mesh.nodes, of: access, by: .spockReadOnly, limit: playbook.handover.window.limit, lease: playbook.handover.window.lease,
             // Once it was emptied, nobody may write there any more.
             staysClosed: { memory in try memory.recall(OpenNewNode.isEmptied) == true ? [newNode] : [] })
         admittance = NodeAccess(mesh, standby, acceptsTrust: playbook.newNode.trustOverNetwork)
@@ -61,7 +64,7 @@ public struct AddSpockNode: Procedure {
     public func origin() -> RunOrigin { text }
 
     public var steps: [ListedStep] {
-        let handover = playbook.handover, (limit, lease, grace) = (handover.windowLimit, handover.lease, handover.transactionGrace)
+        let times = playbook.handover.window, (limit, lease, grace) = (times.limit, times.lease, times.transactionGrace)
         return [
             ListedStep("1", ConfigureBackRest(copy: copy)),
             ListedStep("1", ArchiveSource(copy: copy)),
@@ -71,21 +74,21 @@ public struct AddSpockNode: Procedure {
             ListedStep(
                 "4", SetUpStreaming(standby: standby, saying: "archiving off, closed to clients", removingLater: CopiedDatabase.knownReplicators, rules: node.closedRules)),
             ListedStep("7", RemovePreload(node: node)),
-            ListedStep("8", StartStandby(standby: standby, hasLeft: node.stateBeyondStandby)),
-            ListedStep("4", CatchUp(node: node, databases: databases, limit: handover.catchUpLag.bytes)),
+            ListedStep("8", StartStandby(standby: standby, hasLeft: node.stateBeyondStandby) { await node.reached(.standby) }),
+            ListedStep("8", CatchUp(node: node, databases: databases, limit: times.catchUpLag.bytes)),
             ListedStep("5", MakeReadOnly(mesh: mesh, node: node, window: window, lock: lock, point: point, limit: limit, lease: lease)),
             ListedStep("6", EndTransactions(mesh: mesh, node: node, window: window, grace: grace)),
             ListedStep("15", CreateSlots(mesh: mesh, node: node, window: window, point: point)),
-            ListedStep("6", DrainMesh(mesh: mesh, node: node, window: window, point: point)),
+            ListedStep("", DrainMesh(mesh: mesh, node: node, window: window, point: point)),
             ListedStep("9", PromoteNewNode(node: node, window: window)),
-            ListedStep("16", HoldDrainedPoint(mesh: mesh, node: node, window: window, point: point)),
+            ListedStep("", HoldDrainedPoint(mesh: mesh, node: node, window: window, point: point)),
             ListedStep("14", MakeReadWrite(mesh: mesh, node: node, window: window, point: point)),
             ListedStep("10", RemoveIdentity(mesh: mesh, node: node, databases: databases)),
             ListedStep("11", RestorePreload(node: node)),
             ListedStep("12", RestartNewNode(node: node, point: point)),
             ListedStep("13", AddNode(mesh: mesh, node: node)),
             ListedStep("15", Subscribe(mesh: mesh, node: node, point: point)),
-            ListedStep("14", OpenNewNode(mesh: mesh, node: node, window: window, grace: grace, givesUpWrites: undo.givesUpWrites)),
+            ListedStep("", OpenNewNode(mesh: mesh, node: node, window: window, grace: grace, givesUpWrites: undo.givesUpWrites)),
             ListedStep("16", Verify(proof: Proof(mesh: mesh, compares: playbook.proof == .hashes, patience: copy.order.patience), window: window, point: point, grace: grace)),
         ]
     }
@@ -106,14 +109,14 @@ public struct AddSpockNode: Procedure {
 
     public var requirements: [RequirementGroup] {
         let survey = Survey(), members = MeshSurvey(mesh, survey)
-        let source = SourceGround(copy) { try await members.requireSource() }, ground = TargetGround(source, survey: survey)
+        let source = SourceGround(of: copy.node) { try await members.requireSource() }, ground = TargetGround(source, survey: survey)
         let hosts = HostIsReached.each(of: mesh.nodes + [copy.repositoryHost].compactMap { $0 }, of: access, survey: survey)
         // Of several nodes on one host only the first has its connection looked at.
         let nodes = mesh.members.map { node in MemberIsSpockNode(node: node, survey: members, hostIsLookedAt: hosts.contains { $0.place == node }) }
         let target: [any Requirement] = [
-            SourceCanBeCopied(source), SourceArchives(source), ProgramsMatch(ground), PreloadedLibrariesAreThere(ground),
+            SourceCanBeCopied(source, replicatingAs: playbook.replicationUser), SourceArchives(source, copy: copy), ProgramsMatch(ground), PreloadedLibrariesAreThere(ground),
             SpockIsInstalled(ground, survey: members), PlaceIsFree(ground), TablespacesHavePlace(ground), DirectoriesAreThere(standby, ground),
-            DiskHasRoom(ground), CopyDoesNotArchive(ground),
+            DiskHasRoom(ground), CopyDoesNotArchive(ground, stanza: copy.order.stanza),
         ]
         let routes: [any Requirement] =
             mesh.members.map { NewNodeReachesMember(member: $0, ground, survey: members) } + [StreamingIsAllowed(standby, ground)]
@@ -128,13 +131,16 @@ public struct AddSpockNode: Procedure {
                 "mesh",
                 [ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock")]
                     + mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) }
-                    + [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, window: playbook.handover.windowLimit)]),
-            RequirementGroup("the copy", target + routes + passwords + [BackRestIsUsable(ground, survey: survey)]),
+                    + [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, window: playbook.handover.window.limit)]),
+            RequirementGroup("the copy", target + routes + passwords + [BackRestIsUsable(copy, ground, survey: survey)]),
         ]
     }
 
     /// The lock on the source.
-    public func takeLock(holder: Holder) async throws { try await lock.take(holder: holder) }
+    public func takeLock(holder: Holder) async throws {
+        await access.beginToReach(hosts: [copy.repositoryHost].compactMap(\.self), instances: mesh.nodes, servers: mesh.members)
+        try await lock.take(holder: holder)
+    }
 
     /// Also ends the sessions that an earlier process of the run has left on the servers.
     public func takeOver(holder: Holder) async throws {
@@ -150,6 +156,9 @@ public struct AddSpockNode: Procedure {
         things.append(try await node.copy.purgeable(memory))
         return things.compactMap(\.self)
     }
+
+    public func leftForUndo(_ memory: Memory) async throws -> [Created] { try await KeptFiles.left(by: memory, access) }
+    public func removeLeft(_ thing: Created, _ memory: Memory) async throws { try await KeptFiles.remove(thing, keptBy: memory, access) }
 
     public func closingWords(run: String, _ memory: Memory) throws -> [String] {
         guard let number = try memory.recall(Verify.notCompared), number > 0 else { return ["Done. Nothing was lost."] }

@@ -89,19 +89,33 @@ struct TableLooks: Sendable {
             .filter { !$0.isPartitioned && $0.relation.schema != "pggraft" }
     }
 
-    /// What each of `nodes` shows, in their order. A large table takes as long as it takes; a look that waits for a lock does not move.
+    /// What is looked at on which nodes.
+    struct Question: Sendable {
+        var part: TablePart
+        var nodes: [String]
+    }
+
+    /// The tables that `parts` are of, each once.
+    static func named(_ parts: [TablePart]) -> String {
+        list(parts.map(\.table.relation.description).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }, atMost: 3)
+    }
+
+    /// What the nodes of each of `questions` show, in their order: one round trip, while nobody keeps a table. Large tables take as long as they take; a
+    /// look that waits for a lock does not move.
     /// - Throws: `Stalled`, what reaching the node throws.
-    func look(at table: ReplicatedTable, on nodes: [String], columns: [String], where filter: String? = nil) async throws -> [Seen] {
-        let looks = try await onEach(nodes) { node -> TableLook in
-            let (session, snapshot) = try looker(node), pid = await session.server.backendPID
+    func look(at questions: [Question]) async throws -> [[Seen]] {
+        let nodes = mesh.nodes.filter { node in questions.contains { $0.nodes.contains(node) } }
+        let looks = try await onEach(nodes) { node -> [TableLook] in
+            let (session, snapshot) = try looker(node), pid = await session.server.backendPID, parts = questions.filter { $0.nodes.contains(node) }.map(\.part)
             return try await moving(
-                "a look at \(table.relation) on \(node)", with: patience, every: .seconds(2), tell: tell,
+                "a look at \(Self.named(parts)) on \(node)", with: patience, every: .seconds(2), tell: tell,
                 by: { () -> (String, ContinuousClock.Instant?) in
                     let blockers = try await mesh.access.server(node).blockers(of: pid, deadline: .after(.seconds(20)))
                     return blockers.isEmpty ? ("it reads", .now) : ("\(list(blockers.map(\.description))) has it locked", nil)
                 },
-                { try await session.fingerprint(of: table, columns: columns, rowFilter: filter, at: snapshot, deadline: $0) })
+                { try await session.fingerprints(of: parts, at: snapshot, deadline: $0) })
         }
-        return nodes.compactMap { node in looks[node].map { Seen(node: node, look: $0) } }
+        var left = looks.mapValues { ArraySlice($0) }
+        return questions.map { question in question.nodes.compactMap { node in left[node]?.popFirst().map { Seen(node: node, look: $0) } } }
     }
 }

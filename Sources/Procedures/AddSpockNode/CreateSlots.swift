@@ -92,14 +92,7 @@ struct CreateSlots: Step {
                         hint: "find out whose it is; if nobody needs it, on \(thing.place): SELECT pg_drop_replication_slot('\(slot)'); then undo again"))
             }
             if let problem = try node.copy.obstacle(to: "\(thing)", memory) { return .left(problem) }
-            // A sender whose receiver has lost power ends with wal_sender_timeout, a minute unless it was changed. One that is
-            // terminated before wants to say so to its receiver, and then waits a quarter of an hour for the network.
-            do {
-                return try await server.dropSlot(slot, deadline: .after(.seconds(100))) ? .gone("\(thing) is dropped") : .absent
-            } catch is DeadlineExceeded {
-                if let reader = try await server.slot(slot, deadline: .after(.seconds(20)))?.activePID { try await server.terminate(reader, deadline: .after(.seconds(20))) }
-                return try await server.dropSlot(slot, deadline: .after(.seconds(20))) ? .gone("\(thing) is dropped") : .absent
-            }
+            return try await server.dropSlotOfStoppedReader(slot) ? .gone("\(thing) is dropped") : .absent
         }
     }
 }

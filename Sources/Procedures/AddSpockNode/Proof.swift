@@ -104,23 +104,17 @@ struct Proof: Sendable {
         let deadline = Deadline.after(.seconds(60))
         async let named = commonSets(deadline: deadline)
         let tables = try await looks.tables(of: source, deadline: deadline), common = try await named
-        var comparison = Comparison(nodes: mesh.nodes)
-        for (index, table) in tables.enumerated() {
-            progress("comparing \(table.relation)", Double(index) / Double(tables.count))
-            // What not every subscription reads, the peers have each in another way.
-            let shared = table.memberships.filter { common.contains($0.set) }
-            let membership = shared.first { $0.columns == nil && $0.rowFilter == nil } ?? shared.first
-            let columns = membership?.columns?.sorted() ?? table.columns, filter = membership?.rowFilter
-            let isPart = membership == nil || membership?.columns != nil || filter != nil
-            let whole = try await looks.look(
-                at: table, on: isPart ? [source, newNode] : [source, newNode] + peers, columns: compares ? table.columns : [])
-            let parts =
-                isPart && membership != nil
-                ? try await looks.look(at: table, on: [source] + peers, columns: compares ? columns : [], where: filter) : []
-            let remark =
-                membership == nil
-                ? "\(list(peers)) are left out: not every subscription reads it" : isPart ? "\(list(peers)): the columns and rows replicated to them" : nil
-            comparison.add(table.relation, whole, parts, remark: remark, hashed: compares)
+        var comparison = Comparison(nodes: mesh.nodes), done = 0
+        for batch in ReplicatedTable.batches(tables) {
+            progress("comparing \(list(batch.map(\.relation.description), atMost: 3))", Double(done) / Double(tables.count))
+            let views = batch.map { View(of: $0, among: common, source: source, newNode: newNode, peers: peers, compares: compares) }
+            var seen = try await looks.look(at: views.flatMap(\.questions))[...]
+            for view in views {
+                let shown = seen.prefix(view.questions.count)
+                seen = seen.dropFirst(shown.count)
+                comparison.add(view.table.relation, shown.first ?? [], shown.dropFirst().first ?? [], remark: view.remark, hashed: compares)
+            }
+            done += batch.count
         }
         guard comparison.differences.isEmpty else {
             throw Problem(
@@ -130,5 +124,32 @@ struct Proof: Sendable {
             )
         }
         return comparison
+    }
+}
+
+extension Proof {
+    /// How a table is compared: with the new node in whole, with a peer in what is replicated to it.
+    private struct View {
+        let table: ReplicatedTable
+        /// The whole, and the part that the peers have, where that is another.
+        let questions: [TableLooks.Question]
+        let remark: String?
+
+        /// - Parameter common: the sets that every subscription reads; what only some read, the peers have each in another way.
+        init(of table: ReplicatedTable, among common: Set<ReplicationSetName>, source: String, newNode: String, peers: [String], compares: Bool) {
+            let shared = table.memberships.filter { common.contains($0.set) }
+            let membership = shared.first { $0.columns == nil && $0.rowFilter == nil } ?? shared.first
+            let isPart = membership == nil || membership?.columns != nil || membership?.rowFilter != nil
+            let whole = TablePart(of: table, columns: compares ? table.columns : [])
+            var questions = [TableLooks.Question(part: whole, nodes: isPart ? [source, newNode] : [source, newNode] + peers)]
+            if isPart, let membership {
+                let columns = compares ? membership.columns?.sorted() ?? table.columns : []
+                questions.append(.init(part: TablePart(of: table, columns: columns, rowFilter: membership.rowFilter), nodes: [source] + peers))
+            }
+            (self.table, self.questions) = (table, questions)
+            remark =
+                membership == nil
+                ? "\(list(peers)) are left out: not every subscription reads it" : isPart ? "\(list(peers)): the columns and rows replicated to them" : nil
+        }
     }
 }

@@ -35,17 +35,19 @@ struct Verify: Step {
             let problems = await window.openDetached(run.memory)
             guard problems.isEmpty else { throw NotOpened(problems) }
         }
-        let deadline = Deadline.after(.seconds(60))
+        let deadline = Deadline.after(.seconds(60)), isHeld = await point.isHeld()
+        // Side by side with what the nodes say of each other; what stands first is told first.
+        async let compared = isHeld ? compare(run) : nil
         async let exceptions: Void = proof.checkExceptions(run.memory)
         let table = try await proof.nodeTable(deadline: deadline) { run.note($0) }
         try await exceptions
         for node in mesh.nodes { try run.creating(Created("table", on: node, "pggraft.canary")) }
         for silence in try await proof.canary(token: UUID().uuidString, deadline: deadline) { run.note(silence) }
-        if await !point.isHeld() {
+        if !isHeld {
             run.note("the drained point of the handover is gone: all nodes are read-only for a moment to make another")
             run.note("they were read-only for \(try await makeDrainedPoint(run).inSeconds)")
         }
-        let said = try await proof.compare(await point.snapshots, tell: { run.note($0) }) { run.progress($0, fraction: $1) }
+        let early = try await compared, said = if let early { early } else { try await compare(run) }
         await point.drop()
         // Once more: a change that was discarded after the canary counts too.
         try await proof.checkExceptions(run.memory)
@@ -54,6 +56,10 @@ struct Verify: Step {
         try run.remember(Self.notCompared, said.notCompared.count)
         try run.remember(Self.said, text)
         return text
+    }
+
+    private func compare(_ run: StepRun) async throws -> Comparison {
+        try await proof.compare(await point.snapshots, tell: { run.note($0) }) { run.progress($0, fraction: $1) }
     }
 
     /// Makes a drained point after the window of the handover is gone: all nodes are read-only for as long as it takes to

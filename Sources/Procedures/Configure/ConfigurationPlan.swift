@@ -1,5 +1,6 @@
 import EventLoop
 import Instance
+import PostgresClient
 import PostgresConfig
 import ProcedureKit
 import RemoteHost
@@ -20,6 +21,8 @@ struct ConfigurationPlan: Sendable {
     var waitingForRestart: [String] = []
     /// Whether a restart is asked for and needed.
     var needsRestart = false
+    /// Whether only sessions that begin later have the new values.
+    var needsNewSession = false
     var problems: [Problem] = []
     /// What the operator should know before saying yes.
     var remarks: [String] = []
@@ -38,7 +41,7 @@ extension WriteConfiguration {
         case .settings(let assignments): plan = try settings(assignments, configuration, instance)
         case .allow(let line, let accepting):
             let access = try await instance.accessRules(configuration, through: connection, deadline: deadline)
-            plan = allow(line, accepting, access, mark: run)
+            plan = try await allow(line, accepting, access, instance, connection, mark: run)
         case .removeRules(let old):
             plan = remove(old, try await instance.accessRules(configuration, through: connection, deadline: deadline))
         }
@@ -59,17 +62,31 @@ extension WriteConfiguration {
         }
         if let connection, plan.problems.isEmpty {
             for problem in try await instance.configurationProblems(through: connection, deadline: deadline) {
-                plan.problems.append(Problem("\(node.target.name): the server refuses its files as they are: \(problem)", hint: "correct that line first"))
+                let hint = advice(on: problem.error, file: problem.file, line: problem.line, in: configuration)
+                plan.problems.append(Problem("\(node.target.name): the server refuses its files as they are: \(problem)", hint: hint))
             }
         } else if connection == nil, try await instance.status(deadline: deadline).isRunning {
             // Where it cannot be judged by, it is not begun.
-            try await instance.checkLog(deadline: deadline)
+            try await instance.checkLog(with: plan.expecting, deadline: deadline)
         }
         plan.remarks = plan.remarks.map(Redaction.redacted)
         plan.seen = Redaction.redacted(plan.seen)
         plan.problems = plan.problems.map { Problem(Redaction.redacted($0.fact), hint: $0.hint) }
         return plan
     }
+
+    /// What to do about a line that the server does not take.
+    private func advice(on error: String, file: String?, line: Int?, in configuration: InstanceConfiguration) -> String {
+        if configuration.forbidden.contains(where: error.contains) { return unreadable }
+        return line == 1 && file.flatMap { configuration.tree.files[$0] }?.beginsWithByteOrderMark ?? false ? Self.marked : "correct that line first"
+    }
+
+    private var unreadable: String {
+        let osUser = node.target.osUser
+        return "let \(osUser), the server's OS user, read what it cannot open: its owner or mode, or that of a directory above it, keeps \(osUser) out"
+    }
+
+    private static let marked = "the file begins with a byte-order mark, which is a part of the server's first word there: save it as UTF-8 without one"
 
     // MARK: Settings
 
@@ -79,7 +96,8 @@ extension WriteConfiguration {
         let name = node.target.name
         var plan = ConfigurationPlan(names: assignments.map(\.name))
         for error in configuration.tree.errors {
-            plan.problems.append(Problem("\(name): \(error.fact): with an error in the files the server takes nothing of them", hint: "correct that line first"))
+            let hint = advice(on: error.text, file: error.file, line: error.line, in: configuration)
+            plan.problems.append(Problem("\(name): \(error.fact): with an error in the files the server takes nothing of them", hint: hint))
         }
         var changes: [(name: String, value: String?)] = []
         for assignment in assignments {
@@ -89,7 +107,8 @@ extension WriteConfiguration {
             }
             let pending = changes.last { isSameSetting($0.name, assignment.name) }
             switch result(of: assignment, from: pending.map { $0.value } ?? configuration.listText(assignment.name), instance.version) {
-            case .success(let value): changes.append((assignment.name, value))
+            case .success(.text(let value)): changes.append((assignment.name, value))
+            case .success(.asItIs): changes.append((assignment.name, pending.map { $0.value } ?? configuration.tree.deciding(assignment.name)?.value))
             case .failure(let problem): plan.problems.append(problem)
             }
         }
@@ -104,6 +123,7 @@ extension WriteConfiguration {
         for (setting, value) in changes {
             let report = configuration.report(setting), row = configuration.inForce?.row(setting)
             if let value { plan.expecting[setting] = value }
+            if row?.context.hasSuffix("backend") ?? false { plan.needsNewSession = true }
             let isWritten = value == nil ? report.isFromNoFile : configuration.tree.deciding(setting)?.value == value
             switch report.state {
             case .waitsForRestart where isWritten: plan.waitingForRestart.append(setting)
@@ -117,7 +137,8 @@ extension WriteConfiguration {
                 // A line that this session does not see may be the one that is changed.
                 for entry in configuration.tree.overridden(setting) { plan.remarks.append("\(entry) stays, and does not decide") }
             }
-            seen.append("\(setting) = \(report.value ?? "the default"), from \(report.origin)" + (plan.waitingForRestart.contains(setting) ? "; waits for a restart" : ""))
+            let shown = report.value.map { Redaction.redacted($0, of: setting) } ?? "the default"
+            seen.append("\(setting) = \(shown), from \(report.origin)" + (plan.waitingForRestart.contains(setting) ? "; waits for a restart" : ""))
         }
         plan.needsRestart = request.restarts && !plan.waitingForRestart.isEmpty
         if !request.restarts, !plan.waitingForRestart.isEmpty {
@@ -131,7 +152,7 @@ extension WriteConfiguration {
         to assignment: ConfigurationRequest.Assignment, _ configuration: InstanceConfiguration, _ instance: Instance
     ) -> Problem? {
         let node = node.target.name, name = assignment.name, version = instance.version
-        if Redaction.redacted(assignment.value) != assignment.value {
+        if Redaction.redacted(assignment.value, of: name) != assignment.value {
             return Problem("\(node): the value of \(name) holds a password, which is to stand on no command line", hint: "refer to a passfile")
         }
         guard let own = instance.features.settingName(name) else {
@@ -145,8 +166,9 @@ extension WriteConfiguration {
                 "\(node): \(name) stands in recovery.conf in PostgreSQL \(version), which is read at the start only", hint: "edit recovery.conf, and restart the standby")
         }
         let report = configuration.report(name)
-        guard report.isKnown || assignment.operation == .reset else {
-            return Problem("\(node): the server knows no setting \(name)", hint: "`pggraft conf show` lists those that are set")
+        // What the server does not know can stand in a file all the same.
+        guard report.isKnown || (assignment.operation == .reset && configuration.tree.deciding(name) != nil) else {
+            return configuration.inForce?.unknown(name, on: node)
         }
         if configuration.inForce?.row(name)?.context == "internal" { return Problem("\(node): \(name) cannot be changed") }
         switch report.decider {
@@ -158,22 +180,30 @@ extension WriteConfiguration {
         }
     }
 
-    /// The text that the files shall have for it; `nil` for no line at all.
-    private func result(of assignment: ConfigurationRequest.Assignment, from current: String?, _ version: MajorVersion) -> Result<String?, Problem> {
+    /// What the files shall have for a setting.
+    private enum Wanted {
+        /// `nil` for no line at all.
+        case text(String?)
+        /// What they have, byte for byte.
+        case asItIs
+    }
+
+    private func result(of assignment: ConfigurationRequest.Assignment, from current: String?, _ version: MajorVersion) -> Result<Wanted, Problem> {
         let node = node.target.name, name = assignment.name, element = assignment.value
         switch assignment.operation {
-        case .set: return .success(element)
-        case .reset: return .success(nil)
+        case .set: return .success(.text(element))
+        case .reset: return .success(.text(nil))
         case .add, .remove: break
         }
         let isAdded = assignment.operation == .add
-        func invalid(_ value: String) -> Result<String?, Problem> {
+        func invalid(_ value: String) -> Result<Wanted, Problem> {
             .failure(Problem("\(node): \(name) = '\(value)' is no valid list", hint: "set it as a whole: \(name)=…"))
         }
         switch ListSetting.of(name, in: version) {
         case nil: return .failure(Problem("\(node): \(name) is no list", hint: "set it as a whole: \(name)=…"))
         case .standbyNames:
             guard let list = StandbyNames(current ?? "", version: version) else { return invalid(current ?? "") }
+            guard list.contains(element) != isAdded else { return .success(.asItIs) }
             let changed = isAdded ? list.adding(element) : list.removing(element)
             guard changed.isSatisfiable || changed.names.isEmpty else {
                 return .failure(
@@ -181,33 +211,41 @@ extension WriteConfiguration {
                         "\(node): \(name) = '\(changed)' waits for \(changed.number) standbys and names \(changed.names.count): every commit would hang",
                         hint: "set it as a whole, with a smaller number"))
             }
-            return .success(changed.names.isEmpty ? "" : changed.description)
+            return .success(.text(changed.names.isEmpty ? "" : changed.description))
         case .list(let syntax):
             guard let list = SettingList(current ?? "", syntax: syntax) else { return invalid(current ?? "") }
-            // What is not in it is out of it.
-            guard isAdded || list.contains(element) else { return .success(current) }
-            return .success((isAdded ? list.adding(element) : list.removing(element)).description)
+            guard list.contains(element) != isAdded else { return .success(.asItIs) }
+            return .success(.text((isAdded ? list.adding(element) : list.removing(element)).description))
         }
     }
 
     // MARK: Rules
 
-    private func allow(_ line: String, _ accepting: [String], _ access: AccessRules, mark: String?) -> ConfigurationPlan {
+    private func allow(
+        _ line: String, _ accepting: [String], _ access: AccessRules, _ instance: Instance, _ connection: PostgresConnection?, mark: String?
+    ) async throws -> ConfigurationPlan {
         let node = node.target.name
         var plan = ConfigurationPlan()
         let wanted = HBAFile(line, for: access.server)
-        guard let rule = wanted.rules.first, wanted.invalidLines.isEmpty else {
-            let why = wanted.invalidLines.first?.problem ?? "it is no rule"
+        guard let rule = wanted.rules.first, wanted.rules.count == 1, wanted.invalidLines.isEmpty else {
+            let why = wanted.invalidLines.first?.problem ?? "it is no rule, or more than one"
             plan.problems.append(Problem("\(node): PostgreSQL \(access.server.version) would not read the line `\(line)`: \(why)"))
             return plan
         }
         for risk in rule.risks where !accepting.contains(risk.flag) {
             plan.problems.append(Problem("\(node): \(rule.explanation(of: risk))", hint: "name the risk, if that is meant: --\(risk.flag)"))
         }
+        if accepting.contains(HBARisk.regularExpression.flag), !rule.hasRegularExpression {
+            plan.problems.append(Problem("\(node): in pg_hba.conf PostgreSQL \(access.server.version) knows no regular expressions: what begins with a slash is a name there"))
+        }
         if rule.type == .hostssl, !access.server.sslIsOn {
             plan.problems.append(Problem("\(node): the rule is for SSL connections, and ssl is off: it would match nothing"))
         }
         refusals(access, &plan)
+        guard plan.problems.isEmpty else { return plan }
+        let doubts = try await doubts(about: rule, instance, connection)
+        plan.problems += doubts.problems
+        plan.remarks += doubts.remarks
         guard plan.problems.isEmpty else { return plan }
         plan.rule = rule
         var file = HBAFile(access.content ?? [], for: access.server)
@@ -218,10 +256,24 @@ extension WriteConfiguration {
         case .inserted(let line, let shadow):
             plan.edits = [ConfigurationEdit(path: access.file, before: access.content, after: file.render())]
             let place = "the rule becomes line \(line)"
-            plan.remarks.append(shadow.map { "\(place): behind \($0) it would have done nothing, or not for all it is for" } ?? place)
+            plan.remarks.append(shadow.map { "\(place), before `\($0.text)`: behind that it would have done nothing, or not for all it is for" } ?? place)
+            if rule.method != "reject" {
+                for entry in access.rules.rejects(overlapping: rule) {
+                    plan.remarks.append("\(entry) refuses what it matches today, and will not where the rule matches it, too")
+                }
+            }
         }
         if access.isNewerThanServer { plan.remarks.append("\(access.file) was changed after the server has read it: the reload brings that in, too") }
         return plan
+    }
+
+    /// What there is on the server of what the rule names.
+    private func doubts(about rule: HBARule, _ instance: Instance, _ connection: PostgresConnection?) async throws -> RuleDoubts {
+        do {
+            return RuleDoubts(about: rule, by: try await instance.reach(of: rule, through: connection, deadline: .after(.seconds(60))), on: node.target.name)
+        } catch let error as PostgresError where error.code == "2201B" {
+            return RuleDoubts(problems: [Problem("\(node.target.name): the server cannot read the regular expression", because: error)])
+        }
     }
 
     private func remove(_ run: String, _ access: AccessRules) -> ConfigurationPlan {
@@ -243,7 +295,9 @@ extension WriteConfiguration {
     /// With lines that the server refuses it would not take the new one either.
     private func refusals(_ access: AccessRules, _ plan: inout ConfigurationPlan) {
         for entry in access.rules.refusals {
-            plan.problems.append(Problem("\(node.target.name): \(entry): the server refuses the whole file for this line", hint: "correct it first"))
+            let reason = access.reason(against: entry) ?? "", isMarked = entry.line == 1 && (access.content ?? []).starts(with: SettingsFile.byteOrderMark)
+            let hint = reason.contains("Permission denied") ? unreadable : isMarked ? Self.marked : "correct it first"
+            plan.problems.append(Problem("\(node.target.name): \(entry): the server refuses the whole file for this line: \(reason)", hint: hint))
         }
     }
 }
@@ -265,6 +319,8 @@ extension HBARisk {
         switch self {
         case .everyAddress: "any-address"
         case .trustOverNetwork: "trust-over-network"
+        case .clearTextOverNetwork: "clear-text-over-network"
+        case .regularExpression: "regex"
         }
     }
 }

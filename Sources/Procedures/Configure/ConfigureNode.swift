@@ -52,6 +52,9 @@ public struct ConfigureNode: Procedure {
     /// no such lock: the plan says so.
     public func takeLock(holder: Holder) async throws { try await node.takeLock(holder: holder) }
 
+    public func leftForUndo(_ memory: Memory) async throws -> [Created] { try await node.keptFiles(memory) }
+    public func removeLeft(_ thing: Created, _ memory: Memory) async throws { try await node.remove(thing, keptBy: memory) }
+
     public func closingWords(run: String, _ memory: Memory) -> [String] { ["Done.", "  pggraft undo \(run)     takes it back"] }
 
     /// Where the connection was lost nothing could be put back, and nothing is known.

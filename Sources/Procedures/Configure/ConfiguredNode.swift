@@ -62,6 +62,8 @@ extension NodeTarget {
 public actor ConfiguredNode {
     public nonisolated let target: NodeTarget
     private let access: ClusterAccess
+    /// Whether the access is another's, who ends it.
+    private let isShared: Bool
     private let lock: ClusterLock
     private var session: PostgresConnection?
     /// Why nobody can ask the server, on one line.
@@ -69,9 +71,17 @@ public actor ConfiguredNode {
 
     /// - Throws: `Problem` for a path that is none.
     public init(_ target: NodeTarget, _ ways: Ways) throws {
-        self.target = target
+        (self.target, isShared) = (target, false)
         access = ClusterAccess(try target.roster, ways)
         lock = ClusterLock("configuration", on: target.name, of: access, saying: "changes the configuration of this server")
+    }
+
+    /// A node of a procedure that changes more than its configuration.
+    /// - Throws: ``UnknownNode``.
+    init(_ name: String, of access: ClusterAccess) throws {
+        guard let target = NodeTarget(name, in: access.roster) else { throw UnknownNode(name: name) }
+        (self.target, self.access, isShared) = (target, access, true)
+        lock = ClusterLock("configuration", on: name, of: access, saying: "changes the configuration of this server")
     }
 
     /// - Throws: `InstanceError`, what connecting to the host throws.
@@ -120,6 +130,11 @@ public actor ConfiguredNode {
         return session
     }
 
+    /// The previous versions of files that a run has kept on the host.
+    func keptFiles(_ memory: Memory) async throws -> [Created] { try await KeptFiles.left(by: memory, access) }
+
+    func remove(_ thing: Created, keptBy memory: Memory) async throws { try await KeptFiles.remove(thing, keptBy: memory, access) }
+
     /// Takes the lock on the server, until ``close()``; says who has it where this process has it already.
     /// - Throws: ``LockTaken``, what connecting to the host throws.
     func takeLock(holder: Holder) async throws {
@@ -136,6 +151,6 @@ public actor ConfiguredNode {
     public func close() async {
         await lock.release()
         await forgetConnection()
-        await access.close()
+        if !isShared { await access.close() }
     }
 }

@@ -51,5 +51,13 @@ public struct LocalHost: Host {
         }
     }
 
+    /// A listener: a server must see another user than ours connect, or libpq, which looks for passwords by the host's name, must not see a path.
+    public func forward(toSocket path: HostPath, as user: String) async throws -> ForwardedPort {
+        let forward = try LocalSocketForward(to: path, as: user, host: name, loginUser: loginUser)
+        await forward.begin()
+        return ForwardedPort(
+            address: forward.local.addressText, port: forward.local.port, end: { await forward.end() }, lastError: { await forward.lastError })
+    }
+
     public func close() async {}
 }

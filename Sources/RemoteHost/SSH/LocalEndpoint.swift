@@ -83,6 +83,13 @@ struct LocalEndpoint: Hashable, Sendable {
 
     // MARK: Who is there
 
+    /// Who else than this process's user connected from `peer` to `local`, as an error says it; `nil` where nobody else did.
+    static func stranger(from peer: LocalEndpoint, at local: LocalEndpoint, until deadline: Deadline) async throws -> String? {
+        let owner: UInt32? = try await OffLoop.run("the owner of a local connection", until: deadline) { try Self.owner(ofConnectionFrom: peer, to: local) }
+        guard owner != getuid() else { return nil }
+        return "a connection by \(owner.map { "another local user (uid \($0))" } ?? "an unknown local user") was turned away"
+    }
+
     /// The uid of the process on this machine that connected from `peer` to `local`; `nil` when it is not found.
     static func owner(ofConnectionFrom peer: LocalEndpoint, to local: LocalEndpoint) throws -> UInt32? {
         // A dual-stack socket of the client stands in the other table.

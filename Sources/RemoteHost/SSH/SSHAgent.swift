@@ -19,12 +19,6 @@ struct SSHAgent: Sendable {
             return SSHWire.string(Array("rsa-sha2-256".utf8)) + reader.remaining
         }
 
-        /// Why libssh2 cannot log in with it, if so.
-        var obstacle: String? {
-            if type.hasPrefix("sk-") { return "security keys (\(type)) cannot be used through libssh2" }
-            if type.hasPrefix("ssh-rsa-cert") || type == "ssh-dss" { return type }
-            return nil
-        }
     }
 
     struct Failure: Error, CustomStringConvertible {
@@ -41,7 +35,7 @@ struct SSHAgent: Sendable {
         }
     }
 
-    /// The bare signature of `data`, without the name of its algorithm.
+    /// The bare signature of `data`, without the name of its algorithm; of a security key with what stands behind it, its flags and its counter.
     func sign(_ data: [UInt8], with key: Key, until deadline: Deadline) async throws -> [UInt8] {
         let sha256: UInt32 = 2
         let flags = key.type == "ssh-rsa" ? sha256 : 0
@@ -49,7 +43,9 @@ struct SSHAgent: Sendable {
         var reader = SSHWire.Reader(answer)
         guard reader.byte() == 14, let signature = reader.string() else { throw Failure(description: "it refused to sign") }
         var inner = SSHWire.Reader(signature)
-        guard inner.string() != nil, let bare = inner.string() else { throw Failure(description: "a broken signature") }
+        guard inner.string() != nil else { throw Failure(description: "a broken signature") }
+        if key.type.hasPrefix("sk-") { return inner.remaining }
+        guard let bare = inner.string() else { throw Failure(description: "a broken signature") }
         return bare
     }
 
@@ -62,14 +58,7 @@ struct SSHAgent: Sendable {
         let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard raw >= 0 else { throw Failure(description: SystemFailure(code: errno).fact) }
         let connection = Descriptor(owning: raw)
-        var name = sockaddr_un()
-        name.sun_family = sa_family_t(AF_UNIX)
-        let text = Array(path.utf8)
-        guard text.count < MemoryLayout.size(ofValue: name.sun_path) else { throw Failure(description: "the socket's path is too long") }
-        withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: text) }
-        let connected = withUnsafePointer(to: &name) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-        }
+        guard let connected = withUnixAddress(path, { connect(raw, $0, $1) }) else { throw Failure(description: "the socket's path is too long") }
         guard connected == 0 else { throw Failure(description: "\(path): \(SystemFailure(code: errno).fact)") }
         var sent = 0
         while sent < request.count {
@@ -90,5 +79,17 @@ struct SSHAgent: Sendable {
         var header = SSHWire.Reader(try receive(4))
         guard let length = header.number(), length <= 1 << 20 else { throw Failure(description: "a broken answer") }
         return try receive(Int(length))
+    }
+}
+
+/// What `body` makes of the address of the Unix-domain socket at `path`; `nil` where the path is too long for one.
+func withUnixAddress<Value>(_ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Value) -> Value? {
+    var name = sockaddr_un()
+    name.sun_family = sa_family_t(AF_UNIX)
+    let text = Array(path.utf8)
+    guard text.count < MemoryLayout.size(ofValue: name.sun_path) else { return nil }
+    withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: text) }
+    return withUnsafePointer(to: &name) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
     }
 }

@@ -75,6 +75,14 @@ public final class SSHHost: Host {
     }
 
     public func forward(toPort port: UInt16, address: String) async throws -> ForwardedPort {
+        try await forward(to: .port(port, address: address))
+    }
+
+    public func forward(toSocket path: HostPath, as user: String) async throws -> ForwardedPort {
+        try await forward(to: .socket(path, user: user, loginUser: loginUser))
+    }
+
+    private func forward(to target: SSHSession.ForwardTarget) async throws -> ForwardedPort {
         let (socket, local): (Descriptor, LocalEndpoint)
         do {
             (socket, local) = try LocalEndpoint.listen()
@@ -82,7 +90,7 @@ public final class SSHHost: Host {
             throw HostError.forwardNotOpened(host: name, detail: error.fact)
         }
         let session = connection.session
-        let number = try await session.forward(from: socket, at: local, to: address, port: port)
+        let number = try await session.forward(from: socket, at: local, to: target)
         return ForwardedPort(
             address: local.addressText, port: local.port,
             end: { await session.endForward(number) },

@@ -8,6 +8,7 @@ struct SSHOptions: Hashable, Sendable {
     var user: String
     var port: UInt16
     var identityFiles: [String] = []
+    var certificateFiles: [String] = []
     var identitiesOnly = false
     /// As written; see ``agentSocket(environment:)``.
     var identityAgent: String?
@@ -15,7 +16,14 @@ struct SSHOptions: Hashable, Sendable {
     var globalKnownHostsFiles: [String] = []
     var hostKeyAlias: String?
     var proxyJump: [Substring] = []
+    /// With its tokens filled in.
     var proxyCommand: String?
+    /// Whether `ssh` knows host keys by more than lines of known_hosts: by a command, or by records of the name's zone.
+    var knowsKeysOtherwise = false
+    /// Whether the program of ``proxyCommand`` passes a connected socket instead.
+    var usesFileDescriptor = false
+    /// Whether a file says which keys are stolen.
+    var revokesKeys = false
 
     /// The names to look up in known_hosts, in order.
     var knownHostsNames: [String] {
@@ -25,16 +33,12 @@ struct SSHOptions: Hashable, Sendable {
     }
 
     static func command(for target: SSHTarget) -> Command {
-        var words = ["ssh", "-G"]
-        if let file = target.configFile { words += ["-F", file] }
-        if let user = target.user { words += ["-l", user] }
-        if let port = target.port { words += ["-p", String(port)] }
-        return Command(words: words + ["--", target.alias])
+        Command(words: ["ssh", "-G"] + target.arguments)
     }
 
     static func resolve(_ target: SSHTarget, host: String, deadline: Deadline) async throws -> SSHOptions {
         let result = try await LocalHost().run(command(for: target), deadline: deadline)
-        guard result.succeeded, let options = SSHOptions(result.text) else {
+        guard result.succeeded, let options = SSHOptions(result.text, alias: target.alias) else {
             throw HostError.configurationUnreadable(
                 host: host, detail: result.errorText.isEmpty ? "`\(Shell.line(command(for: target).words))` gave \(result.status)" : result.errorText)
         }
@@ -42,7 +46,8 @@ struct SSHOptions: Hashable, Sendable {
     }
 
     /// Reads the output of `ssh -G`; `nil` when the host's name, user or port is missing.
-    init?(_ text: String) {
+    /// - Parameter alias: what `ssh` was given.
+    init?(_ text: String, alias: String = "") {
         var values: [String: [String]] = [:]
         for line in text.split(whereSeparator: \.isNewline) {
             guard let space = line.firstIndex(of: " ") else { continue }
@@ -56,6 +61,7 @@ struct SSHOptions: Hashable, Sendable {
         self.user = user
         self.port = port
         let expand = { (path: String) in Self.expanded(path, hostName: hostName, user: user, port: port) }
+        certificateFiles = (values["certificatefile"] ?? []).filter { $0 != "none" }.map(expand)
         identityFiles = (values["identityfile"] ?? []).filter { $0 != "none" }.map(expand)
         identitiesOnly = single("identitiesonly") == "yes"
         // Here "none" means something: no agent.
@@ -64,7 +70,10 @@ struct SSHOptions: Hashable, Sendable {
         globalKnownHostsFiles = Self.words(values["globalknownhostsfile"]?.first).map(expand)
         hostKeyAlias = single("hostkeyalias")
         proxyJump = single("proxyjump")?.split(separator: ",") ?? []
-        proxyCommand = single("proxycommand")
+        proxyCommand = single("proxycommand").map { Self.filled($0, ["%": "%", "h": hostName, "n": alias, "p": "\(port)", "r": user]) }
+        usesFileDescriptor = single("proxyusefdpass") == "yes"
+        knowsKeysOtherwise = single("knownhostscommand") != nil || !["no", "false", nil].contains(single("verifyhostkeydns"))
+        revokesKeys = single("revokedhostkeys") != nil
     }
 
     private static func words(_ list: String?) -> [String] {
@@ -89,27 +98,22 @@ struct SSHOptions: Hashable, Sendable {
         let account = getpwuid(getuid())
         let home = account.map { String(cString: $0.pointee.pw_dir) } ?? "/"
         let localUser = account.map { String(cString: $0.pointee.pw_name) } ?? ""
-        var result = ""
-        var rest = path[...]
-        if rest == "~" || rest.hasPrefix("~/") {
-            result = home
-            rest = rest.dropFirst()
-        }
+        let isAtHome = path == "~" || path.hasPrefix("~/")
+        return (isAtHome ? home : "")
+            + filled(
+                isAtHome ? String(path.dropFirst()) : path,
+                ["%": "%", "d": home, "h": hostName, "i": "\(getuid())", "p": "\(port)", "r": user, "u": localUser])
+    }
+
+    /// `text` with its tokens; one that nobody knows stays.
+    private static func filled(_ text: String, _ tokens: [Character: String]) -> String {
+        var result = "", rest = text[...]
         while let character = rest.popFirst() {
             guard character == "%", let token = rest.popFirst() else {
                 result.append(character)
                 continue
             }
-            switch token {
-            case "%": result.append("%")
-            case "d": result += home
-            case "h": result += hostName
-            case "i": result += String(getuid())
-            case "p": result += String(port)
-            case "r": result += user
-            case "u": result += localUser
-            default: result += "%\(token)"
-            }
+            result += tokens[token] ?? "%\(token)"
         }
         return result
     }

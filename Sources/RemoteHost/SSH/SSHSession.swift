@@ -27,6 +27,8 @@ actor SSHSession: LoopActor {
     var placesTaken = 0
     /// Session channels that the server knows of.
     var sessionsOpen = 0
+    /// Those of them that carry a connection to a socket.
+    var relays = 0
     var sessionQueue: [(ticket: UInt64, user: String?)] = []
     var shells = Shells()
     var lastTicket: UInt64 = 0

@@ -89,6 +89,8 @@ extension SSHSession {
     enum ChannelKind {
         case session
         case directTCP(address: String, port: UInt16)
+        /// OpenSSH's (PROTOCOL, section 2.4); libssh2 has a function of its own for it from 1.11.
+        case directSocket(HostPath)
         /// No such thing: see ``sendPulse()``.
         case nobody
     }
@@ -100,6 +102,8 @@ extension SSHSession {
                 switch kind {
                 case .session: libssh2_channel_open_ex(handle, "session", 7, 4 << 20, packet, nil, 0)
                 case .directTCP(let address, let port): libssh2_channel_direct_tcpip_ex(handle, address, Int32(port), "127.0.0.1", 0)
+                case .directSocket(let path):
+                    self.openChannel("direct-streamlocal@openssh.com", SSHWire.string(Array(path.path.utf8)) + SSHWire.string([]) + SSHWire.number(0), handle)
                 case .nobody: libssh2_channel_open_ex(handle, "pulse@pggraft", 13, 0, packet, nil, 0)
                 }
             if let channel {
@@ -114,6 +118,14 @@ extension SSHSession {
                 return
             }
             if let channel { self.closeLater(channel, isSession: true) } else { self.placesTaken -= 1 }
+        }
+    }
+
+    private func openChannel(_ type: String, _ message: [UInt8], _ handle: OpaquePointer) -> OpaquePointer? {
+        message.withUnsafeBytes { bytes in
+            libssh2_channel_open_ex(
+                handle, type, UInt32(type.utf8.count), 2 << 20, UInt32(LIBSSH2_CHANNEL_PACKET_DEFAULT),
+                bytes.baseAddress?.assumingMemoryBound(to: CChar.self), UInt32(bytes.count))
         }
     }
 

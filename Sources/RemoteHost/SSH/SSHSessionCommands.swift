@@ -102,6 +102,18 @@ extension SSHSession {
 
     private static let shellKilled = "the shell around it was killed"
 
+    /// Waits until the program on `channel` says that it has begun, or its channel ends without that: the report tells.
+    /// - Throws: why the connection is lost; `DeadlineExceeded`, `CancellationError`.
+    func awaitBeginning(on channel: OpaquePointer, _ report: inout ProgramReport, _ what: String, deadline: Deadline) async throws {
+        while !report.began {
+            try requireConnection(during: what)
+            try requireTime(what, deadline)
+            guard try !take(from: channel, into: &report, what, onLine: nil) else { continue }
+            guard libssh2_channel_eof(channel) == 0 else { return }
+            await park()
+        }
+    }
+
     /// Takes what there is of both streams; whether there was something.
     func take(from channel: OpaquePointer, into report: inout ProgramReport, _ what: String, onLine: (@Sendable (String) -> Void)?) throws -> Bool {
         var hasTaken = false

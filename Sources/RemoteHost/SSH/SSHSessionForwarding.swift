@@ -9,7 +9,7 @@ extension SSHSession {
     /// - Throws: ``HostError/forwardRefused(host:address:port:detail:)``.
     func connectThrough(to address: String, port: UInt16, deadline: Deadline) async throws -> Descriptor {
         try await interruptible(until: deadline) {
-            let channel = try await openDirect(address, port, deadline: deadline)
+            let channel = try await openDirect(.port(port, address: address), deadline: deadline)
             var ends: [Int32] = [-1, -1]
             guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
                 closeLater(channel, isSession: false)
@@ -18,7 +18,7 @@ extension SSHSession {
             let (near, far) = (Descriptor(owning: ends[0]), Descriptor(owning: ends[1]))
             users += 1
             Task {
-                await pump(far, channel) { true }
+                await pump(far, FarEnd(channel: channel)) { true }
                 users -= 1
                 wake()
             }
@@ -26,34 +26,112 @@ extension SSHSession {
         }
     }
 
-    func openDirect(_ address: String, _ port: UInt16, deadline: Deadline) async throws -> OpaquePointer {
-        let what = "a connection from \(host) to \(address) port \(port)"
-        switch try await answer(to: opening(.directTCP(address: address, port: port)), in: openings, what, deadline: deadline) {
+    /// Where a forwarded connection ends.
+    enum ForwardTarget {
+        case port(UInt16, address: String)
+        case socket(HostPath, user: String, loginUser: String)
+
+        func refused(_ host: String, _ detail: String) -> HostError {
+            switch self {
+            case .port(let port, let address): .forwardRefused(host: host, address: address, port: port, detail: detail)
+            case .socket(let path, let user, _): .socketRefused(host: host, path: path, user: user, detail: detail)
+            }
+        }
+    }
+
+    /// A channel that sshd itself connects, as the user who logged in.
+    func openDirect(_ target: ForwardTarget, deadline: Deadline) async throws -> OpaquePointer {
+        let (what, kind): (String, ChannelKind) =
+            switch target {
+            case .port(let port, let address): ("a connection from \(host) to \(address) port \(port)", .directTCP(address: address, port: port))
+            case .socket(let path, _, _): ("a connection to \(path) on \(host)", .directSocket(path))
+            }
+        switch try await answer(to: opening(kind), in: openings, what, deadline: deadline) {
         case .success(let channel): return channel
-        case .failure(let failure):
-            throw HostError.forwardRefused(host: host, address: address, port: port, detail: failure.message)
+        case .failure(let failure): throw target.refused(host, failure.message)
+        }
+    }
+
+    /// The far end of a connection that is carried.
+    struct FarEnd {
+        let channel: OpaquePointer
+        /// Whether a program of ours is there.
+        var isSession = false
+        /// What it has said already.
+        var said: [UInt8] = []
+    }
+
+    /// A channel that leads to `target`.
+    private func openFar(_ target: ForwardTarget, deadline: Deadline) async throws -> FarEnd {
+        guard case .socket(let path, let user, let loginUser) = target else { return FarEnd(channel: try await openDirect(target, deadline: deadline)) }
+        var refusal: String?
+        if user == loginUser {
+            do {
+                return FarEnd(channel: try await openDirect(target, deadline: deadline))
+            } catch HostError.socketRefused(_, _, _, let detail) {
+                // It may only be forbidden to sshd; a program says more of what is wrong, too.
+                refusal = detail
+            }
+        }
+        return try await openRelay(to: path, as: user, loginUser: loginUser, refusal: refusal, deadline: deadline)
+    }
+
+    /// A channel whose program, run as `user`, has connected to the socket. It is a session of the server like any other, and two of those
+    /// that there can be are left to other programs.
+    /// - Parameter refusal: why sshd did not connect by itself.
+    private func openRelay(to path: HostPath, as user: String, loginUser: String, refusal: String?, deadline: Deadline) async throws -> FarEnd {
+        let what = "a connection to \(path) on \(host) as \(user)", target = ForwardTarget.socket(path, user: user, loginUser: loginUser)
+        guard path.path.utf8.count <= SocketRelay.longestPath else { throw target.refused(host, "a path of more than \(SocketRelay.longestPath) bytes") }
+        guard relays < max(1, sessionLimit - 2) else {
+            throw HostError.channelRefused(host: host, detail: "\(relays) connections to a socket have a session each already")
+        }
+        relays += 1
+        do {
+            return try await interruptible(until: deadline) {
+                guard case .channel(let channel) = try await openPlace(what, for: nil, urgent: false, deadline: deadline) else {
+                    throw HostError.channelRefused(host: host, detail: "no session of its own")
+                }
+                var report = ProgramReport()
+                let command = SocketRelay.command(to: path, as: user, nonce: report.nonce)
+                let failure = try await begin(command.line(loginUser: loginUser), on: channel, what) { _ in lateness(what, deadline) }
+                do {
+                    if let failure { throw HostError.channelRefused(host: host, detail: failure.message) }
+                    try await awaitBeginning(on: channel, &report, what, deadline: deadline)
+                    if !report.began {
+                        _ = try await lastWords(of: channel, what: what, deadline: deadline)
+                        let result = CommandResult(status: .code(libssh2_channel_get_exit_status(channel)), errorOutput: Array(report.noise.utf8))
+                        throw command.refusal(of: result, host: host, loginUser: loginUser)
+                            ?? SocketRelay.failure(result, host: host, path: path, loginUser: loginUser, user: user, refusal: refusal)
+                    }
+                } catch {
+                    closeLater(channel, isSession: true)
+                    throw error
+                }
+                return FarEnd(channel: channel, isSession: true, said: report.output)
+            }
+        } catch {
+            relays -= 1
+            throw error
         }
     }
 
     final class ForwardListener {
         let socket: Descriptor
-        let address: String
-        let port: UInt16
+        let target: ForwardTarget
         var lastError: HostError?
         var isOpen = true
-        init(socket: Descriptor, address: String, port: UInt16) {
+        init(socket: Descriptor, target: ForwardTarget) {
             self.socket = socket
-            self.address = address
-            self.port = port
+            self.target = target
         }
     }
 
     /// Serves every connection that comes in on `socket`.
-    func forward(from socket: Descriptor, at local: LocalEndpoint, to address: String, port: UInt16) throws -> UInt64 {
+    func forward(from socket: Descriptor, at local: LocalEndpoint, to target: ForwardTarget) throws -> UInt64 {
         try requireConnection(during: nil)
         lastTicket += 1
         let number = lastTicket
-        let listener = ForwardListener(socket: socket, address: address, port: port)
+        let listener = ForwardListener(socket: socket, target: target)
         listeners[number] = listener
         socket.setNonBlocking()
         loop.register(socket.raw, for: .readable) { [weak self] _ in
@@ -85,22 +163,16 @@ extension SSHSession {
     func serve(_ connection: Descriptor, from peer: LocalEndpoint, at local: LocalEndpoint, for listener: ForwardListener) async {
         let deadline = Deadline.after(.seconds(60))
         do {
-            let owner = try await OffLoop.run("the owner of a local connection", until: deadline) {
-                try LocalEndpoint.owner(ofConnectionFrom: peer, to: local)
-            }
-            guard owner == getuid() else {
-                listener.lastError = .forwardRefused(
-                    host: host, address: listener.address, port: listener.port,
-                    detail: "a connection by \(owner.map { "another local user (uid \($0))" } ?? "an unknown local user") was turned away")
+            if let stranger = try await LocalEndpoint.stranger(from: peer, at: local, until: deadline) {
+                listener.lastError = listener.target.refused(host, stranger)
                 connection.resetOnClose()
                 return
             }
-            let channel = try await openDirect(listener.address, listener.port, deadline: deadline)
-            await pump(connection, channel) { listener.isOpen }
+            let far = try await openFar(listener.target, deadline: deadline)
+            await pump(connection, far) { listener.isOpen }
+            if far.isSession { relays -= 1 }
         } catch {
-            listener.lastError =
-                error as? HostError
-                ?? .forwardRefused(host: host, address: listener.address, port: listener.port, detail: Problem(explaining: error).fact)
+            listener.lastError = error as? HostError ?? listener.target.refused(host, Problem(explaining: error).fact)
             connection.resetOnClose()
         }
     }
@@ -113,7 +185,8 @@ extension SSHSession {
     }
 
     /// Carries bytes both ways until both ends have ended, or one is broken, or `mayGoOn` says no.
-    func pump(_ socket: Descriptor, _ channel: OpaquePointer, while mayGoOn: () -> Bool) async {
+    func pump(_ socket: Descriptor, _ far: FarEnd, while mayGoOn: () -> Bool) async {
+        let channel = far.channel
         socket.setNonBlocking()
         let watch = SocketWatch()
         let loop = loop
@@ -125,9 +198,9 @@ extension SSHSession {
         }
         defer {
             loop.unregister(raw)
-            closeLater(channel, isSession: false)
+            closeLater(channel, isSession: far.isSession)
         }
-        var toFar = PumpBuffer(), toNear = PumpBuffer()
+        var toFar = PumpBuffer(), toNear = PumpBuffer(far.said)
         var nearEnded = false, nearEndSent = false, farEnded = false, farEndSent = false
         while case .open = phase, engine.endOfInput == nil, mayGoOn() {
             var progressed = false
@@ -187,6 +260,11 @@ private struct PumpBuffer {
     private var bytes = [UInt8](repeating: 0, count: 65536)
     private var position = 0
     private var end = 0
+
+    init(_ first: [UInt8] = []) {
+        guard !first.isEmpty else { return }
+        (bytes, end) = (first + [UInt8](repeating: 0, count: max(0, 65536 - first.count)), first.count)
+    }
 
     var isEmpty: Bool { position == end }
 

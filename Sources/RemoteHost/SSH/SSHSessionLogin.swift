@@ -122,13 +122,14 @@ extension SSHSession {
         case disconnected(String)
     }
 
-    func authenticate(user: String, keyFile: String, passphrase: String?, deadline: Deadline) async throws -> KeyFileAnswer {
+    /// - Parameter certificateFile: what is offered in place of the key file's public key.
+    func authenticate(user: String, keyFile: String, certificateFile: String? = nil, passphrase: String?, deadline: Deadline) async throws -> KeyFileAnswer {
         try await interruptible(until: deadline) {
             guard let handle = engine.handle else { throw HostError.closed(host: host) }
             while true {
                 try requireTime("the login at \(host)", deadline)
                 let result = libssh2_userauth_publickey_fromfile_ex(
-                    handle, user, UInt32(user.utf8.count), nil, keyFile, passphrase ?? "")
+                    handle, user, UInt32(user.utf8.count), certificateFile, keyFile, passphrase ?? "")
                 watchForWritable()
                 switch result {
                 case 0: return .loggedIn

@@ -156,13 +156,7 @@ extension SSHSession {
             }
             var report = ProgramReport(nonce: nonce)
             do {
-                while !report.began {
-                    try requireConnection(during: what)
-                    try requireTime(what, deadline)
-                    guard try !take(from: channel, into: &report, what, onLine: nil) else { continue }
-                    guard libssh2_channel_eof(channel) == 0 else { break }
-                    await park()
-                }
+                try await awaitBeginning(on: channel, &report, what, deadline: deadline)
             } catch {
                 // The connection's end, or a login that waits for something.
             }

@@ -1,3 +1,5 @@
+internal import FoundationEssentials
+
 /// How an operator names a host to `ssh`.
 public struct SSHTarget: Sendable, Hashable, CustomStringConvertible {
     /// A host name, an address, or a `Host` of the SSH configuration.
@@ -6,18 +8,29 @@ public struct SSHTarget: Sendable, Hashable, CustomStringConvertible {
     public var user: String?
     /// Wins over the configuration's `Port`.
     public var port: UInt16?
-    /// Read instead of `~/.ssh/config` and `/etc/ssh/ssh_config`.
+    /// Read instead of `~/.ssh/config` and `/etc/ssh/ssh_config`; an absolute path, or `none`.
     public var configFile: String?
 
+    /// - Parameter configFile: may begin where the operator is.
     public init(_ alias: String, user: String? = nil, port: UInt16? = nil, configFile: String? = nil) {
         self.alias = alias
         self.user = user
         self.port = port
-        self.configFile = configFile
+        let isRelative = configFile.map { !$0.hasPrefix("/") && $0.lowercased() != "none" } ?? false
+        self.configFile = isRelative ? configFile.map { "\(FileManager.default.currentDirectoryPath)/\($0)" } : configFile
     }
 
     public var description: String {
         (user.map { "\($0)@" } ?? "") + alias + (port.map { ":\($0)" } ?? "")
+    }
+
+    /// How `ssh` is told of it.
+    var arguments: [String] {
+        var words: [String] = []
+        if let configFile { words += ["-F", configFile] }
+        if let user { words += ["-l", user] }
+        if let port { words += ["-p", String(port)] }
+        return words + ["--", alias]
     }
 
     /// One hop of ProxyJump: `host`, `user@host:port`, `[2001:db8::1]:22`, `ssh://…`.

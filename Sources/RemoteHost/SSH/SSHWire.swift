@@ -12,6 +12,26 @@ enum SSHWire {
         return reader.text()
     }
 
+    /// The plain key that the certificate `blob` is of; `nil` where it is none.
+    /// <https://cvsweb.openbsd.org/src/usr.bin/ssh/PROTOCOL.certkeys>
+    static func certifiedKey(of blob: [UInt8]) -> [UInt8]? {
+        let fields = [
+            "ssh-ed25519": 1, "ecdsa-sha2-nistp256": 2, "ecdsa-sha2-nistp384": 2, "ecdsa-sha2-nistp521": 2, "ssh-rsa": 2, "sk-ssh-ed25519": 2,
+            "sk-ecdsa-sha2-nistp256": 3,
+        ]
+        let suffix = "-cert-v01@openssh.com"
+        var reader = Reader(blob)
+        guard let type = reader.text(), type.hasSuffix(suffix), reader.string() != nil else { return nil }
+        let plain = String(type.dropLast(suffix.count))
+        guard let count = fields[plain] else { return nil }
+        var key = string(Array((plain.hasPrefix("sk-") ? plain + "@openssh.com" : plain).utf8))
+        for _ in 0..<count {
+            guard let field = reader.string() else { return nil }
+            key += string(field)
+        }
+        return key
+    }
+
     /// `SHA256:…`, as OpenSSH prints a fingerprint.
     static func fingerprint(sha256: [UInt8]) -> String {
         "SHA256:" + Data(sha256).base64EncodedString().prefix { $0 != "=" }

@@ -6,9 +6,10 @@ struct Check: AsyncParsableCommand {
         abstract: "May it run? Every requirement with the numbers found. Changes nothing.")
 
     @OptionGroup var options: PlaybookOptions
+    @OptionGroup var consents: ConsentOptions
 
     func run() async throws {
-        let terminal = Terminal()
-        try await Commanding.session(terminal) { try await options.session(terminal, sessionName: "pggraft check").check() }
+        let output = Output(options.output)
+        try await Commanding.session(output, asObject: true) { try await options.session(output.terminal, $0, consents: consents.given, sessionName: "pggraft check").check() }
     }
 }

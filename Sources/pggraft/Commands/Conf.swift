@@ -12,7 +12,8 @@ struct Conf: AsyncParsableCommand {
 
 struct ConfShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Value, file and line, what overrides it, whether it waits for a restart. Changes nothing.")
+        commandName: "show", abstract: "Value, file and line, what overrides it, whether it waits for a restart. Changes nothing.",
+        discussion: "Ends with 2 where the server knows no such setting, with 1 where it takes nothing of its files.")
 
     @OptionGroup var options: NodeOptions
 
@@ -20,53 +21,32 @@ struct ConfShow: AsyncParsableCommand {
     var names: [String] = []
 
     func run() async throws {
-        try await options.look { node, terminal in
-            let deadline = Deadline.after(.seconds(60))
-            let instance = try await node.instance(deadline: deadline)
-            let connection = try await node.connection(deadline: deadline)
-            let configuration = try await instance.configuration(through: connection, deadline: deadline)
-            if let why = await node.whyUnasked {
-                terminal.print(terminal.styled("Nobody asked the server (\(why)): this is what its files say.", .warn))
+        try await options.look { node, output in
+            let view = try await view(of: node)
+            switch output.form {
+            case .text: view.show(on: output.terminal)
+            case .json: output.write(view.json)
             }
-            for error in configuration.tree.errors { terminal.print(terminal.styled("✗ \(error.fact): the server takes nothing of the files", .bad)) }
-            guard names.isEmpty else {
-                for name in names {
-                    var report = configuration.report(name)
-                    if report.value == nil, configuration.inForce == nil {
-                        report = report.valued(try await instance.valueAtStart(of: name, deadline: deadline))
-                    }
-                    show(report, on: terminal)
-                }
-                return
-            }
-            let reports = configuration.namesSet.map(configuration.report)
-            terminal.print(table: [["setting", "value", "from", ""]] + reports.map { [$0.name, $0.shownValue, $0.origin, $0.remark] })
+            guard view.exitStatus == 0 else { throw ExitCode(view.exitStatus) }
         }
     }
 
-    private func show(_ report: SettingReport, on terminal: Terminal) {
-        terminal.print(terminal.styled("\(report.name) = \(report.shownValue)", .bold))
-        terminal.print("  from \(report.origin)")
-        if !report.remark.isEmpty { terminal.print(terminal.styled("  \(report.remark)", .warn)) }
-        for entry in report.hidden { terminal.print(terminal.styled("  does not decide: \(Redaction.redacted("\(entry)"))", .dim)) }
-        for override in report.overrides { terminal.print(terminal.styled("  other for \(Redaction.redacted("\(override)"))", .warn)) }
-    }
-}
-
-extension SettingReport {
-    fileprivate var shownValue: String {
-        guard let value else { return "(the server's default)" }
-        return value.isEmpty ? "''" : Redaction.redacted(value)
-    }
-
-    fileprivate var remark: String {
-        func said(_ value: String?) -> String { value.map { "the file says \($0.isEmpty ? "''" : Redaction.redacted($0))" } ?? "no file sets it any more" }
-        if !isKnown { return "the server knows no such setting" }
-        return switch state {
-        case .inForce, .unknown: ""
-        case .waitsForRestart(let value): "waits for a restart: \(said(value))"
-        case .waitsForReload(let value): "not loaded, or refused: \(said(value))"
+    private func view(of node: ConfiguredNode) async throws -> SettingsView {
+        let deadline = Deadline.after(.seconds(60))
+        let instance = try await node.instance(deadline: deadline)
+        let connection = try await node.connection(deadline: deadline)
+        let configuration = try await instance.configuration(through: connection, deadline: deadline)
+        var reports = names.isEmpty ? configuration.namesSet.map(configuration.report) : [], unknown: [(name: String, problem: Problem)] = []
+        for name in names {
+            let report = configuration.report(name)
+            if let inForce = configuration.inForce, report.value == nil {
+                unknown.append((name, inForce.unknown(name, on: node.target.name)))
+            } else {
+                reports.append(report.value == nil ? report.valued(try await instance.valueAtStart(of: name, deadline: deadline)) : report)
+            }
         }
+        return SettingsView(
+            node: node.target.name, unasked: await node.whyUnasked, errors: configuration.tree.errors, reports: reports, unknown: unknown, isOfNames: !names.isEmpty)
     }
 }
 
@@ -82,12 +62,17 @@ struct ConfSet: AsyncParsableCommand {
 
     @OptionGroup var change: ChangeOptions
 
-    func run() async throws {
-        let parsed = try assignments.map { text in
+    private func parsed() throws -> [ConfigurationRequest.Assignment] {
+        try assignments.map { text in
             guard let assignment = ConfigurationRequest.Assignment(text) else { throw ValidationError("\(text) is not NAME=VALUE") }
             return assignment
         }
-        try await options.change(ConfigurationRequest(.settings(parsed), restarts: change.restart), isAgreed: change.yes)
+    }
+
+    func validate() throws { _ = try parsed() }
+
+    func run() async throws {
+        try await options.change(ConfigurationRequest(.settings(try parsed()), restarts: change.restart), isAgreed: change.yes)
     }
 }
 
@@ -100,6 +85,10 @@ struct ConfReset: AsyncParsableCommand {
     var names: [String]
 
     @OptionGroup var change: ChangeOptions
+
+    func validate() throws {
+        for name in names where name.isEmpty || name.contains(where: { $0.isWhitespace || $0 == "=" }) { throw ValidationError("\(name) is no name of a setting") }
+    }
 
     func run() async throws {
         let request = ConfigurationRequest(.settings(names.map { .init($0, .reset) }), restarts: change.restart)

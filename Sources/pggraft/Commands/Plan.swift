@@ -6,9 +6,10 @@ struct Plan: AsyncParsableCommand {
         abstract: "What each step would do, file changes as unified diffs. Changes nothing.")
 
     @OptionGroup var options: PlaybookOptions
+    @OptionGroup var consents: ConsentOptions
 
     func run() async throws {
-        let terminal = Terminal()
-        try await Commanding.session(terminal) { try await options.session(terminal, sessionName: "pggraft check").plan() }
+        let output = Output(options.output)
+        try await Commanding.session(output, asObject: true) { try await options.session(output.terminal, $0, consents: consents.given, sessionName: "pggraft check").plan() }
     }
 }

@@ -9,11 +9,16 @@ struct Resume: AsyncParsableCommand {
     var name: String
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var consents: ConsentOptions
 
     func run() async throws {
-        let terminal = Terminal(), catalog = Catalog(connection.ways(terminal))
-        try await Commanding.session(terminal) {
-            try await RunSession.resume(name, in: RunStore(), console: SessionConsole(terminal: terminal), make: catalog.procedure(of:))
+        let output = Output(output), catalog = Catalog(connection.ways(output.terminal))
+        try await Commanding.session(output) {
+            try await RunSession.resume(name, consents: consents.given, in: RunStore(), console: $0) { run in
+                try Catalog.check(consents.given, run.procedure)
+                return try catalog.procedure(of: run)
+            }
         }
     }
 }
@@ -31,15 +36,14 @@ struct Undo: AsyncParsableCommand {
     var giveUpWrites = false
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
 
     @Flag(name: .shortAndLong, help: "Answer with yes the question that comes before something goes that is in use.")
     var yes = false
 
     func run() async throws {
-        let terminal = Terminal()
-        let catalog = Catalog(connection.ways(terminal), undo: UndoOptions(purgesData: purgeData, givesUpWrites: giveUpWrites))
-        try await Commanding.session(terminal) {
-            try await RunSession.undo(name, in: RunStore(), console: SessionConsole(terminal: terminal, isAgreed: yes), make: catalog.procedure(of:))
-        }
+        let output = Output(output)
+        let catalog = Catalog(connection.ways(output.terminal), undo: UndoOptions(purgesData: purgeData, givesUpWrites: giveUpWrites))
+        try await Commanding.session(output, isAgreed: yes) { try await RunSession.undo(name, in: RunStore(), console: $0, make: catalog.procedure(of:)) }
     }
 }

@@ -1,21 +1,33 @@
 import ArgumentParser
 import Foundation
+import Report
 import Run
 
 struct Runs: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "This machine's runs: when, what, how far, how it ended.")
 
+    @OptionGroup var output: OutputOptions
+
     func run() async throws {
-        let terminal = Terminal(), store = RunStore()
-        try await Commanding.failing(terminal) { try list(store, on: terminal) }
+        let output = Output(output), store = RunStore()
+        try await Commanding.failing(output) { try list(store, output) }
     }
 
-    private func list(_ store: RunStore, on terminal: Terminal) throws {
-        let (runs, unreadable) = try store.runs()
-        if runs.isEmpty { terminal.print("There are no runs in \(store.directory).") }
-        let rows = runs.map { [$0.header.run, $0.startedAt.onTheOperatorsClock, $0.header.procedure, $0.state.rawValue, $0.progress] }
-        terminal.print(table: [["run", "begun", "procedure", "state", "step"]] + rows)
-        for (_, error) in unreadable { terminal.printError(terminal.styled("\(error)", .warn)) }
+    private func list(_ store: RunStore, _ output: Output) throws {
+        let (runs, unreadable) = try store.runs(), problems = unreadable.map { Problem(explaining: $0.error) }, terminal = output.terminal
+        switch output.form {
+        case .text:
+            if runs.isEmpty, problems.isEmpty { terminal.print("There are no runs in \(store.directory).") }
+            let rows = runs.map { [$0.header.run, $0.startedAt.onTheOperatorsClock, $0.header.procedure, $0.state.rawValue, $0.progress] }
+            terminal.print(table: [["run", "begun", "procedure", "state", "step"]] + rows)
+            for problem in problems { terminal.printError(terminal.styled("\(problem)", .warn)) }
+        case .json:
+            output.write(
+                .object([
+                    "directory": JSON(store.directory), "runs": JSON(each: runs, \.json), "unreadable": JSON(each: problems, \.json), "status": JSON(problems.isEmpty ? 0 : 1),
+                ]))
+        }
+        guard problems.isEmpty else { throw ExitCode.failure }
     }
 }
 
@@ -25,13 +37,19 @@ struct Show: AsyncParsableCommand {
     @Argument(help: "The run, as `pggraft runs` names it.")
     var name: String
 
+    @OptionGroup var output: OutputOptions
+
     func run() async throws {
-        let terminal = Terminal()
-        try await Commanding.failing(terminal) {
+        let output = Output(output), terminal = output.terminal
+        try await Commanding.failing(output) {
             let summary = try RunStore().run(name), header = summary.header
+            let timeline = try Timeline(try Journal.read(at: summary.journal), isGoingOn: summary.state == .goingOn)
+            guard output.form == .text else {
+                return output.write(.object(["run": summary.json, "timeline": JSON(each: timeline.lines, \.json), "status": JSON(0)]))
+            }
             terminal.print("run \(header.run): \(header.procedure) on cluster \(header.cluster), by \(header.startedBy)")
             terminal.print("playbook \(header.playbook)\njournal  \(summary.journal)\n")
-            for line in try Timeline(try Journal.read(at: summary.journal), isGoingOn: summary.state == .goingOn).lines {
+            for line in timeline.lines {
                 let style: Terminal.Style =
                     switch line.mark {
                     case .turn, .begun: .bold
@@ -51,7 +69,7 @@ struct Show: AsyncParsableCommand {
 
 extension Date {
     /// `2026-11-21 07:12:03`, in this machine's time zone.
-    fileprivate var onTheOperatorsClock: String {
+    var onTheOperatorsClock: String {
         formatted(Date.ISO8601FormatStyle(timeZone: .current).year().month().day().dateTimeSeparator(.space).time(includingFractionalSeconds: false))
     }
 }

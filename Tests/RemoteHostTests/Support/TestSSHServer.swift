@@ -1,6 +1,7 @@
 import EventLoop
 import Foundation
 import Scratch
+import Testing
 
 @testable import RemoteHost
 
@@ -18,7 +19,8 @@ final class TestSSHServer: Sendable {
     /// - Parameters:
     ///   - hostKeys: the types of the host keys.
     ///   - settings: more lines of sshd_config.
-    init(hostKeys: [String] = ["ed25519"], settings: [String] = []) async throws {
+    ///   - prepare: makes more of the keys in the directory, and says more lines.
+    init(hostKeys: [String] = ["ed25519"], settings: [String] = [], prepare: (_ directory: String) async throws -> [String] = { _ in [] }) async throws {
         let directory = NSTemporaryDirectory() + "pggraft-ssh-" + UUID().uuidString.prefix(8)
         self.directory = directory
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -26,6 +28,7 @@ final class TestSSHServer: Sendable {
         for type in Set(hostKeys) { try await Self.generateKey(type, at: "\(directory)/host_\(type)") }
         try await Self.generateKey("ed25519", at: "\(directory)/user")
         try FileManager.default.copyItem(atPath: "\(directory)/user.pub", toPath: "\(directory)/authorized_keys")
+        let settings = settings + (try await prepare(directory))
         // Somebody else may be faster at a port that was free a moment ago.
         for _ in 1...5 {
             let port = try freePort()
@@ -170,4 +173,19 @@ func withHost<Value>(_ server: TestSSHServer, keepsShells: Bool = true, _ body: 
         await host.close()
         throw error
     }
+}
+
+/// What plays a security key; fixtures/install brings it.
+let securityKeyProvider = "/usr/local/lib/pggraft/security-key/sk-dummy.so"
+
+/// An ssh-agent with keys in it, for the time of `body`.
+func withAgent(_ directory: String, keys: [String], _ body: (String) async throws -> Void) async throws {
+    let socket = "\(directory)/agent"
+    let text = try await TestSSHServer.run("ssh-agent", "-P", securityKeyProvider, "-a", socket)
+    let pid = try #require(text.split(separator: ";").first { $0.contains("SSH_AGENT_PID=") }?.split(separator: "=").last.flatMap { Int32($0) })
+    defer { kill(pid, SIGTERM) }
+    for key in keys {
+        try await LocalHost().require(Command("ssh-add", "-q", key).with("SSH_AUTH_SOCK", socket).with("SSH_SK_PROVIDER", securityKeyProvider), deadline: .patient)
+    }
+    try await body(socket)
 }

@@ -34,6 +34,7 @@ struct WarmHost: RemoteHost.Host {
     }
 
     func forward(toPort port: UInt16, address: String) async throws -> ForwardedPort { try await host.forward(toPort: port, address: address) }
+    func forward(toSocket path: HostPath, as user: String) async throws -> ForwardedPort { try await host.forward(toSocket: path, as: user) }
     func close() async { await host.close() }
 }
 

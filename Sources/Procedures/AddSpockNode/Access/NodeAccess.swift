@@ -37,8 +37,8 @@ struct NodeAccess: Sendable {
         let copy = try await access.instance(mesh.newNode), isThere = try await standby.node.state() > .partlyRestored
         async let place = copy.configurationFiles(deadline: deadline)
         async let looked = self.ground(source: files, original, configuration.files, isThere: isThere, deadline: deadline)
-        let callers = try await asking
-        let decisions = try await onEach(Array(Set(callers.flatMap(\.attempts)))) {
+        let callers = try await asking, bySocket = HBAConnection(user: access.roster.role, database: mesh.database, from: .socket)
+        let decisions = try await onEach(Array(Set(callers.flatMap(\.attempts) + [bySocket]))) {
             try await original.explain($0, by: files, through: connection, deadline: deadline).decision
         }
         let ground = try await looked
@@ -54,6 +54,9 @@ struct NodeAccess: Sendable {
         let opened = try await copy.rules(
             of: files.content ?? [], for: server, at: try await place, copying: isThere ? nil : original, deadline: deadline)
         found.missingFile = ground.missingFile
+        if access.roster.role == copy.user, case .rule(_, let rule)? = decisions[bySocket] {
+            found.comesBySocket = ["peer", "trust"].contains(rule.method) && !rule.options.contains { $0.name == "map" }
+        }
         found.refusals = opened.areAccepted ? [] : opened.refusals.map { Redaction.redacted("\($0): \($0.reading.problem ?? "refused")") }
         return found
     }
@@ -84,8 +87,7 @@ struct NodeAccess: Sendable {
         let target = dsn["hostaddr"] ?? dsn["host"] ?? own.address
         let routes = try await onEach(mesh.nodes) { [access, mesh] node in
             let targets = node == mesh.newNode ? [target, source.address, own.address] : [target, source.address]
-            let command = Command(words: ["sh", "-c", Routes.script, "sh"] + targets, user: try access.roster.entry(node).osUser)
-            return Routes(try await access.host(node).require(command, deadline: deadline).text, targets: targets.count)
+            return try await Routes.look(to: targets, from: try await access.host(node), as: try access.roster.entry(node).osUser, deadline: deadline)
         }
         var callers = try mesh.nodes.map { node in
             let address = try roster.entry(node).address, routes = routes[node] ?? Routes("", targets: 1)
@@ -112,6 +114,8 @@ struct Admissions: Sendable {
     var refusals: [String] = []
     /// Without which it does not start with TLS.
     var missingFile: String?
+    /// Whether pggraft itself is let in by the socket, as the OS user: by the source, and so by the new node.
+    var comesBySocket = false
     private let osUser: String
     private let server: HBAServer
 
@@ -119,7 +123,7 @@ struct Admissions: Sendable {
 
     subscript(caller: String) -> Admission? { all.first { $0.caller.name == caller } }
 
-    var problems: [Problem] { all.compactMap(\.problem) }
+    var problems: [Problem] { all.filter { !comesBySocket || $0.caller.name != NodeAccess.itself }.compactMap(\.problem) }
 
     /// What lets in the nodes and pggraft, pggraft's own first.
     ///

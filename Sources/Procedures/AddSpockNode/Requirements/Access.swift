@@ -41,10 +41,14 @@ struct CallersAreLetIn: Requirement {
                 ways.append((way, [admission.caller.name]))
             }
         }
-        return ways.map { way, callers in
-            Finding(
-                name, on: newNode, "lets \(list(callers)) in as \(source) does: \(way)",
-                way.hasSuffix(" trust") ? .note(hint: "nobody is asked who they are: the playbook says so") : .met)
-        }
+        let bySocket =
+            admissions.comesBySocket && admissions[NodeAccess.itself]?.problem != nil
+            ? [Finding(name, on: newNode, "lets \(NodeAccess.itself) in by its socket, as \(source) does")] : []
+        return bySocket
+            + ways.map { way, callers in
+                Finding(
+                    name, on: newNode, "lets \(list(callers)) in as \(source) does: \(way)",
+                    way.hasSuffix(" trust") ? .note(hint: "nobody is asked who they are: the playbook says so") : .met)
+            }
     }
 }

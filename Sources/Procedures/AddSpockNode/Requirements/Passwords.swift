@@ -64,10 +64,11 @@ struct OperatorHasPassword: Requirement {
         let mesh = access.mesh, entry = try mesh.access.roster.entry(mesh.newNode)
         // Tried meanwhile: it is asked for a password where the rule that is looked for says so.
         async let trial: Void = mesh.access.tryLogin(to: mesh.source, asIfTo: mesh.newNode, deadline: .after(.seconds(30)))
-        guard let admission = try await access.admissions()[NodeAccess.itself], admission.needsPassword else { return [] }
+        let admissions = try await access.admissions()
+        guard let admission = admissions[NodeAccess.itself], admission.needsPassword else { return [] }
         do {
             try await trial
-        } catch let error as PostgresError {
+        } catch let error as PostgresError where !admissions.comesBySocket {
             // The port of the line is that of the forwarded connection: any.
             let line = PasswordLine(for: Conninfo(["host": entry.address, "port": "*", "dbname": mesh.database, "user": admission.caller.user]), to: mesh.newNode)
             return [
@@ -75,6 +76,8 @@ struct OperatorHasPassword: Requirement {
                     name, "pggraft could not log in to \(mesh.newNode), which will ask as \(mesh.source) does: \(Problem(explaining: error).fact)",
                     .notMet(hint: line.hint(in: "your own ~/.pgpass")))
             ]
+        } catch is PostgresError {
+            // By the socket it needs none.
         }
         return []
     }

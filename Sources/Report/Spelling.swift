@@ -1,7 +1,7 @@
 /// Finds the word that was meant.
-enum Spelling {
+public enum Spelling {
     /// The candidate that `word` is most probably a misspelling of.
-    static func nearest(to word: String, among candidates: [String]) -> String? {
+    public static func nearest(to word: String, among candidates: [String]) -> String? {
         let typed = plain(word)
         // Nobody types a key this long, and the distance takes quadratic time.
         guard !typed.isEmpty, typed.count <= 64 else { return nil }

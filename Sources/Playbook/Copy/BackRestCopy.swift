@@ -1,6 +1,6 @@
-extension Playbook.AddSpockNode {
-    /// How the new node gets the source's data: through a pgBackRest repository.
-    public struct Copy: Sendable {
+extension Playbook {
+    /// How a copy gets its source's data through a pgBackRest repository.
+    public struct BackRestCopy: Sendable {
         @Located public var stanza: String
         public let repository: Repository
         @Located public var backup: Backup
@@ -9,8 +9,6 @@ extension Playbook.AddSpockNode {
         @Located public var cipher: Cipher
         /// Processes that copy at the same time; `nil` to go by the processors of the hosts.
         @Located public var processMax: Int?
-        /// The role the new node streams as, from the source.
-        @Located public var replicationUser: String
         /// What does not get on for so long is given up: the copy, the standby, the mesh that it waits for.
         @Located public var stallLimit: Duration
 
@@ -53,12 +51,11 @@ extension Playbook.AddSpockNode {
                 "compression", .choice([("lz4", .lz4), ("zst", .zst), ("none", .none)]), default: Compression.lz4)
             let cipher = section.optional("cipher", .choice([("none", .none), ("aes-256-cbc", .aes256)]), default: Cipher.none)
             let processMax = section.optional("process_max", .number(1...999))
-            let user = section.required("replication_user", .identifier("a role name"), example: "replicator")
             let stallLimit = section.optional("stall_limit", .duration(.seconds(10) ... .seconds(24 * 3600)), default: .seconds(300))
-            guard let cluster, let stanza, let repository, let backup, let compression, let cipher, let processMax, let user, let stallLimit else { return nil }
+            guard let cluster, let stanza, let repository, let backup, let compression, let cipher, let processMax, let stallLimit else { return nil }
             _stanza = stanza.wrappedValue.map { Located($0, at: stanza.place) } ?? cluster.$name
             (self.repository, _backup, _compression, _cipher) = (repository, backup, compression, cipher)
-            (_processMax, _replicationUser, _stallLimit) = (processMax, user, stallLimit)
+            (_processMax, _stallLimit) = (processMax, stallLimit)
         }
     }
 }

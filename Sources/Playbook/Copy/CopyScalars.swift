@@ -1,3 +1,5 @@
+import Report
+
 extension Scalar<String> {
     /// A stanza is a directory of the repository and a word of command lines.
     static let stanza = Scalar("a stanza name of letters, digits, . _ and -, beginning with a letter or digit") { text in
@@ -37,7 +39,7 @@ extension Scalar<String> {
     private func reads(_ text: String) -> String? { if case .value(let value) = reading(of: text) { value } else { nil } }
 }
 
-extension Scalar<Playbook.AddSpockNode.S3Credentials> {
+extension Scalar<Playbook.S3Credentials> {
     static let s3Credentials = Scalar("a file such as ~/.aws/credentials, environment, prompt, role or web-id") { text in
         switch text {
         case "environment": return .value(.environment)
@@ -51,7 +53,7 @@ extension Scalar<Playbook.AddSpockNode.S3Credentials> {
     }
 }
 
-extension Scalar<Playbook.AddSpockNode.Copy.Backup> {
+extension Scalar<Playbook.BackRestCopy.Backup> {
     /// A label is pgBackRest's: `20260131-104500F`, and for a differential or incremental set `…F_20260201-104500D` or `…I`.
     static let backup = Scalar("full, newest or the label of a backup set such as 20260131-104500F") { text in
         switch text {

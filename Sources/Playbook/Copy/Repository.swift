@@ -1,4 +1,6 @@
-extension Playbook.AddSpockNode {
+import Report
+
+extension Playbook {
     /// A machine of its own that keeps the repository.
     public struct RepositoryHost: Sendable {
         /// What `ssh` would be given.
@@ -109,14 +111,14 @@ extension Playbook.AddSpockNode {
     }
 }
 
-extension Scalar<Playbook.AddSpockNode.Copy.Repository> {
+extension Scalar<Playbook.BackRestCopy.Repository> {
     static let existing = Scalar("existing, or the keys of a repository below it") { text in
         if text == "existing" { return .value(.existing) }
         return .malformed(hint: Spelling.nearest(to: text, among: ["existing"]).map { "did you mean \"\($0)\"?" })
     }
 }
 
-extension Playbook.AddSpockNode.Copy.Repository {
+extension Playbook.BackRestCopy.Repository {
     private static let kinds = ["host", "shared", "s3", "tls"]
 
     /// One of the kinds; the user of a repository host is `osUser` unless it says otherwise.
@@ -145,13 +147,13 @@ extension Playbook.AddSpockNode.Copy.Repository {
             guard let directory = section.required("shared", .path, example: "/mnt/backup") else { return nil }
             self = .shared(directory)
         case "s3":
-            guard let store = section.required("s3", { Playbook.AddSpockNode.S3Repository($0) }) else { return nil }
+            guard let store = section.required("s3", { Playbook.S3Repository($0) }) else { return nil }
             self = .s3(store)
         case "tls":
-            guard let host = section.required("tls", { Playbook.AddSpockNode.TLSRepository($0, osUser: osUser) }) else { return nil }
+            guard let host = section.required("tls", { Playbook.TLSRepository($0, osUser: osUser) }) else { return nil }
             self = .tls(host)
         default:
-            guard let host = Playbook.AddSpockNode.RepositoryHost(section, osUser: osUser) else { return nil }
+            guard let host = Playbook.RepositoryHost(section, osUser: osUser) else { return nil }
             self = .host(host)
         }
     }

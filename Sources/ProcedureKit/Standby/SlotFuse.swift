@@ -1,0 +1,104 @@
+public import EventLoop
+import Instance
+import PostgresConfig
+import RemoteHost
+public import Report
+public import Run
+public import Server
+
+/// What keeps the WAL that a run's slot holds from filling a disk: where too little is free, the slot is given up.
+public struct SlotFuse: Sendable {
+    private let access: ClusterAccess
+    /// The node that has the slot.
+    public let node: String
+    /// The node that reads it, or is to.
+    private let reader: String
+    private let slot: SlotName
+    /// In bytes, on the file system of the WAL.
+    public let keepsFree: UInt64
+
+    public init(_ slot: SlotName, on node: String, for reader: String, keepingFree bytes: UInt64, _ access: ClusterAccess) {
+        (self.slot, self.node, self.reader, keepsFree, self.access) = (slot, node, reader, bytes, access)
+    }
+
+    /// Bytes that are free where the node's WAL is.
+    public func free(deadline: Deadline) async throws -> UInt64 {
+        let instance = try await access.instance(node)
+        return try await instance.pathStates([instance.dataDirectory / instance.features.walDirectory], deadline: deadline).first?.free ?? 0
+    }
+
+    /// Too little is free.
+    public struct Blown: Explained {
+        public let fact: String
+        public let hint: String?
+    }
+
+    /// Returns when too little is free; a look that fails is told by the step that is watched.
+    func blow() async throws -> UInt64 {
+        try await wait(for: "less than \(keepsFree.inBytes) to be free on \(node)", until: .after(.seconds(365 * 24 * 3600)), every: .seconds(1)) { () -> Look<UInt64> in
+            let free: UInt64
+            do { free = try await self.free(deadline: .after(.seconds(20))) } catch let error where !(error is CancellationError) {
+                return .notYet(Problem(explaining: error).fact)
+            }
+            return free < keepsFree ? .found(free) : .notYet("\(free.inBytes)")
+        }
+    }
+
+    /// Ends what reads the slot, drops it, and has the node remove what it kept.
+    func giveUp(_ free: UInt64, _ run: StepRun) async throws -> Blown {
+        let server = try await access.server(node), held = try await server.slot(slot, deadline: .after(.seconds(20)))?.retainedBytes
+        run.note("\(node): \(free.inBytes) are free for WAL, and \(keepsFree.inBytes) are to stay so: the slot \(slot) is given up")
+        let instance = try await access.instance(reader)
+        try await instance.endBaseBackups(deadline: .after(.seconds(60)))
+        let runs = try await instance.status(deadline: .after(.seconds(30))).isRunning
+        if runs {
+            await access.forgetServer(reader)
+            try await instance.stop(mode: .fast, deadline: .after(.seconds(120)))
+        }
+        _ = try await server.dropSlotOfStoppedReader(slot)
+        // What is copied already misses from here on what the slot kept.
+        if run.memory.began(CopyFiles.self) { try run.remember(CopyFiles.isWhole, false) }
+        try await server.checkpoint(deadline: .after(.seconds(3600)))
+        return Blown(
+            fact: "\(node) had only \(free.inBytes) free for WAL, and \(keepsFree.inBytes) are to stay so (keep_free): the slot \(slot)"
+                + (held.map { ", which held \(UInt64(max(0, $0)).inBytes)," } ?? "")
+                + " is dropped, \(runs ? "\(reader) stopped" : "the copy ended"); nothing else of \(node) is changed",
+            hint: "make room on \(node), or see why \(reader) is so slow; then resume: slot and copy are begun anew")
+    }
+}
+
+/// A step while which the run's slot is watched.
+public struct WatchingSlot<Inner: Step>: Step {
+    public static var name: String { Inner.name }
+    private let inner: Inner
+    private let fuse: @Sendable (Memory) async throws -> SlotFuse?
+
+    /// - Parameter fuse: `nil` where there is no slot.
+    public init(_ inner: Inner, _ fuse: @escaping @Sendable (Memory) async throws -> SlotFuse?) { (self.inner, self.fuse) = (inner, fuse) }
+
+    public var name: String { inner.name }
+    public var title: String { inner.title }
+    public func inspect(_ memory: Memory) async throws -> Inspection { try await inner.inspect(memory) }
+    public func undo(_ run: StepRun) async throws -> UndoOutcome { try await inner.undo(run) }
+
+    public func perform(_ run: StepRun) async throws -> String {
+        guard let fuse = try await fuse(run.memory) else { return try await inner.perform(run) }
+        let end = try await withThrowingTaskGroup(of: WatchedEnd.self) { tasks in
+            tasks.addTask { .done(try await inner.perform(run)) }
+            tasks.addTask { .blown(try await fuse.blow()) }
+            defer { tasks.cancelAll() }
+            guard let first = try await tasks.next() else { throw CancellationError() }
+            return first
+        }
+        switch end {
+        case .done(let said): return said
+        case .blown(let free): throw try await fuse.giveUp(free, run)
+        }
+    }
+}
+
+private enum WatchedEnd: Sendable {
+    case done(String)
+    /// So many bytes are free.
+    case blown(UInt64)
+}

@@ -1,0 +1,108 @@
+import EventLoop
+import Instance
+import PostgresClient
+import ProcedureKit
+import Report
+public import Run
+import Server
+
+/// Who takes the place of a primary that is lost, and who follows it.
+struct Succession: Sendable, Hashable, Codable {
+    let old: String
+    let new: String
+    /// The other standbys that are there, and streamed from the old primary.
+    let followers: [Follower]
+    /// What the new one had received when it was chosen.
+    let received: LSN
+    let timeline: UInt32
+    /// The password file that it streams with; `nil` for that of its OS user.
+    let passfile: String?
+
+    /// - Parameter wanted: the standby that the operator names; `nil` for the one that has most.
+    /// - Throws: `Problem` where there is none, and where another one has more.
+    init(_ view: GroupView, of old: String, to wanted: String?) throws {
+        guard let lost = view[old] else { throw UnknownNode(name: old) }
+        let candidates = view.standbys(of: lost).map(\.name)
+        guard let best = view.mostAdvanced(among: candidates) else {
+            throw Problem(
+                "no standby of \(old) can be asked: \(view.nodes.filter { $0.name != old }.map { "\($0.name): \(view.description(of: $0))" }.joined(separator: "; "))",
+                hint: "start one of them")
+        }
+        let chosen = wanted ?? best.name
+        guard let node = view[chosen], candidates.contains(chosen), let look = node.look, let received = look.reachedLSN, let most = best.look?.reachedLSN else {
+            throw Problem("\(chosen) is no standby of \(old) that can be asked", hint: "leave out `to`: \(best.name) has most")
+        }
+        if received < most || (look.timeline ?? 0) < (best.look?.timeline ?? 0) {
+            throw Problem(
+                "\(best.name) has \(UInt64(max(0, most.bytes(since: received))).inBytes) more than \(chosen): they would be lost", hint: "leave out `to`, or name \(best.name)")
+        }
+        (self.old, new, self.received, timeline, passfile) = (old, chosen, received, look.timeline ?? 0, look.conninfo?["passfile"])
+        followers = view.standbys(of: lost).filter { $0.name != chosen }.compactMap { other in
+            guard let own = other.look?.conninfo else { return nil }
+            return Follower(name: other.name, upstream: chosen, conninfo: Follower.conninfo(like: own, from: node, as: other.applicationName), slot: other.slot)
+        }
+    }
+}
+
+extension Consent {
+    /// A primary that cannot be reached is dead, and stays so.
+    public static let primaryIsDead = Consent(rawValue: "primary-is-dead")
+}
+
+/// The group whose primary is lost.
+struct FailedGroup: Sendable {
+    /// Who takes the primary's place, once that was decided.
+    static let succession = Fact<Succession>("succession")
+    /// Where the new primary has left the old one's timeline.
+    static let promotion = Fact<Left>("promotion")
+
+    struct Left: Sendable, Codable {
+        let timeline: UInt32
+        let from: UInt32
+        let at: LSN
+    }
+
+    let group: Group
+    let old: String
+    let wanted: String?
+    private let isSaidToBeDead: Bool
+
+    init(group: Group, old: String, wanted: String?, primaryIsDead: Bool) {
+        (self.group, self.old, self.wanted, isSaidToBeDead) = (group, old, wanted, primaryIsDead)
+    }
+
+    /// Whether the operator has said that the primary is dead: in the playbook, with this command, or when the run was begun or resumed.
+    func primaryIsDead(_ memory: Memory) throws -> Bool { try isSaidToBeDead || memory.consented(to: .primaryIsDead) }
+
+    var access: ClusterAccess { group.access }
+    /// The nodes but the one that is lost, which may not answer at all.
+    var survivors: [String] { group.nodes.filter { $0 != old } }
+
+    /// Its instance. Clients wait: where it gave no answer just now it is not waited for as long again.
+    func oldInstance() async throws -> Instance { try await access.instance(old, deadline: .after(group.gaveNoAnswer(old) ? .seconds(3) : .seconds(20))) }
+
+    /// The group as the survivors have it. The one that is lost is not asked: clients wait.
+    func look() async throws -> GroupView {
+        let entry = try access.roster.entry(old), lost = GroupView.Node(name: old, address: entry.address, port: entry.port, state: .unreachable(Problem("it is lost")))
+        return GroupView([lost] + (try await Group(survivors, of: access).look().nodes))
+    }
+
+    func succession(_ memory: Memory) async throws -> Succession {
+        if let kept = try memory.recall(Self.succession) { return kept }
+        return try Succession(try await look(), of: old, to: wanted)
+    }
+
+    /// The standby that was promoted since; `nil` as long as there is none.
+    func promoted(_ memory: Memory) async throws -> String? {
+        if let kept = try memory.recall(Self.succession) { return try await access.server(kept.new).isInRecovery(deadline: .after(.seconds(20))) ? nil : kept.new }
+        return try await look().nodes.first { $0.name != old && $0.isPrimary }?.name
+    }
+
+    func admission(_ succession: Succession) throws -> FollowerAdmission {
+        let old = try access.roster.entry(old), role = succession.followers.first?.role ?? ""
+        return FollowerAdmission(
+            of: succession.followers, to: succession.new,
+            learningFrom: [.init(succession.new, file: succession.passfile, PasswordFile.Line(host: old.address, port: old.port, database: "replication", user: role))],
+            like: { nil }, access)
+    }
+}

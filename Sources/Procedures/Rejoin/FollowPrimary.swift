@@ -1,0 +1,52 @@
+import EventLoop
+import Instance
+import PostgresClient
+import PostgresConfig
+import ProcedureKit
+import RemoteHost
+import Report
+import Run
+import Server
+
+/// Start the node as a standby of the primary.
+struct FollowPrimary: LeavesNothing {
+    static let name = "follow"
+    let node: RejoiningNode
+    let patience: Patience
+    let copy: NewCopy?
+    /// As a standby it waits for nobody, and a window that closed it is over.
+    private static let settings: KeyValuePairs<String, String?> = [ClosingSetting.readOnlyByDefault.name: nil, "synchronous_standby_names": ""]
+    var title: String { "Start \(node.name) as a standby of the primary" }
+    var leavesNothing: String { "it goes on following" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        let follower = try await node.follower(memory), view = try await node.group.look()
+        // One that somebody else has started meanwhile may follow already, and is not configured.
+        if view.follows(follower) {
+            let isOfRun = try memory.recall(RejoiningNode.follower) != nil, restoring = try await restoreCommand(memory)
+            let isDone = isOfRun ? try await node.access.isConfigured(follower, settings: Self.settings, restoring: restoring) : true
+            if isDone { return .done("\(node.name) streams from \(follower.upstream)") }
+        }
+        return .needed([
+            Change(
+                "\(node.name): primary_conninfo with host=\(follower.conninfo["host"] ?? ""), primary_slot_name = \(follower.slot?.rawValue ?? ""); start; wait until it streams")
+        ])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let follower = try run.recall(RejoiningNode.follower)
+        // Found, where its data directory was empty when the run was taken up again.
+        let instance = try await node.instance(run.memory), deadline = Deadline.after(.seconds(30))
+        try await node.access.follow(follower, settings: Self.settings, restoring: try await restoreCommand(run.memory), patience: patience, run)
+        for kept in [try node.kept(), try copy?.kept(run.memory)].compactMap(\.self) {
+            try await instance.host.remove(kept, recursively: true, as: instance.user, deadline: deadline)
+        }
+        return "it streams from \(follower.upstream)"
+    }
+
+    /// What fetches the WAL from before the slot, where the copy comes from a repository.
+    private func restoreCommand(_ memory: Memory) async throws -> String? {
+        guard let copy, try memory.recall(NewCopy.reason) != nil else { return nil }
+        return try await copy.parts(memory).backRest?.restoreCommand()
+    }
+}

@@ -1,0 +1,40 @@
+import EventLoop
+import Instance
+import PostgresClient
+import PostgresConfig
+import ProcedureKit
+import RemoteHost
+import Report
+import Run
+import Server
+
+/// Verification of replication: the node streams, on the primary's timeline.
+struct VerifyRejoin: LeavesNothing {
+    static let name = "verify"
+    static let words = Fact<[String]>("who is what")
+    let node: RejoiningNode
+    var title: String { "Verify replication: \(node.name) streams on the timeline of the primary" }
+    var leavesNothing: String { "it only looked" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        if try memory.recall(Self.words) != nil { return .done("seen") }
+        let follower = try await node.follower(memory)
+        if try memory.recall(RejoiningNode.follower) == nil, try await node.group.look().follows(follower) { return .done("\(node.name) streams from \(follower.upstream)") }
+        return .needed([Change("every node: role, timeline, positions")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let follower = try run.recall(RejoiningNode.follower), name = node.name
+        let view = try await wait(for: "\(name) to stream on the timeline of \(follower.upstream)", until: .after(.seconds(120)), every: .milliseconds(200)) {
+            () -> Look<GroupView> in
+            let view = try await node.group.look(), primary = try view.primary()
+            guard let standby = view[name], view.follows(follower), standby.look?.timeline == primary.look?.timeline else {
+                return .notYet(view[name].map { view.description(of: $0) } ?? "")
+            }
+            return .found(view)
+        }
+        let words = view.nodes.map { "\($0.name): \(view.description(of: $0))" }
+        try run.remember(Self.words, words)
+        return words.joined(separator: "; ")
+    }
+}

@@ -1,0 +1,120 @@
+import ArgumentParser
+import EventLoop
+import Foundation
+import Playbook
+import ProcedureKit
+import Procedures
+import Report
+import Run
+
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "A primary and its standbys: who is what, how far, what commits wait for, which slots keep WAL, and what is wrong. Changes nothing.",
+        discussion: """
+            Takes the playbook of a pair: hot-standby, switchover, synchronous and the like. Ends with 1 where something is wrong. With --watch it looks again and again, and \
+            says what has changed, until Ctrl-C.
+            """)
+
+    @OptionGroup var options: PlaybookOptions
+
+    @Flag(help: "Look again and again, and say what has changed.")
+    var watch = false
+
+    @Option(help: ArgumentHelp("With --watch: how long after a look the next one is made.", valueName: "time"))
+    var interval = Span(duration: .seconds(5))
+
+    @Option(
+        name: .customLong("degrade-after"),
+        help: ArgumentHelp(
+            "With --watch: when commits have waited so long for standbys that are not there, have them wait for nobody any more (a run of its own, with a journal).",
+            valueName: "time"))
+    var degradeAfter: Span?
+
+    func validate() throws {
+        if degradeAfter != nil, !watch { throw ValidationError("--degrade-after goes with --watch: nobody else would see that commits wait") }
+        if interval.duration < .seconds(1) { throw ValidationError("--interval is at least 1s") }
+        if let degradeAfter, degradeAfter.duration < .seconds(5) { throw ValidationError("--degrade-after is at least 5s: a standby may be restarting") }
+    }
+
+    func run() async throws {
+        let output = Output(options.output)
+        try await Commanding.failing(output) {
+            let playbook = try Playbook.load(path: options.playbook)
+            if case .addSpockNode = playbook.procedure {
+                throw Problem("\(options.playbook) is of a Spock cluster: pggraft status knows a primary and its standbys", hint: "pggraft check says what state the mesh is in")
+            }
+            let (roster, cluster) = try Catalog.roster(of: playbook), ways = options.connection.ways(output.terminal, sessionName: "pggraft status")
+            let access = ClusterAccess(roster, ways), group = Group(roster.entries.map(\.name), of: access)
+            do {
+                if watch {
+                    try await Interruption.cancelling { try await watch(group, cluster, ways, output) }
+                } else {
+                    try await once(group, cluster, output)
+                }
+                await access.close()
+            } catch {
+                await access.close()
+                throw error
+            }
+        }
+    }
+
+    private func once(_ group: Group, _ cluster: String, _ output: Output) async throws {
+        let view = StatusView(cluster: cluster, status: GroupStatus(try await group.look()))
+        switch output.form {
+        case .text: view.show(on: output.terminal)
+        case .json: output.write(view.json(at: Date()))
+        }
+        guard view.exitStatus == 0 else { throw ExitCode(view.exitStatus) }
+    }
+
+    private func watch(_ group: Group, _ cluster: String, _ ways: Ways, _ output: Output) async throws {
+        var clock = HangingCommits(), shape: [String]?
+        while true {
+            var status = GroupStatus(try await group.look())
+            let hanging = try await clock.look(&status, of: group)
+            let view = StatusView(cluster: cluster, status: status, hanging: hanging), moment = Date()
+            switch output.form {
+            case .json: output.write(view.json(at: moment))
+            case .text where view.shape != shape:
+                output.terminal.print((shape == nil ? "" : "\n") + moment.onTheOperatorsClock)
+                view.show(on: output.terminal)
+            case .text: break
+            }
+            shape = view.shape
+            if let degradeAfter, let hanging, hanging >= degradeAfter.duration {
+                try await degrade(group.access.roster, cluster, ways, output)
+                clock = HangingCommits()
+            }
+            try await Task.sleep(for: interval.duration)
+        }
+    }
+
+    /// Has commits wait for nobody, in a run of its own. Where that fails it is said, and the watch goes on.
+    private func degrade(_ roster: Roster, _ cluster: String, _ ways: Ways, _ output: Output) async throws {
+        let path = URL(fileURLWithPath: options.playbook).standardizedFileURL.path
+        let off = try Synchronous.off(in: roster, cluster: cluster, called: options.playbook)
+        let console = output.console(isAgreed: true, asObject: false)
+        console.show(.note("commits have waited for \(degradeAfter?.duration.inSeconds ?? ""): from now on they wait for no standby (--degrade-after)"))
+        let session = RunSession(try Catalog(ways).procedure(for: off, at: path), in: RunStore(), console: console)
+        do {
+            console.end(try await session.run())
+        } catch let error where !(error is CancellationError) {
+            output.terminal.printError(output.terminal.styled(Problem(explaining: error).description, .bad))
+        }
+    }
+}
+
+/// A time of the command line: `30s`, `2min`, `1h`.
+struct Span: ExpressibleByArgument, CustomStringConvertible {
+    var duration: Duration
+    var description: String { duration.inSeconds }
+    var defaultValueDescription: String { "5s" }
+
+    init(duration: Duration) { self.duration = duration }
+
+    init?(argument: String) {
+        guard let match = argument.wholeMatch(of: #/([0-9]{1,6})(s|min|h)/#), let number = Int(match.1) else { return nil }
+        duration = .seconds(number * (match.2 == "s" ? 1 : match.2 == "min" ? 60 : 3600))
+    }
+}

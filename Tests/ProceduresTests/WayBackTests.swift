@@ -1,0 +1,89 @@
+import PostgresClient
+import PostgresConfig
+import ProcedureKit
+import Report
+import Server
+import Testing
+
+@testable import Instance
+@testable import Procedures
+
+/// What follows from a control file, and from a look at a group, without a server.
+@Suite("The way back of an old primary, and who takes its place") struct WayBackTests {
+    private func data(_ state: String, timeline: UInt32 = 1, checkpoint: String = "0/3000028", minimum: String = "0/0", checksums: Int = 0, hints: String = "on") throws
+        -> ControlData
+    {
+        try #require(
+            ControlData(
+                """
+                Catalog version number:               202209061
+                Database system identifier:           7
+                Database cluster state:               \(state)
+                Latest checkpoint location:           \(checkpoint)
+                Latest checkpoint's REDO location:    \(checkpoint)
+                Latest checkpoint's TimeLineID:       \(timeline)
+                Minimum recovery ending location:     \(minimum)
+                wal_log_hints setting:                \(hints)
+                Data page checksum version:           \(checksums)
+                """))
+    }
+
+    private func way(_ data: ControlData, _ history: String = "1\t0/3000100\tno recovery target specified\n", version: MajorVersion = .postgres(15), system: String? = "7")
+        -> WayBack
+    {
+        WayBack(of: data, to: 2, TimelineHistory(history), system: system, ServerFeatures(version))
+    }
+
+    @Test func `one that was shut down before the switch just follows`() throws {
+        #expect(way(try data("shut down")) == .follows)
+        #expect(way(try data("shut down", hints: "off")) == .follows)
+        #expect(way(try data("shut down in recovery", minimum: "0/3000100")) == .follows)
+    }
+
+    @Test func `one that has written beyond it, or has crashed, is rewound`() throws {
+        #expect(way(try data("shut down", checkpoint: "0/3000100")) == .rewinds)
+        #expect(way(try data("in production")) == .rewinds)
+        #expect(way(try data("shut down in recovery", minimum: "0/3000108")) == .rewinds)
+        #expect(way(try data("in production", checksums: 1, hints: "off")) == .rewinds)
+    }
+
+    @Test func `where that cannot be, only a new copy helps`() throws {
+        func why(_ way: WayBack) -> String { if case .needsCopy(let why) = way { why } else { "\(way)" } }
+        #expect(why(way(try data("in production", hints: "off"))).contains("wal_log_hints = off"))
+        #expect(why(way(try data("in production"), version: .postgres(12))).contains("it has crashed (in production)"))
+        #expect(way(try data("shut down", checkpoint: "0/4000000"), version: .postgres(12)) == .rewinds)
+        #expect(why(way(try data("shut down", timeline: 5))).contains("its timeline 5 is not in the history"))
+        #expect(why(way(try data("shut down"), system: "8")).contains("its system identifier is 7, and the primary's 8"))
+    }
+
+    private func standby(_ name: String, received: UInt64, timeline: UInt32 = 1, of upstream: String = "10.0.0.1") -> GroupView.Node {
+        GroupView.Node(
+            name: name, address: "10.0.0.\(name.dropFirst(2))",
+            state: .serving(
+                ReplicationLook(
+                    recovery: RecoveryState(isInRecovery: true, receivedLSN: LSN(position: received), replayedLSN: LSN(position: 1)), timeline: timeline,
+                    settings: ["primary_slot_name": name], conninfo: Conninfo(["host": upstream, "user": "replicator", "application_name": name]))))
+    }
+
+    private var lost: GroupView.Node { GroupView.Node(name: "db1", address: "10.0.0.1", state: .unreachable(Problem("gone"))) }
+
+    @Test func `who has most takes the place of a lost primary, and its other standbys follow`() throws {
+        let view = GroupView([lost, standby("db2", received: 100), standby("db3", received: 200), standby("db4", received: 300, of: "10.0.0.2")])
+        let succession = try Succession(view, of: "db1", to: nil)
+        #expect(succession.new == "db3" && succession.received == LSN(position: 200))
+        #expect(succession.followers.map(\.name) == ["db2"])
+        #expect(succession.followers[0].conninfo.connectionString == "host=10.0.0.3 user=replicator application_name=db2 port=5432")
+        #expect(succession.followers[0].slot == "db2")
+        #expect(try Succession(view, of: "db1", to: "db3") == succession)
+    }
+
+    @Test func `a standby that has less, or is none, is refused`() {
+        let view = GroupView([lost, standby("db2", received: 100), standby("db3", received: 200)])
+        func refusal(_ view: GroupView, _ wanted: String?) -> String {
+            do { return "\(try Succession(view, of: "db1", to: wanted).new)" } catch { return Problem(explaining: error).fact }
+        }
+        #expect(refusal(view, "db2") == "db3 has 100 B more than db2: they would be lost")
+        #expect(refusal(GroupView([lost]), nil).hasPrefix("no standby of db1 can be asked"))
+        #expect(refusal(GroupView([lost, standby("db2", received: 500), standby("db3", received: 1, timeline: 2)]), "db2").contains("they would be lost"))
+    }
+}
