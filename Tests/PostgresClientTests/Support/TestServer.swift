@@ -30,7 +30,8 @@ final class TestServer: Sendable {
     private static let guardScript = #"""
         set -eu
         dir=$1 bin=$2 port=$3
-        as() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
+        # Not runuser: that stops itself when a test stops the server, and stays stopped.
+        as() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=postgres --regid=postgres --init-groups "$@"; else "$@"; fi; }
         finish() {
             pid=$(head -n 1 "$dir/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" && kill -CONT "$pid" || :
             wait

@@ -40,7 +40,7 @@ final class TestMesh: Sendable {
         set -eu
         dir=$1 bin=$2
         shift 2
-        as() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
+        as() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=postgres --regid=postgres --init-groups "$@"; else "$@"; fi; }
         finish() {
             for file in "$dir"/*/postmaster.pid; do
                 pid=$(head -n 1 "$file" 2>/dev/null) && kill -QUIT "$pid" || :
