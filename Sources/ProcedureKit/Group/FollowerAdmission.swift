@@ -155,6 +155,9 @@ public struct FollowerAdmission: Sendable {
             let instance = try await access.instance(upstream)
             try await KeptFiles(instance: instance).apply(edit, run, deadline: deadline)
             _ = try await instance.reload(through: server.connection, deadline: deadline)
+        } else if try !KeptFiles.changed(on: upstream, in: run.memory, by: run.step).isEmpty {
+            // It ended between the two, the last time.
+            _ = try await access.instance(upstream).reload(through: server.connection, deadline: deadline)
         }
         if let refusal = try await refusals().min(by: { $0.key < $1.key })?.value { throw refusal }
         for slot in wants.slots {

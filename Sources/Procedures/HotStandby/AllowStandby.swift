@@ -25,6 +25,8 @@ struct AllowStandby: Step {
         var decided: (entry: HBARules.Entry, rule: HBARule)?
         /// What would.
         var rule: HBARule
+        /// The server may not have read yet what its files say.
+        var isUnread: Bool
     }
 
     private func look() async throws -> Ground {
@@ -46,7 +48,7 @@ struct AllowStandby: Step {
         let password = try await role?.password, knowsSCRAM = server.features.hasSCRAM && password != .md5
         let rule = HBARule(
             hasTLS ? .hostssl : .host, databases: [.replication], users: [.named(pair.role)], from: .network(IPNetwork(address)), method: knowsSCRAM ? "scram-sha-256" : "md5")
-        return Ground(address: address, decided: decided, rule: rule)
+        return Ground(address: address, decided: decided, rule: rule, isUnread: rules.isNewerThanServer)
     }
 
     private func writer(_ rule: HBARule) -> WriteConfiguration {
@@ -55,7 +57,11 @@ struct AllowStandby: Step {
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         let ground = try await look()
-        if let (entry, _) = ground.decided { return .done("\(pair.sender) lets \(ground.address) in: \(Redaction.redacted("\(entry)").onOneLine)") }
+        if let (entry, _) = ground.decided {
+            let line = Redaction.redacted("\(entry)").onOneLine
+            guard ground.isUnread else { return .done("\(pair.sender) lets \(ground.address) in: \(line)") }
+            return .needed([Change("\(pair.sender): reload the server: it may not have read \(line)")])
+        }
         let inspection = try await writer(ground.rule).inspect(memory)
         // It will be there by then.
         guard case .needed(let changes) = inspection else { return inspection }
@@ -63,9 +69,15 @@ struct AllowStandby: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let ground = try await look()
-        let said = try await writer(ground.rule).perform(run)
-        let line = "\(ground.rule)".onOneLine
+        let ground = try await look(), line: String, said: String
+        if let (entry, _) = ground.decided {
+            let instance = try await pair.access.instance(pair.sender), server = try await pair.access.server(pair.sender)
+            _ = try await instance.reload(through: server.connection, deadline: .after(.seconds(60)))
+            (line, said) = (Redaction.redacted("\(entry)").onOneLine, "reloaded")
+        } else {
+            said = try await writer(ground.rule).perform(run)
+            line = "\(ground.rule)".onOneLine
+        }
         // That is told before anything is copied; what the next steps see to is not looked at yet.
         if let refusal = try await pair.refusal(), refusal.reason != .other { throw refusal.problem }
         return "\(line); \(said)"
