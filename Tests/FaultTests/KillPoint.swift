@@ -47,10 +47,13 @@ struct KillPoint: Sendable, CustomTestStringConvertible {
     }
 
     /// Every step of the procedure, in its order: what is added to it is killed in, too.
-    /// - Parameter name: of its shipped playbook.
-    static func steps(of name: String = "spock-add-node") throws -> [String] {
+    /// - Parameters:
+    ///   - name: of its shipped playbook.
+    ///   - edits: text that stands in it, and what stands there instead.
+    static func steps(of name: String = "spock-add-node", _ edits: KeyValuePairs<String, String> = [:]) throws -> [String] {
         let path = Operator.shippedPlaybook(name), catalog = Catalog(Ways { _, name, _ in throw Problem("\(name) is not to be reached here") })
-        return try catalog.procedure(for: try Playbook.load(path: path), at: path).steps.map(\.id.name)
+        let text = try edits.reduce(readFile(path)) { text, edit in text.replacing(edit.key, with: edit.value) }
+        return try catalog.procedure(for: try Playbook.parse(text, name: path), at: path).steps.map(\.id.name)
     }
 
     /// Three moments inside of `step`, chosen at random, and the boundary behind it; the one before it is its begin.

@@ -219,6 +219,142 @@ struct PairFaults {
         }
     }
 
+    // MARK: While it is at work
+
+    /// Both at once, while pggraft goes on.
+    struct BusyCase: Sendable, CustomTestStringConvertible {
+        var restart: Restart
+        var primaryFirst: Bool
+        var step: String
+        var testDescription: String { "\(restart.rawValue) during \(step), the \(primaryFirst ? "primary" : "standby") first" }
+
+        static func asked() -> [BusyCase] {
+            ["promote", "follow-old"].flatMap { step in
+                Restart.allCases.flatMap { restart in [true, false].map { BusyCase(restart: restart, primaryFirst: $0, step: step) } }
+            }.asked(\.testDescription)
+        }
+    }
+
+    /// Expects what a run that failed says last to be true of who takes writes now.
+    private func expectTruth(_ text: String, of writer: String?, _ pair: PairUnderLoad, _ words: String) {
+        if text.contains("Nobody takes writes: ") {
+            #expect(writer == nil && text.contains("resume"), "\(words)\n\(text)")
+        } else if text.contains("is the primary and takes writes") {
+            #expect(writer == pair.standby && text.contains("\(pair.standby) is the primary and takes writes"), "\(words)\n\(text)")
+        } else if text.contains("The primary takes writes again.") || text.contains("Nothing was closed to clients.") {
+            #expect(writer == pair.primary, "\(words)\n\(text)")
+        } else {
+            #expect(text.contains("may not take writes"), "it does not say who takes writes: \(words)\n\(text)")
+        }
+    }
+
+    @Test(.enabled(if: isWhole, "it is a part of make test-faults"))
+    func `both restarted while pggraft is at work: it says what is so, and comes to its end, with never two primaries and nothing lost`() async throws {
+        try await Bed.exclusively { bed in
+            var pair = try await PairUnderLoad(bed)
+            let run = WatchedRun(someone: try Operator(of: bed, with: "switchover"))
+            for (number, each) in BusyCase.asked().enumerated() {
+                try await tabled("a switchover, synchronous: \(each.testDescription)") {
+                    try await pair.synchronous()
+                    let writers = try await pair.writers("busy\(number)"), order = each.primaryFirst ? [pair.primary, pair.standby] : [pair.standby, pair.primary]
+                    let begin = ["run", "--yes", try pair.playbook("switchover", of: run.someone, Self.window)]
+                    let program = try await run.starts(begin, until: KillPoint(step: each.step, moment: .begun))
+                    try await each.restart.strike(order, pair)
+                    let struck = ContinuousClock.now, isEarly = program.hasEnded
+                    try await pair.expectOneWriterAtMost(each.testDescription)
+                    // Once promoted, nobody needs pggraft to write.
+                    if each.step == "follow-old" { try await writers.goOn(within: Self.patience) }
+                    let output = try await program.wait(within: .seconds(400)), text = output.standardOutput + output.standardError
+                    let ended = struck.duration(to: .now), writer = try await pair.expectOneWriterAtMost("\(each.testDescription)\n\(text)")
+                    #expect(writer != pair.primary, "\(each.testDescription)\n\(text)")
+                    if output.status != 0 {
+                        // What was said while they were away is true of then.
+                        if !isEarly { expectTruth(text, of: writer, pair, each.testDescription) }
+                        try await run.succeeds(["resume", try run.name])
+                    }
+                    pair.swap()
+                    try await pair.expectPair(each.testDescription)
+                    try await writers.goOn()
+                    let ledger = try await writers.stop(), verification = try await ledger.verify(on: [pair.primary], of: bed, drained: false)
+                    #expect(verification.isClean, "\(each.testDescription)\n\(verification)")
+                    #expect(try await bed.psql(pair.primary, "SHOW synchronous_standby_names") == "FIRST 1 (\(pair.standby))")
+                    return "pggraft \(output.status == 0 ? "went through" : "gave up, and was resumed"), \(ended.inTenths) s after; took writes then: \(writer ?? "nobody"); "
+                        + "longest gap \(ledger.longestGap().inTenths) s; 0 of \(ledger.acknowledgedRows) acknowledged rows missing"
+                }
+            }
+        }
+    }
+
+    /// A host that nobody reaches any more, pggraft included.
+    struct CutCase: Sendable, CustomTestStringConvertible {
+        var cutsPrimary: Bool
+        var step: String
+        var testDescription: String { "the \(cutsPrimary ? "primary" : "standby")'s host is cut off in \(step)" }
+
+        static func asked() -> [CutCase] {
+            ["receive", "stop"].flatMap { step in [true, false].map { CutCase(cutsPrimary: $0, step: step) } }.asked(\.testDescription)
+        }
+    }
+
+    @Test(.enabled(if: isWhole, "it is a part of make test-faults"))
+    func `a host that is cut off from everybody: the primary opens by itself, and the switchover is resumed when the host is back`() async throws {
+        try await Bed.exclusively { bed in
+            var pair = try await PairUnderLoad(bed)
+            let run = WatchedRun(someone: try Operator(of: bed, with: "switchover"))
+            for (number, each) in CutCase.asked().enumerated() {
+                try await tabled("a switchover: \(each.testDescription)") { try await cut(each, "cut\(number)", &pair, run) }
+            }
+        }
+    }
+
+    private func cut(_ each: CutCase, _ name: String, _ pair: inout PairUnderLoad, _ run: WatchedRun) async throws -> String {
+        let bed = pair.bed, old = pair.primary, writers = try await pair.writers(name), lost = try bed.host(each.cutsPrimary ? pair.primary : pair.standby)
+        let program: RunningProgram
+        if each.step == "receive" {
+            // What is not replayed holds the step open.
+            let go = "\(run.someone.directory)/go", hook = "while [ ! -e \(go) ]; do sleep 0.05; done; rm \(go)"
+            let edits: KeyValuePairs = [Self.window[0].key: Self.window[0].value, Self.window[1].key: Self.window[1].value, "# before: ./virtual-ip release": "before: \(hook)"]
+            program = try await run.starts(["run", "--yes", try pair.playbook("switchover", of: run.someone, edits)], until: KillPoint(step: "hook-before", moment: .begun))
+            try await Fault.replayStopped.strike(pair)
+            try writeFile("", to: go)
+            #expect(try await run.wait(for: KillPoint(step: each.step, moment: .begun), after: 0, of: program))
+        } else {
+            program = try await run.starts(["run", "--yes", try pair.playbook("switchover", of: run.someone, Self.window)], until: KillPoint(step: each.step, moment: .begun))
+        }
+        try await lost.cut()
+        if each.step == "receive" { try await Fault.replayStopped.mend(pair, isOver: false) }
+        let struck = ContinuousClock.now, patient = struck + .seconds(60)
+        // Past the promotion it waits for the other one for as long as five minutes.
+        while !program.hasEnded, ContinuousClock.now < patient { try await Task.sleep(for: .milliseconds(100)) }
+        let isMended = !program.hasEnded
+        if isMended { try await lost.heal() }
+        let output = try await program.wait(within: .seconds(300)), text = output.standardOutput + output.standardError
+        let ended = struck.duration(to: .now), isOver = output.status == 0, isForward = isOver || text.contains("From here on the run goes forward only")
+        if isForward || text.contains("is the primary and takes writes") {
+            let writer = try await pair.expectOneWriterAtMost("\(each.testDescription)\n\(text)")
+            #expect(writer != old, "\(text)")
+            if !isOver { expectTruth(text, of: writer, pair, each.testDescription) }
+        } else {
+            // By its watchdog, where nobody else reaches it.
+            try await eventually("\(old) to take writes", within: Self.patience) { try await pair.expectOneWriterAtMost(each.testDescription) == old }
+            expectTruth(text, of: old, pair, each.testDescription)
+            #expect(!(each.cutsPrimary && text.contains("The primary takes writes again.")) || isMended, "nobody can know: \(text)")
+        }
+        let opened = struck.duration(to: .now)
+        if !isMended { try await lost.heal() }
+        if !isOver {
+            if !isForward { try await writers.goOn() }
+            try await run.succeeds(["resume", try run.name])
+        }
+        pair.swap()
+        try await pair.expectPair(each.testDescription)
+        try await writers.goOn()
+        let ledger = try await writers.stop(), verification = try await ledger.verify(on: [pair.primary], of: bed, drained: false)
+        #expect(verification.isClean, "\(each.testDescription)\n\(verification)")
+        return "pggraft \(isOver ? "went through" : "gave up, and was resumed") \(ended.inTenths) s after, looked at \(opened.inTenths) s after; "
+            + "longest gap \(ledger.longestGap().inTenths) s; 0 of \(ledger.acknowledgedRows) acknowledged rows missing"
+    }
+
     @Test(.enabled(if: isWhole, "it is a part of make test-faults"))
     func `both lose power while commits are waited for, and the standby alone comes back: it takes the primary's place, and nothing is missing`() async throws {
         try await Bed.exclusively { bed in

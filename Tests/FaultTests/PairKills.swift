@@ -10,11 +10,25 @@ enum PairProcedure: String, CaseIterable, Sendable {
     case synchronous
     case dropStandby = "drop-standby"
     case failover, rejoin
+    case newCopy = "rejoin by a new copy"
+
+    /// The shipped playbook, and what stands in it once and something else instead.
+    var shipped: (name: String, edits: KeyValuePairs<String, String>) {
+        switch self {
+        case .hotStandby: (rawValue, ["  # max_rate: 100MB": "  max_rate: 20MB"])
+        case .newCopy: ("rejoin", ["# copy: none": "copy:\n  existing: move-aside\n  method: pg_basebackup\n  max_rate: 20MB"])
+        default: (rawValue, [:])
+        }
+    }
 
     /// Brings the bed up, as the procedure is to find it but for what ``prepare(_:)`` does each time.
     func pair(on bed: Bed) async throws -> PairUnderLoad {
-        guard self == .hotStandby else { return try await PairUnderLoad(bed, hosts: self == .failover ? 3 : 2) }
-        return try await PairUnderLoad(emptyStandby: bed)
+        switch self {
+        case .hotStandby: try await PairUnderLoad(emptyStandby: bed)
+        // What pg_rewind would do with.
+        case .newCopy: try await PairUnderLoad(bed, settings: ["wal_log_hints = off"])
+        default: try await PairUnderLoad(bed, hosts: self == .failover ? 3 : 2)
+        }
     }
 
     /// Makes what the procedure is for.
@@ -31,11 +45,22 @@ enum PairProcedure: String, CaseIterable, Sendable {
             try await primary.run("pkill -9 -u postgres -x postgres; while pgrep -u postgres -x postgres >/dev/null; do sleep 0.05; done")
             try await bed.unblock(pair.primary, pair.standby)
             try await bed.psql(pair.standby, "SELECT pg_promote()", database: "postgres")
+        case .newCopy:
+            try await bed.psql(pair.standby, "SELECT pg_promote()", database: "postgres")
+            try await bed.psql(pair.primary, "CREATE TABLE IF NOT EXISTS app.lost (n int); INSERT INTO app.lost SELECT generate_series(1, 1000)")
+            try await primary.stopPostgres()
+            try await primary.run(
+                asUser: "postgres",
+                "\(bed.binaryDirectory)/pg_checksums --disable -D \(Bed.dataDirectory) && sed -i '/^# of db/d' \(Self.ownFile) && echo '\(ownLine(pair))' >>\(Self.ownFile)")
         }
     }
 
+    /// A configuration file of the node that comes back, and what only that has.
+    private static let ownFile = "\(Bed.dataDirectory)/postgresql.conf"
+    private func ownLine(_ pair: PairUnderLoad) -> String { "# of \(pair.primary) alone" }
+
     /// Whether a run that comes to its end has the two change their places.
-    var swaps: Bool { self == .failover || self == .rejoin }
+    var swaps: Bool { [.failover, .rejoin, .newCopy].contains(self) }
 
     /// What is looked at before it and after it was undone: the hosts that answer, and the one that takes writes.
     func looks(_ pair: PairUnderLoad) async throws -> String {
@@ -45,17 +70,21 @@ enum PairProcedure: String, CaseIterable, Sendable {
             try await pair.bed.looks(PairUnderLoad.nodes, primary: pair.primary) + pair.bed.psql(pair.standby, "SELECT pg_is_in_recovery()")
         // The other one is stopped, and has its mark.
         case .failover, .rejoin: try await pair.bed.looks([pair.standby], primary: pair.standby)
+        // Its own data directory, and nothing beside it.
+        case .newCopy:
+            try await pair.bed.looks([pair.standby], primary: pair.standby)
+                + pair.bed.host(pair.primary).run(
+                    "\(pair.bed.binaryDirectory)/pg_controldata -D \(Bed.dataDirectory) | grep -i -e 'checkpoint location' -e checksum; \(Self.traces); grep '^# of' \(Self.ownFile)")
         }
     }
 
+    /// What a run keeps beside the data directory while it lasts.
+    private static let traces = "ls -d \(Bed.dataDirectory)* /var/tmp/pggraft* 2>/dev/null || :"
+
     func playbook(_ pair: PairUnderLoad, of someone: Operator) throws -> String {
-        switch self {
-        case .hotStandby: try pair.playbook(rawValue, of: someone, ["  # max_rate: 100MB": "  max_rate: 20MB"])
-        case .rejoin:
-            // The one that was the primary.
-            try pair.swapped.playbook(rawValue, of: someone)
-        default: try pair.playbook(rawValue, of: someone)
-        }
+        // Who comes back is the one that was the primary.
+        let places = self == .rejoin || self == .newCopy ? pair.swapped : pair
+        return try places.playbook(shipped.name, of: someone, shipped.edits)
     }
 
     /// Expects what a run ends with.
@@ -76,6 +105,12 @@ enum PairProcedure: String, CaseIterable, Sendable {
             #expect(try await bed.writable(pair.nodes) == [pair.standby], "\(words)")
             try await bed.awaitStreaming("db3", from: pair.standby)
         case .rejoin: try await pair.swapped.expectPair(words)
+        case .newCopy:
+            try await pair.swapped.expectPair(words)
+            let node = try bed.host(pair.primary), kept = try await node.run("\(Self.traces)").split(separator: "\n")
+            #expect(kept.count == 2 && kept.last?.hasPrefix("\(Bed.dataDirectory).before-") == true, "\(kept) \(words)")
+            #expect(try await node.run("grep '^# of' \(Self.ownFile)") == ownLine(pair), "\(words)")
+            #expect(try await bed.psql(pair.primary, "SELECT to_regclass('app.lost') IS NULL") == "t", "\(words)")
         }
     }
 
@@ -88,6 +123,9 @@ enum PairProcedure: String, CaseIterable, Sendable {
             try await run.succeeds(["run", "--yes", try pair.playbook("rejoin", of: run.someone)])
             try await pair.expectPair()
         case .rejoin: pair.swap()
+        case .newCopy:
+            try await pair.bed.host(pair.primary).run("rm -rf \(Bed.dataDirectory).before-*")
+            pair.swap()
         }
     }
 
@@ -96,7 +134,7 @@ enum PairProcedure: String, CaseIterable, Sendable {
         switch self {
         case .hotStandby, .synchronous, .dropStandby: []
         case .failover: ["is the primary since this run"]
-        case .rejoin: ["is a standby of"]
+        case .rejoin, .newCopy: ["is a standby of"]
         }
     }
 }
@@ -108,7 +146,7 @@ struct PairKill: Sendable, CustomTestStringConvertible {
     var testDescription: String { "\(procedure.rawValue), \(step)" }
 
     static func all() throws -> [PairKill] {
-        try PairProcedure.allCases.flatMap { procedure in try KillPoint.steps(of: procedure.rawValue).map { PairKill(procedure: procedure, step: $0) } }
+        try PairProcedure.allCases.flatMap { procedure in try KillPoint.steps(of: procedure.shipped.name, procedure.shipped.edits).map { PairKill(procedure: procedure, step: $0) } }
     }
 }
 
@@ -128,7 +166,7 @@ struct PairKills {
         try await tabled("\(each.testDescription): killed at \(moments.count) moments, undone and resumed each time") {
             try await Bed.exclusively { bed in
                 var pair = try await each.procedure.pair(on: bed), outcomes: [String] = []
-                let run = WatchedRun(someone: try Operator(of: bed, with: each.procedure.rawValue)), writers = each.procedure.swaps ? nil : try await pair.writers("clients")
+                let run = WatchedRun(someone: try Operator(of: bed, with: each.procedure.shipped.name)), writers = each.procedure.swaps ? nil : try await pair.writers("clients")
                 for moment in moments {
                     outcomes.append(try await undone(each.procedure, KillPoint(step: each.step, moment: moment), &pair, run))
                     try await resumed(each.procedure, KillPoint(step: each.step, moment: moment), &pair, run)
