@@ -161,9 +161,11 @@ struct PairFaults {
             }
         }
 
-        /// Starts it, unless somebody has.
+        /// Starts it, unless somebody has, who may do so at the same moment. One that does not start, as behind a promotion without its end, is
+        /// pggraft's to bring back: the end shows it.
         private func start(_ node: String, _ bed: Bed) async throws {
-            if try await bed.host(node).execute(asUser: "postgres", "\(pgctl) status >/dev/null").status != 0 { try await bed.host(node).startPostgres() }
+            guard try await bed.host(node).execute(asUser: "postgres", "\(pgctl) status >/dev/null").status != 0 else { return }
+            do { try await bed.host(node).startPostgres() } catch BedError.commandFailed {}
         }
     }
 
@@ -244,7 +246,7 @@ struct PairFaults {
         } else if text.contains("The primary takes writes again.") || text.contains("Nothing was closed to clients.") {
             #expect(writer == pair.primary, "\(words)\n\(text)")
         } else {
-            #expect(text.contains("may not take writes"), "it does not say who takes writes: \(words)\n\(text)")
+            #expect(text.contains("NOT OPEN: "), "it does not say who takes writes: \(words)\n\(text)")
         }
     }
 
@@ -282,6 +284,21 @@ struct PairFaults {
                         + "longest gap \(ledger.longestGap().inTenths) s; 0 of \(ledger.acknowledgedRows) acknowledged rows missing"
                 }
             }
+        }
+    }
+
+    @Test func `a history that a promotion without its end has left behind does not keep the old primary from coming back`() async throws {
+        try await Bed.exclusively { bed in
+            var pair = try await PairUnderLoad(bed)
+            let run = WatchedRun(someone: try Operator(of: bed, with: "switchover")), wal = "\(Bed.dataDirectory)/pg_wal"
+            // Its server came back on the timeline before; the next one to be promoted takes the same number.
+            let fork = try await bed.psql(pair.primary, "SELECT pg_current_wal_lsn()")
+            try await bed.psql(pair.primary, "INSERT INTO app.bulk SELECT * FROM app.bulk WHERE false; SELECT pg_switch_wal(); CHECKPOINT")
+            try await bed.host(pair.primary).run(asUser: "postgres", "printf '1\\t\(fork)\\tno recovery target specified\\n' >\(wal)/00000002.history")
+            try await run.succeeds(["run", "--yes", try pair.playbook("switchover", of: run.someone)])
+            pair.swap()
+            try await pair.expectPair()
+            #expect(try await bed.host(pair.standby).run("ls \(wal) | grep stray") == "00000002.history.stray")
         }
     }
 
@@ -343,7 +360,14 @@ struct PairFaults {
         let opened = struck.duration(to: .now)
         if !isMended { try await lost.heal() }
         if !isOver {
-            if !isForward { try await writers.goOn() }
+            if !isForward {
+                try await writers.goOn()
+                // A sender that was cut off sends again only after a while: the stop would wait for it.
+                try await eventually("\(pair.standby) to keep up again", within: .seconds(90)) {
+                    try await bed.psql(old, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) < 1000000")
+                        == "1"
+                }
+            }
             try await run.succeeds(["resume", try run.name])
         }
         pair.swap()

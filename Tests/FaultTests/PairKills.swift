@@ -74,7 +74,8 @@ enum PairProcedure: String, CaseIterable, Sendable {
         case .newCopy:
             try await pair.bed.looks([pair.standby], primary: pair.standby)
                 + pair.bed.host(pair.primary).run(
-                    "\(pair.bed.binaryDirectory)/pg_controldata -D \(Bed.dataDirectory) | grep -i -e 'checkpoint location' -e checksum; \(Self.traces); grep '^# of' \(Self.ownFile)")
+                    "\(pair.bed.binaryDirectory)/pg_controldata -D \(Bed.dataDirectory) | grep -i -e 'checkpoint location' -e checksum; \(Self.traces); grep '^# of' \(Self.ownFile)"
+                )
         }
     }
 
@@ -146,7 +147,8 @@ struct PairKill: Sendable, CustomTestStringConvertible {
     var testDescription: String { "\(procedure.rawValue), \(step)" }
 
     static func all() throws -> [PairKill] {
-        try PairProcedure.allCases.flatMap { procedure in try KillPoint.steps(of: procedure.shipped.name, procedure.shipped.edits).map { PairKill(procedure: procedure, step: $0) } }
+        try PairProcedure.allCases.flatMap { procedure in try KillPoint.steps(of: procedure.shipped.name, procedure.shipped.edits).map { PairKill(procedure: procedure, step: $0) }
+        }
     }
 }
 

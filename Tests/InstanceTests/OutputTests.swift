@@ -173,6 +173,14 @@ import Testing
         #expect(Usage.parse("") == nil)
     }
 
+    @Test func `a timeline that the upstream does not have, or left elsewhere, is a stray`() throws {
+        let one = try #require(TimelineHistory("1\t0/3000110\tno recovery target specified\n"))
+        let other = try #require(TimelineHistory("1\t0/5000110\tno recovery target specified\n"))
+        #expect(TimelineHistory.strays(of: [2: one], behind: 1, upstream: [2: one]) == [])
+        #expect(TimelineHistory.strays(of: [2: one, 3: other], behind: 1, upstream: [2: other]) == [2, 3])
+        #expect(TimelineHistory.strays(of: [2: one], behind: 2, upstream: [:]) == [])
+    }
+
     @Test("a timeline's history")
     func history() throws {
         let history = try #require(TimelineHistory("1\t0/3000110\tno recovery target specified\n\n# note\n2\tA/B0000000\tbefore 2025-10-20\n"))

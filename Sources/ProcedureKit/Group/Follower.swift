@@ -129,6 +129,9 @@ extension ClusterAccess {
         let reloads = instance.features.isReloadable("primary_conninfo") == true && instance.features.isReloadable("primary_slot_name") == true
         if try await !instance.status(deadline: deadline).isRunning {
             await forgetServer(follower.name)
+            for timeline in try await instance.putStrayTimelinesAside(following: try await self.instance(follower.upstream), deadline: deadline) {
+                run.note("\(follower.name): put aside the history of timeline \(timeline), which is not \(follower.upstream)'s: of a promotion that was broken off")
+            }
             try await start(instance, patience, run)
         } else if reloads {
             _ = try await instance.reload(through: try await server(follower.name).connection, deadline: deadline)

@@ -25,7 +25,7 @@ struct FollowPrimary: LeavesNothing {
         if view.follows(follower) {
             let isOfRun = try memory.recall(RejoiningNode.follower) != nil, restoring = try await restoreCommand(memory)
             let isDone = isOfRun ? try await node.access.isConfigured(follower, settings: Self.settings, restoring: restoring) : true
-            if isDone { return .done("\(node.name) streams from \(follower.upstream)") }
+            if isDone, try await !isKept(memory) { return .done("\(node.name) streams from \(follower.upstream)") }
         }
         return .needed([
             Change(
@@ -38,10 +38,21 @@ struct FollowPrimary: LeavesNothing {
         // Found, where its data directory was empty when the run was taken up again.
         let instance = try await node.instance(run.memory), deadline = Deadline.after(.seconds(30))
         try await node.access.follow(follower, settings: Self.settings, restoring: try await restoreCommand(run.memory), patience: patience, run)
-        for kept in [try node.kept(), try copy?.kept(run.memory)].compactMap(\.self) {
+        for kept in try kept(run.memory) {
             try await instance.host.remove(kept, recursively: true, as: instance.user, deadline: deadline)
         }
         return "it streams from \(follower.upstream)"
+    }
+
+    /// Where its configuration files are kept until it streams.
+    private func kept(_ memory: Memory) throws -> [HostPath] { [try node.kept(), try copy?.kept(memory)].compactMap(\.self) }
+
+    /// Whether this run keeps some of them still: it may have ended when the node streamed already.
+    private func isKept(_ memory: Memory) async throws -> Bool {
+        guard try memory.recall(RejoiningNode.follower) != nil else { return false }
+        let instance = try await node.instance(memory)
+        for kept in try kept(memory) where try await instance.host.stat(kept, as: instance.user, deadline: .after(.seconds(20))) != nil { return true }
+        return false
     }
 
     /// What fetches the WAL from before the slot, where the copy comes from a repository.
