@@ -271,7 +271,7 @@ struct PairFaults {
                     #expect(writer != pair.primary, "\(each.testDescription)\n\(text)")
                     if output.status != 0 {
                         // What was said while they were away is true of then.
-                        if !isEarly { expectTruth(text, of: writer, pair, each.testDescription) }
+                        if !isEarly, !text.contains("cannot be reached") { expectTruth(text, of: writer, pair, each.testDescription) }
                         try await run.succeeds(["resume", try run.name])
                     }
                     pair.swap()
