@@ -275,6 +275,53 @@ struct HotStandbyTests {
         }
     }
 
+    @Test func `of a primary that archives by pgBackRest it is copied by pg_basebackup, and archives into the same stanza after a switchover`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.pair(hosts: 2)
+            let pair = MadePair(bed: bed), replicas = ReplicaSet(bed: bed, nodes: ["db1", "db2"]), db1 = try bed.host("db1")
+            try await bed.share(on: ["db1", "db2"])
+            let configuration = "[app]\npg1-path=\(Bed.dataDirectory)\npg1-socket-path=/run/postgresql\nrepo1-path=/mnt/backup\n"
+            try await db1.run("cat >/etc/pgbackrest.conf && chmod 644 /etc/pgbackrest.conf", input: configuration)
+            try await bed.psql("db1", "ALTER SYSTEM SET archive_mode = on")
+            try await bed.psql("db1", "ALTER SYSTEM SET archive_command = 'pgbackrest --stanza=app archive-push %p'")
+            try await db1.stopPostgres()
+            try await db1.startPostgres()
+            try await db1.run(asUser: "postgres", "pgbackrest --stanza=app stanza-create && pgbackrest --stanza=app check")
+            let edits: KeyValuePairs = ["# archive: none": "archive:\n  stanza: app\n  repository:\n    shared: /mnt/backup"]
+            let someone = try Operator(of: bed, with: "hot-standby", playbook: edits)
+            let other = try await someone.pggraft("check", try someone.playbook("hot-standby", ["# archive: none": "archive:\n  stanza: another"]))
+            #expect(other.status == 1 && other.standardOutput.contains("archives into stanza 'app', and archive.stanza is another"), "\(other.standardOutput)")
+
+            // What is written on the standby's host goes with it.
+            let before = try await bed.looks(["db1", "db2"])
+            try await pair.succeeds(someone, "run", "--yes", someone.playbook)
+            try await pair.succeeds(someone, "undo", "--yes", "--purge-data", try someone.run())
+            try await pair.expectLooks(["db1", "db2"], before)
+
+            let writers = try await Writers.start(on: ["db1"], of: bed) { _ in try bed.primaryConninfo() }
+            let check = try await pair.succeeds(someone, "check", someone.playbook)
+            #expect(check.contains("reaches the stanza app"), "\(check)")
+            try await pair.succeeds(someone, "run", "--yes", someone.playbook)
+            let made = try someone.run()
+            #expect(try await bed.psql("db2", "SHOW restore_command").contains("archive-get"))
+            #expect(try await bed.psql("db2", "SHOW archive_command").contains("archive-push"))
+            let third = "    db3:\n      address: 10.77.0.33\n      data_directory: /var/lib/postgresql/15/main\n"
+            try await pair.succeeds(someone, "run", "--yes", try someone.playbook("switchover", [third: ""]))
+            try await replicas.expectOneWriter("db2")
+            try await replicas.expectStreaming(["db1": "db2"])
+            let segment = try await pair.expectArchived(on: "db2")
+            #expect(segment.hasPrefix("00000002"))
+            #expect(try await db1.run(asUser: "postgres", "find /mnt/backup/archive/app -name '\(segment)*' | wc -l") == "1")
+            // By its configuration of pgBackRest it archives: that stays, whoever undoes the run that wrote it.
+            let kept = try await someone.pggraft("undo", "--yes", "--purge-data", made)
+            #expect(kept.status == 1 && kept.standardError.contains("/var/lib/postgresql/.pgbackrest/app.conf left as it is: db2 is a primary"), "\(kept.standardError)")
+            try await pair.expectArchived(on: "db2")
+            // The old primary finds it there, too.
+            try await db1.run(asUser: "postgres", "pgbackrest --stanza=app archive-get \(segment) /tmp/\(segment) && test -s /tmp/\(segment)")
+            try await pair.expectAll(of: try await writers.stop(), on: ["db1"], primary: "db2")
+        }
+    }
+
     @Test func `is dropped while commits wait for it, killed and undone, and when it is gone for good`() async throws {
         try await Bed.exclusively { bed in
             try await bed.pair(hosts: 3)

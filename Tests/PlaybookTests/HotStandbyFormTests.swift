@@ -53,6 +53,10 @@ import Testing
         guard case .directory(let directory) = archived.archive else { throw OtherProcedure() }
         #expect(directory.path == "/var/backups/pgsql/archive" && directory.onStandby == "/mnt/archive" && directory.isCleared)
 
+        let pushed = try order(edited(["# archive: none": "archive:\n  stanza: main"]))
+        guard case .stanza(let stanza) = pushed.archive, case .existing = stanza.repository, case .baseBackup = pushed.copy.method else { throw OtherProcedure() }
+        #expect(stanza.stanza == "main")
+
         let copied = try order(
             edited(["  method: pg_basebackup\n": "  method: pgbackrest\n  repository: existing\n", "  # existing: refuse": "  existing: delta", "  # slot: db2": "  slot: none"]))
         guard case .pgBackRest(let copy) = copied.copy.method else { throw OtherProcedure() }
@@ -69,6 +73,8 @@ import Testing
             ["  method: pg_basebackup\n": "  method: pgbackrest\n  repository: existing\n", "  # wal_directory: /srv/wal": "  wal_directory: /srv/wal"],
             "puts the WAL into the data directory"
         ),
+        (["# archive: none": "archive:\n  stanza: app", "  method: pg_basebackup\n": "  method: pgbackrest\n  repository: existing\n"], "archives into its own stanza"),
+        (["# archive: none": "archive:\n  stanza: no stanza"], "expected a stanza name"),
         (["# archive: none": "archive: nowhere"], "expected none, or the keys of an archive below it"),
         (["  # checkpoint: fast": "  chekpoint: fast"], "unknown key \"chekpoint\""),
     ]) func `names what is wrong`(_ edits: [String: String], _ words: String) throws {

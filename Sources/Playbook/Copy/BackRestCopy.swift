@@ -43,6 +43,16 @@ extension Playbook {
             case aes256 = "aes-256-cbc"
         }
 
+        /// One that is archived into, and not copied from.
+        init(archiveOf stanza: Located<String>, _ repository: Repository) {
+            (_stanza, self.repository) = (stanza, repository)
+            _backup = Located(.newest, at: stanza.place)
+            _compression = Located(.lz4, at: stanza.place)
+            _cipher = Located(.none, at: stanza.place)
+            _processMax = Located(nil, at: stanza.place)
+            _stallLimit = Located(.seconds(300), at: stanza.place)
+        }
+
         init?(_ section: Section, cluster: Playbook.Cluster?) {
             let stanza = section.optional("stanza", .stanza)
             let repository = section.required("repository", .existing) { Repository($0, osUser: cluster?.$osUser) }

@@ -24,7 +24,7 @@ extension Playbook {
             let upstream = section.optional("upstream", .nodeName)
             let copy = section.required("copy") { Copy($0, cluster: cluster) }
             let replication = section.required("replication") { Replication($0) }
-            let archive = section.optional("archive", .word("none", .none, or: "the keys of an archive below it"), default: .none) { Archive($0) }
+            let archive = section.optional("archive", .word("none", .none, or: "the keys of an archive below it"), default: .none) { Archive($0, cluster: cluster) }
             let restarts = section.optional("restart", .choice([("yes", true), ("no", false)]), default: false)
 
             for name in [primary, upstream.flatMap { given in given.wrappedValue.map { Located($0, at: given.place) } }].compactMap(\.self) { members.require(name, section) }
@@ -42,6 +42,13 @@ extension Playbook {
             }
             if let standby, standby.walDirectory != nil, let copy, case .pgBackRest = copy.method {
                 section.report("pgbackrest puts the WAL into the data directory", hint: "take `wal_directory` out, or copy by pg_basebackup", at: standby.$walDirectory.place)
+            }
+            if let archive, case .stanza(let stanza) = archive {
+                if let copy, case .pgBackRest = copy.method {
+                    section.report("a copy by pgbackrest archives into its own stanza", hint: "take `archive` out, or copy by pg_basebackup", at: stanza.$stanza.place)
+                } else if let name = upstream?.wrappedValue, name != primary?.wrappedValue {
+                    section.report("the stanza is one that the primary archives into", hint: "take `archive` out, or leave `upstream` out", at: stanza.$stanza.place)
+                }
             }
             guard let cluster, let primary, let standby, let upstream, let copy, let replication, let archive, let restarts, cluster[primary.wrappedValue] != nil,
                 upstream.wrappedValue.map({ cluster[$0] != nil }) ?? true
@@ -163,8 +170,20 @@ extension Playbook.HotStandby {
     public enum Archive: Sendable {
         case none
         case directory(ArchiveDirectory)
+        /// A stanza of pgBackRest, into which it does so already.
+        case stanza(Playbook.BackRestCopy)
 
-        init?(_ section: Section) {
+        init?(_ section: Section, cluster: Playbook.Cluster?) {
+            guard let stanza = section.optional("stanza", .stanza) else {
+                section.ignoreOtherKeys()
+                return nil
+            }
+            if let name = stanza.wrappedValue {
+                let repository = section.optional("repository", .existing, default: .existing) { Playbook.BackRestCopy.Repository($0, osUser: cluster?.$osUser) }
+                guard let repository else { return nil }
+                self = .stanza(Playbook.BackRestCopy(archiveOf: Located(name, at: stanza.place), repository))
+                return
+            }
             guard let directory = ArchiveDirectory(section) else { return nil }
             self = .directory(directory)
         }

@@ -56,6 +56,10 @@ public struct ConfigureBackRest: Step {
 
     public func undo(_ run: StepRun) async throws -> UndoOutcome {
         let written = try run.memory.recall(WrittenConfiguration.all) ?? []
+        // It archives by it.
+        if !written.isEmpty, let problem = try await copy.node.promoted(run.memory) {
+            return .left([Problem("\(list(written.map { "\($0.host): \($0.path)" })) left as it is: \(problem.fact)", hint: problem.hint)])
+        }
         let created = Set(try run.created), stanza = copy.order.stanza, needed = try hostsThatNeedIt(run.memory)
         let outcome = await takeBack(written.map { Created("file", on: $0.host, $0.path) }) { [copy] thing in
             guard let edit = written.first(where: { $0.host == thing.place && $0.path == thing.name }) else { return .absent }

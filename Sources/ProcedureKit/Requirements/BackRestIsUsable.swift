@@ -58,7 +58,7 @@ public struct BackRestIsUsable: Requirement {
 
 extension BackRestCopy {
     /// `on repo`, `in the bucket backups`.
-    fileprivate nonisolated func place(of layout: BackRestLayout) -> String {
+    nonisolated func place(of layout: BackRestLayout) -> String {
         if case .s3(let store, _) = layout.repository { return "in the bucket \(store.bucket)" }
         return "on \(hostName(layout.repositoryRole))"
     }

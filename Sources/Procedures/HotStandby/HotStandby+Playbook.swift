@@ -13,6 +13,7 @@ extension Roster {
         entries.append(try Entry(playbook.standby.node, osUser: osUser, dataDirectory: playbook.standby.dataDirectory, copyOf: playbook.upstream))
         var others: [Entry] = []
         if case .pgBackRest(let copy) = playbook.copy.method { others = copy.repositoryHost.map { [Entry($0)] } ?? [] }
+        if case .stanza(let stanza) = playbook.archive { others = stanza.repositoryHost.map { [Entry($0)] } ?? [] }
         self.init(entries, otherHosts: others, database: playbook.cluster.database, role: playbook.cluster.user)
     }
 }

@@ -25,6 +25,8 @@ public struct HotStandby: Procedure {
     private let node: CopiedNode
     /// Where the copy goes through a repository.
     private let backRest: BackRestCopy?
+    /// The stanza that the primary archives into, where the copy does not come from there.
+    private let archiver: BackRestCopy?
     private let sender: ConfiguredNode
     /// `nil` where there is no slot.
     private let fuse: SlotFuse?
@@ -49,6 +51,7 @@ public struct HotStandby: Procedure {
         case .baseBackup(let copy): (backRest, patience) = (nil, Patience(limit: copy.stallLimit))
         case .pgBackRest(let copy): (backRest, patience) = (BackRestCopy(try BackRestCopy.Order(copy), to: node, turnsArchivingOn: true), Patience(limit: copy.stallLimit))
         }
+        if case .stanza(let stanza) = playbook.archive { archiver = BackRestCopy(try BackRestCopy.Order(stanza), to: node) } else { archiver = nil }
         let slot: SlotName? =
             switch playbook.replication.slot {
             case .none: nil
@@ -57,8 +60,8 @@ public struct HotStandby: Procedure {
             }
         standby = Standby(
             node, replicationUser: playbook.replication.user, slot: slot, patience: patience, archiveCleanupCommand: archive?.cleanupCommand,
-            restoreCommand: { [backRest] in if let backRest { try await backRest.restoreCommand() } else { archive?.restoreCommand } },
-            archiving: { [backRest] in .afterPromotion(command: try await backRest?.archiveCommand() ?? archive?.ofStandby.archiveCommand) })
+            restoreCommand: { [stanza = backRest ?? archiver] in if let stanza { try await stanza.restoreCommand() } else { archive?.restoreCommand } },
+            archiving: { [stanza = backRest ?? archiver] in .afterPromotion(command: try await stanza?.archiveCommand() ?? archive?.ofStandby.archiveCommand) })
         pair = StandbyPair(
             access: access, primary: playbook.primary, standby: standby, connectionLimit: playbook.replication.connectionLimit,
             asksPassword: playbook.replication.asksPassword, archive: archive, restarts: playbook.restarts, copiesByStream: backRest == nil)
@@ -76,6 +79,8 @@ public struct HotStandby: Procedure {
     /// The headings of the document have no numbers.
     public var steps: [ListedStep] { (primarySteps + copySteps + standbySteps).map { ListedStep("", $0) } }
 
+    private var repositoryHost: String? { (backRest ?? archiver)?.repositoryHost }
+
     private var primarySteps: [any Step] {
         var steps: [any Step] = [CreateReplicationRole(pair: pair)]
         if let archive = pair.archive { steps += [SetUpArchive(archive, on: pair.primary, for: node), SetUpArchive(archive.ofStandby, on: node.name, for: node)] }
@@ -87,6 +92,7 @@ public struct HotStandby: Procedure {
     private var copySteps: [any Step] {
         var steps: [any Step] = [StopService(pair: pair)]
         if let slot = standby.slot { steps.append(CreateStandbySlot(slot, of: standby, keepingFree: fuse?.keepsFree)) }
+        if let archiver { steps.append(ConfigureBackRest(copy: archiver)) }
         switch playbook.copy.method {
         case .baseBackup(let copy): steps.append(watched(CopyFiles(CopyFiles.Order(copy), standby: standby, hasBeenMade: pair.streams)))
         case .pgBackRest:
@@ -124,7 +130,7 @@ public struct HotStandby: Procedure {
             for name in ups { _ = try await access.server(name) }
         }
         let ground = TargetGround(source, survey: survey, isMade: pair.streams)
-        let hosts = HostIsReached.each(of: ups + [node.name] + [backRest?.repositoryHost].compactMap(\.self), of: access, survey: survey)
+        let hosts = HostIsReached.each(of: ups + [node.name] + [repositoryHost].compactMap(\.self), of: access, survey: survey)
         var target: [any Requirement] = [
             ReplicationRoleIsUsable(pair: pair, ground: source), ProgramsMatch(ground), MachinesMatch(pair: pair, ground: ground),
             PreloadedLibrariesAreThere(ground), PlaceIsFree(ground), TablespacesHavePlace(ground), DirectoriesAreThere(standby, ground), DiskHasRoom(ground),
@@ -137,6 +143,8 @@ public struct HotStandby: Procedure {
                 ArchiveHasPlace(step: SetUpArchive(archive, on: pair.primary, for: node), requireUp: source.requireUp),
                 ArchiveHasPlace(step: SetUpArchive(archive.ofStandby, on: node.name, for: node)) { _ = try await ground.instance() },
             ]
+        } else if let archiver {
+            target += [StanzaIsReached(archiver, ground, survey: survey), CopyDoesNotArchive(ground, stanza: archiver.order.stanza)]
         } else if backRest == nil {
             target.append(StandbyArchivesLater(pair: pair, ground: ground))
         }
@@ -157,7 +165,7 @@ public struct HotStandby: Procedure {
     /// The lock on the primary.
     public func takeLock(holder: Holder) async throws {
         await access.beginToReach(
-            hosts: [backRest?.repositoryHost].compactMap(\.self), instances: [playbook.upstream, node.name], servers: [playbook.primary, playbook.upstream])
+            hosts: [repositoryHost].compactMap(\.self), instances: [playbook.upstream, node.name], servers: [playbook.primary, playbook.upstream])
         try await lock.take(holder: holder)
     }
 
