@@ -27,6 +27,13 @@ struct RejoinTests {
             let someone = try Self.operatorOf(bed, node: "db1", version)
             let check = try await someone.pggraft("check", someone.playbook)
             #expect(check.status == 0 && check.standardOutput.contains("it has gone its own way, and is rewound"), "\(check.standardOutput)\(check.standardError)")
+            #expect(check.standardOutput.contains("are free for WAL; while the run lasts 1 GB stay so (keep_free)"), "\(check.standardOutput)")
+            // More than the disk has.
+            let kept = try readFile(someone.playbook)
+            try writeFile(kept.replacing("# keep_free: 1GB", with: "keep_free: 100TB"), to: someone.playbook)
+            let full = try await someone.pggraft("check", someone.playbook)
+            #expect(full.status == 1 && full.standardOutput.contains("make room on db2, or lower keep_free"), "\(full.standardOutput)\(full.standardError)")
+            try writeFile(kept, to: someone.playbook)
             try await someone.killed(["run", "--yes", someone.playbook], in: "rewind")
             try await pair.expectOneWriter("db2")
             let output = try await someone.pggraft("resume", someone.run())
@@ -84,6 +91,11 @@ struct RejoinTests {
             let someone = try Self.operatorOf(bed, node: "db1", 15, copy: "  existing: move-aside\n  method: pg_basebackup\n  max_rate: 20MB")
             let plan = try await someone.pggraft("plan", someone.playbook)
             #expect(plan.status == 0 && plan.standardOutput.contains("move \(data) to \(data).before-RUN; nothing in it is deleted"), "\(plan.standardOutput)\(plan.standardError)")
+            let removing = try Self.operatorOf(bed, node: "db1", 15, copy: "  existing: remove\n  method: pg_basebackup")
+            let removal = try await removing.pggraft("plan", removing.playbook)
+            #expect(
+                removal.status == 0 && removal.standardOutput.contains("remove what is in \(data), in its tablespaces and in its WAL; nothing brings that back"),
+                "\(removal.standardOutput)\(removal.standardError)")
             // Killed and undone, everything is where it was.
             try await someone.killed(["run", "--yes", someone.playbook], in: "base-backup", after: .milliseconds(600))
             let undone = try await someone.pggraft("undo", "--yes", "--purge-data", someone.run())

@@ -38,6 +38,14 @@ struct ServiceTests {
             try await pair.expectStreaming(["db2": "db1"])
             for node in pair.nodes { try await expectUnit(of: node, bed) }
 
+            // Nor is a standby dropped that could not be stopped.
+            try await bed.host("db2").run("cat >/etc/sudoers.d/dba", input: some)
+            let dropped = try await someone.pggraft("check", try someone.playbook("drop-standby"))
+            #expect(
+                dropped.status == 1 && dropped.standardOutput.contains("systemd runs it as postgresql@15-main.service, and dba may not run commands as root there"),
+                "\(dropped.standardOutput)\(dropped.standardError)")
+            try await bed.host("db2").run("cat >/etc/sudoers.d/dba", input: all + "\n")
+
             let writers = try await Writers.start(on: ["db1"], of: bed) { _ in try bed.primaryConninfo() }
             let third = "    db3:\n      address: 10.77.0.33\n      data_directory: /var/lib/postgresql/15/main\n"
             let switchover = try someone.playbook("switchover", [third: ""])

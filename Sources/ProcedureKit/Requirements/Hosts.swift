@@ -78,7 +78,12 @@ public struct ServiceIsOurs: Requirement {
 
     public func look(_ memory: Memory) async throws -> [Finding] {
         try await survey.require([node])
-        let instance: Instance
+        return try await Self.look(at: node, of: access)
+    }
+
+    /// What is found of a node whose host is reached.
+    public static func look(at node: String, of access: ClusterAccess) async throws -> [Finding] {
+        let name = "service", instance: Instance
         // Others tell what is the matter with it.
         do { instance = try await access.instance(node) } catch is InstanceError { throw NotLooked() }
         guard case .systemd(let unit) = instance.manager else { return [] }

@@ -27,6 +27,14 @@ public struct SlotFuse: Sendable {
         return try await instance.pathStates([instance.dataDirectory / instance.features.walDirectory], deadline: deadline).first?.free ?? 0
     }
 
+    /// Whether there is room for what the slot keeps while a run lasts.
+    public func finding(_ name: String, deadline: Deadline) async throws -> Finding {
+        let free = try await free(deadline: deadline)
+        return Finding(
+            name, on: node, "\(free.inBytes) are free for WAL; while the run lasts \(keepsFree.inBytes) stay so (keep_free), or it gives its slot up",
+            free > keepsFree ? .met : .notMet(hint: "make room on \(node), or lower keep_free"))
+    }
+
     /// Too little is free.
     public struct Blown: Explained {
         public let fact: String

@@ -128,7 +128,7 @@ struct RemoveStandbyData: Step {
     }
 }
 
-/// The standby may be taken out: it is no primary, and nobody streams from it.
+/// The standby may be taken out: it is no primary, nobody streams from it, and it can be stopped.
 struct StandbyMayGo: Requirement {
     let name = "standby"
     let dropped: DroppedStandby
@@ -149,6 +149,7 @@ struct StandbyMayGo: Requirement {
         } else {
             findings.append(Finding(name, on: dropped.name, view.description(of: node)))
         }
+        if case .serving = node.state { findings += try await ServiceIsOurs.look(at: dropped.name, of: dropped.group.access) }
         return findings
     }
 }

@@ -51,7 +51,12 @@ public struct Rejoin: Procedure {
 
     /// Of the slot on the primary, once that is known.
     @Sendable private func fuse(_ memory: Memory) async throws -> SlotFuse? {
-        guard let follower = try memory.recall(RejoiningNode.follower), let slot = follower.slot else { return nil }
+        guard let follower = try memory.recall(RejoiningNode.follower) else { return nil }
+        return fuse(of: follower)
+    }
+
+    @Sendable private func fuse(of follower: Follower) -> SlotFuse? {
+        guard let slot = follower.slot else { return nil }
         return SlotFuse(slot, on: follower.upstream, for: node.name, keepingFree: UInt64(max(0, playbook.keepsFree.bytes)), access)
     }
 
@@ -60,7 +65,12 @@ public struct Rejoin: Procedure {
         return [
             RequirementGroup("hosts", HostIsReached.each(of: nodes + [repositoryHost].compactMap(\.self), of: access, survey: survey)),
             RequirementGroup("the group", [NodeIsNoPrimary(node: node, copy: copy, survey: group)]),
-            RequirementGroup("the way back", [NodeCanComeBack(node: node, copies: copy != nil, survey: group), ServiceIsOurs(node.name, of: access, survey: survey)]),
+            RequirementGroup(
+                "the way back",
+                [
+                    NodeCanComeBack(node: node, copies: copy != nil, survey: group), PrimaryHasRoom(node: node, survey: group, fuse: fuse(of:)),
+                    ServiceIsOurs(node.name, of: access, survey: survey),
+                ]),
             RequirementGroup("the copy", [copy.map { CopyIsPossible(copy: $0, survey: survey) }].compactMap(\.self)),
         ]
     }
@@ -176,5 +186,22 @@ struct NodeCanComeBack: Requirement {
                             : .notMet(hint: "let \(source["user"] ?? "") in from \(node.name) in pg_hba.conf of \(primary.name), with its password in your ~/.pgpass")))
         }
         return findings
+    }
+}
+
+/// The primary's disk has room for what the node's slot keeps while the run lasts.
+struct PrimaryHasRoom: Requirement {
+    let name = "slots"
+    let node: RejoiningNode
+    let survey: GroupSurvey
+    let fuse: @Sendable (Follower) -> SlotFuse?
+
+    func look(_ memory: Memory) async throws -> [Finding] {
+        let view = try await survey.view(), primary: GroupView.Node
+        do { primary = try node.others(view).primary() } catch { throw NotLooked() }
+        let follower = if let kept = try memory.recall(RejoiningNode.follower) { kept } else { try await node.follower(of: primary, view) }
+        // One that streams keeps nothing.
+        guard !view.follows(follower), let fuse = fuse(follower) else { return [] }
+        return [try await fuse.finding(name, deadline: .after(.seconds(20)))]
     }
 }

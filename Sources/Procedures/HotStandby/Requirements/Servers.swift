@@ -147,13 +147,7 @@ struct SlotsAreWatched: Requirement {
                 Finding(name, on: pair.sender, "no slot is used, and \(kept) of WAL are kept", .note(hint: "a standby that is away for longer is to be copied anew"))
             ]
         }
-        if let fuse, try await !streams() {
-            let free = try await fuse.free(deadline: deadline), limit = fuse.keepsFree.inBytes
-            findings.append(
-                Finding(
-                    name, on: pair.sender, "\(free.inBytes) are free for WAL; while the run lasts \(limit) stay so (keep_free), or it gives its slot up",
-                    free > fuse.keepsFree ? .met : .notMet(hint: "make room on \(pair.sender), or lower keep_free")))
-        }
+        if let fuse, try await !streams() { findings.append(try await fuse.finding(name, deadline: deadline)) }
         if let limit = values["max_slot_wal_keep_size"] {
             findings.append(
                 limit == "-1"
