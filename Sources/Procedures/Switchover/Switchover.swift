@@ -131,11 +131,17 @@ public struct Switchover: Procedure {
         guard SwitchedGroup.goesForward(memory) else {
             return .stays(failure.opened.isEmpty ? "Nothing was closed to clients." : "The primary takes writes again.")
         }
+        let forward = "From here on the run goes forward only: resume it."
         do {
-            let view = try await Group(nodes, of: access).look(), primary = try view.primary()
-            return .stays("\(primary.name) is the primary and takes writes; the run has yet to see to the others.")
+            let view = try await Group(nodes, of: access).look(), writing = view.nodes.filter(\.isPrimary)
+            if writing.count == 1 { return .stays("\(writing[0].name) is the primary and takes writes; the run has yet to see to the others.") }
+            let states = view.nodes.map { "\($0.name): \(view.description(of: $0))" }.joined(separator: "; ")
+            // One that cannot be asked may take them.
+            let isSeen = view.nodes.allSatisfy { if case .unreachable = $0.state { false } else if case .deaf = $0.state { false } else { true } }
+            let who = !writing.isEmpty ? "\(list(writing.map(\.name))) are primaries" : isSeen ? "Nobody takes writes" : "Nobody is seen to take writes"
+            return .stays("\(who): \(states). \(forward)")
         } catch {
-            return .stays("Nobody takes writes: \(Problem(explaining: error).fact). From here on the run goes forward only: resume it.")
+            return .stays("Who takes writes cannot be seen: \(Problem(explaining: error).fact). \(forward)")
         }
     }
 
