@@ -130,6 +130,20 @@ struct RejoinTests {
             try await pair.expectOneWriter("db1")
             try await pair.expectStreaming(["db2": "db1"])
             #expect(try await bed.psql("db2", "SHOW restore_command").contains("archive-get"))
+
+            // And db1 by a copy in the place of what it had, which the playbook gives up.
+            try await bed.psql("db2", "SELECT pg_promote()", database: "postgres")
+            try await bed.psql("db1", "UPDATE app.bulk SET body = body")
+            try await bed.host("db1").stopPostgres()
+            try await bed.host("db1").run(asUser: "postgres", "\(bed.binaryDirectory)/pg_checksums --disable -D \(data) && touch \(data)/of-no-use")
+            let last = try Self.operatorOf(bed, node: "db1", 15, copy: "  existing: remove\n  method: pg_basebackup")
+            try await last.killed(["run", "--yes", last.playbook], in: "make-room", done: true)
+            #expect(try await bed.host("db1").run("ls -A \(data)") == "")
+            let replaced = try await last.pggraft("resume", last.run())
+            #expect(replaced.status == 0, "\(replaced.standardOutput)\(replaced.standardError)")
+            try await pair.expectOneWriter("db2")
+            try await pair.expectStreaming(["db1": "db2"])
+            #expect(try await bed.host("db1").run("ls -d \(data)/of-no-use \(data).before-* 2>/dev/null; grep -c 'of db1 alone' \(data)/postgresql.conf") == "1")
         }
     }
 
