@@ -9,6 +9,11 @@ extension Instance {
         return text.split(separator: "\n").map(String.init)
     }
 
+    /// Removes the directories in the data directory that have no file in them.
+    public func removeEmptyDirectories(deadline: Deadline) async throws {
+        try await host.require(Command("find", dataDirectory.path, "-mindepth", "1", "-depth", "-type", "d", "-empty", "-delete").as(user), deadline: deadline)
+    }
+
     /// Removes what is in the data directory and, of the cluster, in its tablespaces. What tells whose it is goes last, so that
     /// one that was cut off is known again.
     public func emptyDataDirectory(deadline: Deadline) async throws {

@@ -7,6 +7,8 @@ public enum RestoredDirectory: Sendable, Hashable {
     /// There is no such directory.
     case absent
     case empty
+    /// Directories of a cluster, and nothing in them: a restore, which begins with these, was cut off before its first file.
+    case directories
     /// Something is there that no restore left: it has neither `PG_VERSION` nor a manifest.
     case foreign
     /// A restore was cut off; it continues with `delta`. The server cannot start: `global/pg_control` comes last.
@@ -30,6 +32,7 @@ public enum RestoredDirectory: Sendable, Hashable {
         [ -d "$1" ] || { echo absent; exit 0; }
         cd "$1" || exit 1
         [ -n "$(ls -A)" ] || { echo empty; exit 0; }
+        if [ -d base ] || [ -d global ]; then [ -n "$(find . ! -type d | head -n 1)" ] || { echo directories; exit 0; }; fi
         for name in PG_VERSION backup.manifest backup_label backup_label.old global/pg_control postmaster.pid standby.signal recovery.conf; do
             [ ! -e "$name" ] || echo "has $name"
         done
@@ -53,6 +56,10 @@ public enum RestoredDirectory: Sendable, Hashable {
         }
         if lines == ["empty"] {
             self = .empty
+            return
+        }
+        if lines == ["directories"] {
+            self = .directories
             return
         }
         let has = { (name: String) in lines.contains("has \(name)") }

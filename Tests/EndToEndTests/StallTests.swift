@@ -38,7 +38,10 @@ struct StallTests {
             try await n4.run("until pkill -STOP -x pgbackrest; do sleep 0.01; done; sleep 0.2; pkill -STOP -x pgbackrest")
             try stage.expectStalled(try await first.wait(within: .seconds(120)), in: "restore", because: "pgBackRest on n4 reads and writes nothing")
             let run = try #require(try someone.entries().first?.value?.decoded(as: RunHeader.self).run)
-            try await n4.run("pkill -KILL -x pgbackrest || true")
+            try await n4.run("pkill -KILL -x pgbackrest || true; while pgrep -x pgbackrest >/dev/null; do sleep 0.05; done")
+            // As one leaves it that is cut off before its first file.
+            let data = Bed.dataDirectory
+            try await n4.run(asUser: "postgres", "find \(data) -mindepth 1 -delete; mkdir -p \(data)/base/1 \(data)/global \(data)/pg_wal/archive_status")
 
             // The password of the standby is changed while it is restored.
             let second = try someone.start("resume", run)

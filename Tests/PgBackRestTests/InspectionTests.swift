@@ -35,6 +35,7 @@ import Testing
         arguments: [
             ("absent", .absent),
             ("empty", .empty),
+            ("directories", .directories),
             ("", .foreign),
             ("has postmaster.pid", .foreign),
             ("has backup.manifest\nset 20261121-041043F", .incomplete(set: "20261121-041043F")),

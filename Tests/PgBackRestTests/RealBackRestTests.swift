@@ -189,6 +189,14 @@ struct RealBackRestTests {
             #expect(try await RestoredDirectory.inspect(rig.target, on: host, user: "postgres", deadline: rig.deadline) == .absent)
             let conninfo = Conninfo(["host": rig.root.path, "port": "\(rig.port)", "application_name": "it's n4"])
             let options = try RestoreOptions(primaryConninfo: conninfo, set: backup.label, archiveOff: true)
+            // Directories alone, with which a restore begins, are in its way.
+            for directory in ["base/1", "global", "lost+found"] {
+                try await host.require(Command("mkdir", "-p", (rig.target / directory).path).as("postgres"), deadline: rig.deadline)
+            }
+            #expect(try await RestoredDirectory.inspect(rig.target, on: host, user: "postgres", deadline: rig.deadline) == .directories)
+            let inTheWay = try await #require(throws: BackRestError.self) { try await copier.restore(options, on: host, processes: 2, deadline: rig.deadline) }
+            #expect(inTheWay.reason == .directoryNotEmpty)
+            try await host.require(Command("rm", "-r", rig.target.path).as("postgres"), deadline: rig.deadline)
             let restoreProgress = Recorder<CopyProgress>()
             let restored = try await copier.restore(options, on: host, processes: 2, bytesTotal: found.size, deadline: rig.deadline) {
                 restoreProgress.append($0)

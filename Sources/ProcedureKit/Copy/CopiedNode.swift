@@ -91,7 +91,7 @@ public struct CopiedNode: Sendable {
         if let state = await reached.state { return state }
         let instance = try await instance()
         switch try await RestoredDirectory.inspect(instance.dataDirectory, on: instance.host, user: instance.user, deadline: .after(.seconds(30))) {
-        case .absent, .empty: return .empty
+        case .absent, .empty, .directories: return .empty
         case .incomplete: return .partlyRestored
         case .foreign where existing == .movedAside: return .empty
         case .foreign:

@@ -23,7 +23,7 @@ public enum Holding: Sendable, Equatable {
         case _ where system == nil && isPart: self = .copy
         case .incomplete(let set?): self = .other("part of the backup \(set)")
         case _ where system != nil: self = .other("the cluster with the system identifier \(system ?? "")")
-        case .incomplete, .complete, .foreign: self = .other("files that this run did not restore (\(files.joined(separator: ", ")))")
+        case .directories, .incomplete, .complete, .foreign: self = .other("files that this run did not restore (\(files.joined(separator: ", ")))")
         }
     }
 

@@ -78,7 +78,11 @@ public struct RestoreBackup: Step {
         if try await there == nil { try run.creating(Created("directory", on: copy.node.name, directory.path)) }
         try run.creating(Created("data directory", on: copy.node.name, directory.path))
         try await ended
-        if !isPart { try await host.makeDirectory(directory, mode: 0o700, as: instance.user, deadline: .after(.seconds(20))) }
+        if !isPart {
+            try await host.makeDirectory(directory, mode: 0o700, as: instance.user, deadline: .after(.seconds(20)))
+            // pgBackRest takes them for somebody else's files.
+            try await instance.removeEmptyDirectories(deadline: .after(.seconds(20)))
+        }
         let needed = try await ground
         try await copy.node.makeDirectories(needed.needed, run)
         let options = try RestoreOptions(primaryConninfo: needed.conninfo, set: label, delta: isPart, archiveOff: true, tablespaces: needed.tablespaces)
