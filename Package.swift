@@ -50,6 +50,7 @@ let package = Package(
         layer("PgBackRest", below: ["Report", "RemoteHost", "PostgresClient", "EventLoop"]),
         layer("Server", below: ["Report", "PostgresConfig", "PostgresClient", "EventLoop"]),
         layer("Spock", below: ["Report", "Server", "PostgresClient", "EventLoop"]),
+        layer("Datanode", below: ["Report", "Server", "Instance", "RemoteHost", "PostgresClient", "EventLoop"]),
         layer(
             "ProcedureKit",
             below: ["Server", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Report"]),
@@ -57,7 +58,7 @@ let package = Package(
             "Procedures",
             below: [
                 "ProcedureKit",
-                "Spock", "Server", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Report",
+                "Spock", "Datanode", "Server", "PgBackRest", "Instance", "PostgresConfig", "Playbook", "Run", "RemoteHost", "PostgresClient", "EventLoop", "Report",
             ]),
         .executableTarget(
             name: "pggraft",
@@ -78,6 +79,7 @@ let package = Package(
         tests("PgBackRest", ["Scratch", "PostgresClient", "RemoteHost", "EventLoop"]),
         tests("Server", ["Scratch", "Instance", "PostgresConfig", "PostgresClient", "RemoteHost", "EventLoop"]),
         tests("Spock", ["Scratch", "Server", "PostgresClient", "EventLoop"]),
+        tests("Datanode", ["PostgresClient"]),
         tests(
             "ProcedureKit",
             ["Scratch", "Instance", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server"]),

@@ -149,10 +149,13 @@ extension ServiceManager {
 }
 
 /// Starts a daemon whose output does not keep our channel open, and shows what its log has gained if it failed.
-enum StartScript {
+public enum StartScript {
     static let logFollows = "---- log ----"
 
-    static func command(_ log: HostPath, _ words: [String]) -> Command {
+    /// - Parameters:
+    ///   - log: whose end is shown where it failed; its directory is made.
+    ///   - words: what starts the daemon.
+    public static func command(_ log: HostPath, _ words: [String]) -> Command {
         Command(words: ["sh", "-c", text, "sh", log.path] + words)
     }
 

@@ -24,6 +24,7 @@ public struct Playbook: Sendable {
         case switchover(Switchover)
         case failover(Failover)
         case rejoin(Rejoin)
+        case datanodeFailover(DatanodeFailover)
     }
 
     /// Reads the playbook in the file at `path`.

@@ -24,13 +24,16 @@ public struct Roster: Sendable {
         public var manager: ServiceManager?
         /// The node whose version and programs it shares as long as its data directory is empty: the source of a copy.
         public var copyOf: String?
+        /// What `pg_ctl` has to be told besides to start it, such as `-Z datanode`.
+        public var startOptions: [String]
 
         public init(
             name: String, ssh: String, address: String, port: UInt16 = 5432, osUser: String = "postgres", dataDirectory: HostPath? = nil,
-            binDirectory: HostPath? = nil, manager: ServiceManager? = nil, copyOf: String? = nil
+            binDirectory: HostPath? = nil, manager: ServiceManager? = nil, copyOf: String? = nil, startOptions: [String] = []
         ) {
             (self.name, self.ssh, self.address, self.port, self.osUser) = (name, ssh, address, port, osUser)
             (self.dataDirectory, self.binDirectory, self.manager, self.copyOf) = (dataDirectory, binDirectory, manager, copyOf)
+            self.startOptions = startOptions
         }
 
         /// - Throws: `Problem` for a path that is none.
@@ -49,7 +52,7 @@ public struct Roster: Sendable {
         /// What the instance is looked for by.
         var instance: InstanceAddress {
             InstanceAddress(
-                node: name, user: osUser, port: port, dataDirectory: dataDirectory, binDirectory: binDirectory, manager: manager)
+                node: name, user: osUser, port: port, dataDirectory: dataDirectory, binDirectory: binDirectory, manager: manager, startOptions: startOptions)
         }
     }
 

@@ -28,8 +28,11 @@ public struct Catalog: Sendable {
 
     /// - Throws: `Problem` where a run of `procedure` has nothing to do with one of them.
     public static func check(_ consents: [Consent], _ procedure: String) throws {
-        if consents.contains(.primaryIsDead), procedure != Failover.name {
+        if consents.contains(.primaryIsDead), ![Failover.name, DatanodeFailover.name].contains(procedure) {
             throw Problem("--\(Consent.primaryIsDead.rawValue) is for a failover, and this is \(procedure)", hint: "leave it out. Nothing was changed.")
+        }
+        if consents.contains(.restartGTM), procedure != DatanodeFailover.name {
+            throw Problem("--\(Consent.restartGTM.rawValue) is for a failover of a datanode, and this is \(procedure)", hint: "leave it out. Nothing was changed.")
         }
     }
 
@@ -55,6 +58,7 @@ public struct Catalog: Sendable {
         case .failover(let order): (try Roster(pair: order.cluster), order.cluster.name)
         case .rejoin(let order): (try Roster(pair: order.cluster), order.cluster.name)
         case .switchover(let order): (try Roster(pair: order.cluster), order.cluster.name)
+        case .datanodeFailover(let order): (try Roster(order.cluster), order.cluster.name)
         }
     }
 
@@ -67,6 +71,7 @@ public struct Catalog: Sendable {
         case .failover(let order): try Failover(order, from: origin, ways)
         case .rejoin(let order): try Rejoin(order, from: origin, ways, undo: undo)
         case .switchover(let order): try Switchover(order, from: origin, ways)
+        case .datanodeFailover(let order): try DatanodeFailover(order, from: origin, ways)
         }
     }
 }

@@ -32,10 +32,15 @@ struct PlaybookOptions: ParsableArguments {
 
 /// What only the operator can know; the journal keeps it.
 struct ConsentOptions: ParsableArguments {
-    @Flag(name: .customLong("primary-is-dead"), help: "Of a failover: the primary, whose host cannot be reached, is powered off or cut off from its clients for good.")
+    @Flag(
+        name: [.customLong("primary-is-dead"), .customLong("master-is-dead")],
+        help: "Of a failover: the primary, whose host cannot be reached, is powered off or cut off from its clients for good.")
     var primaryIsDead = false
 
-    var given: [Consent] { primaryIsDead ? [.primaryIsDead] : [] }
+    @Flag(name: .customLong("restart-gtm"), help: "Of a failover of a datanode: restart the GTM where transactions were left in doubt.")
+    var restartsGTM = false
+
+    var given: [Consent] { (primaryIsDead ? [.primaryIsDead] : []) + (restartsGTM ? [.restartGTM] : []) }
 }
 
 /// How hosts are reached.

@@ -14,10 +14,11 @@ extension Playbook {
         /// `nil` when it is to be found.
         @Located public var service: ServiceManager?
 
-        init?(_ name: Located<String>?, _ section: Section, _ roster: inout Roster, needsDataDirectory: Bool = false) {
+        /// - Parameter portExample: of a node that has no usual port, and has to say it.
+        init?(_ name: Located<String>?, _ section: Section, _ roster: inout Roster, needsDataDirectory: Bool = false, portExample: String? = nil) {
             let ssh = Node.ssh(section, name: name)
             let address = section.required("address", .address, example: "10.77.0.11")
-            let port = section.optional("port", .port, default: 5432)
+            let port = if let portExample { section.required("port", .port, example: portExample) } else { section.optional("port", .port, default: 5432) }
             let dataDirectory =
                 needsDataDirectory
                 ? section.required("data_directory", .path, example: "/var/lib/postgresql/15/main").map { Located(Optional($0.wrappedValue), at: $0.place) }

@@ -18,6 +18,11 @@ struct Succession: Sendable, Hashable, Codable {
     /// The password file that it streams with; `nil` for that of its OS user.
     let passfile: String?
 
+    /// Nobody else follows the new one.
+    init(old: String, new: String, received: LSN, timeline: UInt32) {
+        (self.old, self.new, self.received, self.timeline, followers, passfile) = (old, new, received, timeline, [], nil)
+    }
+
     /// - Parameter wanted: the standby that the operator names; `nil` for the one that has most.
     /// - Throws: `Problem` where there is none, and where another one has more.
     init(_ view: GroupView, of old: String, to wanted: String?) throws {
@@ -62,13 +67,32 @@ struct FailedGroup: Sendable {
         let at: LSN
     }
 
+    /// What is said of a primary that is not seen to be lost.
+    struct Words: Sendable {
+        /// How the operator says that it is dead.
+        var dead: String
+        /// What to do where it works.
+        var works: String
+
+        static let pair = Words(
+            dead: "--primary-is-dead or `primary_is_dead: true` in the playbook", works: "use `procedure: switchover`, which loses nothing; or stop it first")
+    }
+
     let group: Group
     let old: String
     let wanted: String?
+    let words: Words
     private let isSaidToBeDead: Bool
 
-    init(group: Group, old: String, wanted: String?, primaryIsDead: Bool) {
-        (self.group, self.old, self.wanted, isSaidToBeDead) = (group, old, wanted, primaryIsDead)
+    init(group: Group, old: String, wanted: String?, primaryIsDead: Bool, words: Words = .pair) {
+        (self.group, self.old, self.wanted, self.words, isSaidToBeDead) = (group, old, wanted, words, primaryIsDead)
+    }
+
+    /// Why it cannot be fenced, and what the operator has to see to.
+    func unreachable(_ error: any Error) -> Problem {
+        Problem(
+            "\(old) cannot be fenced: \(Problem(explaining: error).fact)",
+            hint: "power it off, or cut it off from its clients for good; then say so, with \(words.dead). While it may be alive, two primaries are possible")
     }
 
     /// Whether the operator has said that the primary is dead: in the playbook, with this command, or when the run was begun or resumed.

@@ -121,7 +121,7 @@ struct PrimaryIsLost: Requirement {
             return [
                 Finding(
                     name, on: old, what,
-                    .notMet(hint: look.recovery.isInRecovery ? "name the primary that is lost" : "use `procedure: switchover`, which loses nothing; or stop it first"))
+                    .notMet(hint: look.recovery.isInRecovery ? "name the primary that is lost" : failed.words.works))
             ]
         case .down(let data): return [Finding(name, on: old, "stopped: \(data.state.rawValue), timeline \(data.timeline)")]
         case .deaf(let processes, let problem): return [Finding(name, on: old, "\(processes.count) processes are there, and let nobody in: \(problem.fact)")]
@@ -132,7 +132,7 @@ struct PrimaryIsLost: Requirement {
                         name, on: old, "cannot be reached, and is dead as you say: \(problem.fact)",
                         .note(hint: "see to it that it does not come back as a primary: what starts it?"))
                 ]
-                : [Finding(notMet: name, on: old, FencePrimary.unreachable(old, problem))]
+                : [Finding(notMet: name, on: old, failed.unreachable(problem))]
         }
     }
 }

@@ -35,16 +35,9 @@ struct FencePrimary: Step {
                 Change("\(failed.old): the mark of a standby: whoever starts it starts one"),
             ])
         case .unreachable(let error):
-            guard try failed.primaryIsDead(memory) else { return .blocked([Self.unreachable(failed.old, error)]) }
-            return .done("its host gives no answer; that it is dead is what you say (primary_is_dead)")
+            guard try failed.primaryIsDead(memory) else { return .blocked([failed.unreachable(error)]) }
+            return .done("its host gives no answer; that it is dead is what you say")
         }
-    }
-
-    static func unreachable(_ node: String, _ error: any Error) -> Problem {
-        Problem(
-            "\(node) cannot be fenced: \(Problem(explaining: error).fact)",
-            hint: "power it off, or cut it off from its clients for good; then say so, with --primary-is-dead or `primary_is_dead: true` in the playbook. "
-                + "While it may be alive, two primaries are possible")
     }
 
     func perform(_ run: StepRun) async throws -> String {
@@ -60,7 +53,7 @@ struct FencePrimary: Step {
         if let new = try await failed.promoted(run.memory) { return .nothing(because: "\(new) is the primary") }
         return .undone([
             "\(failed.old) stays stopped, and marked as a standby",
-            "to have it as the primary again, as nobody was promoted: remove standby.signal from its data directory, and start it",
+            "to have it as the primary again, as nobody was promoted: remove standby.signal (until 11: recovery.conf) from its data directory, and start it",
         ])
     }
 }

@@ -1,0 +1,52 @@
+import EventLoop
+import Instance
+import PostgresClient
+import PostgresConfig
+import ProcedureKit
+import RemoteHost
+import Report
+import Run
+import Server
+
+/// See that the slave has replayed all that it has received.
+struct CatchUpSlave: LeavesNothing {
+    static let name = "catch-up"
+    let order: FailedDatanode
+    var title: String { "See that \(order.slave) has replayed all that it has received from \(order.datanode)" }
+    var leavesNothing: String { "it only waited" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        if let kept = try memory.recall(FailedGroup.succession) { return .done("\(kept.new) had received up to \(kept.received)") }
+        let state = try await order.access.server(order.slave).recovery(deadline: .after(.seconds(20)))
+        guard state.isInRecovery else { return .done("\(order.slave) is the master") }
+        return .needed([Change("\(order.slave): received up to \(state.receivedLSN?.description ?? "nothing"), replayed up to \(state.replayedLSN?.description ?? "nothing")")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let server = try await order.access.server(order.slave)
+        // The master is fenced, and nothing comes any more: what the receiver has still to write it writes at once.
+        let state = try await server.recovery(deadline: .after(.seconds(20)))
+        let end = [state.receivedLSN, state.replayedLSN].compactMap(\.self).max() ?? .zero
+        let behind = max(0, end.bytes(since: state.replayedLSN ?? .zero))
+        if behind > 0 { try await server.waitReplayed(to: end, of: order.datanode, deadline: .after(.seconds(3600))) }
+        let last = try await server.recovery(deadline: .after(.seconds(20)))
+        let received = [end, last.receivedLSN ?? .zero, last.replayedLSN ?? .zero].max() ?? end
+        let timeline = try await server.replication(deadline: .after(.seconds(20))).timeline ?? 0
+        try run.remember(FailedGroup.succession, Succession(old: order.datanode, new: order.slave, received: received, timeline: timeline))
+        return "\(order.slave) has replayed all that it has, up to \(received) (\(UInt64(behind).inBytes) were left)\(try await wasWaitedFor())"
+    }
+
+    /// Whether the lost master has acknowledged nothing that the slave has not, where its files can be read.
+    private func wasWaitedFor() async throws -> String {
+        do {
+            let instance = try await order.failed.oldInstance()
+            let names = try await instance.configuration(through: nil, deadline: .after(.seconds(20))).tree.deciding("synchronous_standby_names")?.value ?? ""
+            guard let list = StandbyNames(names, version: instance.version), list.contains(order.slave) else {
+                return "; \(order.datanode) waited for no standby by this name: what it has acknowledged last may be missing"
+            }
+            return "; \(order.datanode) waited for it (synchronous_standby_names = '\(names)'): what it has acknowledged is here"
+        } catch let error where !(error is CancellationError) {
+            return ""
+        }
+    }
+}

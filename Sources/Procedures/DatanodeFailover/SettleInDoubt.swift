@@ -1,0 +1,153 @@
+import Datanode
+import EventLoop
+import PostgresClient
+import ProcedureKit
+import Report
+import Run
+import Server
+
+/// Settle what coordinators have prepared on the master and not ended, before anybody writes there again.
+struct SettleInDoubt: LeavesNothing {
+    static let name = "in-doubt"
+    /// What was decided, in order.
+    static let decided = Fact<[Decision]>("transactions in doubt")
+    /// How long a coordinator is waited for that is still at work.
+    private static let patience: Duration = .seconds(30)
+
+    struct Decision: Sendable, Codable, Hashable, CustomStringConvertible {
+        var transaction: String
+        var isCommitted: Bool
+        var reason: String
+
+        var description: String { "\(transaction) \(isCommitted ? "committed" : "rolled back"): \(reason)" }
+    }
+
+    let order: FailedDatanode
+    var title: String { "Settle transactions that are left prepared on \(order.slave), by what the other nodes know of them" }
+    var leavesNothing: String { "what is decided stays so on all nodes" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        // From then on there is traffic, which prepares and ends its own.
+        if memory.began(TellCoordinators.self) { return .done(Self.words(try memory.recall(Self.decided) ?? [])) }
+        guard try await order.failed.promoted(memory) != nil else {
+            return .needed([Change("\(order.slave): COMMIT PREPARED what another node has committed, ROLLBACK PREPARED what none has")])
+        }
+        let left = try await prepared()
+        return left.isEmpty
+            ? .done(Self.words(try memory.recall(Self.decided) ?? []))
+            : .needed(left.map { Change("\(order.slave): \($0.transaction.identifier), prepared \($0.found.age.inSeconds) ago in \($0.found.database)") })
+    }
+
+    private static func words(_ decisions: [Decision]) -> String { decisions.isEmpty ? "nothing is left prepared" : decisions.map(\.description).joined(separator: "; ") }
+
+    private func prepared() async throws -> [(transaction: InDoubtTransaction, found: PreparedTransaction)] {
+        try await order.access.server(order.slave).preparedTransactions(deadline: .after(.seconds(20))).compactMap { found in
+            InDoubtTransaction(identifier: found.identifier).map { ($0, found) }
+        }
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        var decisions = try run.memory.recall(Self.decided) ?? []
+        let foreign = try await order.access.server(order.slave).preparedTransactions(deadline: .after(.seconds(20))).filter { InDoubtTransaction(identifier: $0.identifier) == nil }
+        for other in foreign { run.note("\(order.slave): \(other) is not a coordinator's: left alone") }
+        // Once the others were asked in vain they are not waited for again.
+        let silent = Silent()
+        for (transaction, found) in try await prepared() {
+            let isCommitted: Bool, reason: String
+            (isCommitted, reason) = try await decide(transaction, silent, run)
+            decisions.append(Decision(transaction: transaction.identifier, isCommitted: isCommitted, reason: reason))
+            try run.remember(Self.decided, decisions)
+            run.note("\(transaction.identifier): \(isCommitted ? "COMMIT" : "ROLLBACK") PREPARED, for \(reason)")
+            if !isCommitted { try await rollBackElsewhere(transaction, found.database) }
+            let server = try await order.access.separateServer(order.slave, database: found.database)
+            do {
+                _ = try await server.endPrepared(transaction, commit: isCommitted, deadline: .after(.seconds(60)))
+                await server.connection.close()
+            } catch {
+                await server.connection.close()
+                throw error
+            }
+        }
+        return Self.words(decisions)
+    }
+
+    private actor Silent {
+        private(set) var names: Set<String> = []
+        func add(_ name: String) { names.insert(name) }
+    }
+
+    /// Waits until the other nodes' answers decide.
+    private func decide(_ transaction: InDoubtTransaction, _ silent: Silent, _ run: StepRun) async throws -> (isCommitted: Bool, reason: String) {
+        var isRunning = true
+        do {
+            return try await wait(for: "the other nodes to say what becomes of \(transaction.identifier)", until: .after(Self.patience), every: .milliseconds(200)) {
+                () -> Look<(isCommitted: Bool, reason: String)> in
+                let (answers, unasked) = try await ask(transaction, silent)
+                isRunning = answers.values.contains(where: \.isRunning)
+                switch InDoubtTransaction.verdict(
+                    answers, silentDatanodes: order.others.filter { unasked[$0] != nil }, silentCoordinators: order.coordinators.filter { unasked[$0] != nil })
+                {
+                case .commit(let reason): return .found((true, reason))
+                case .rollBack(let reason): return .found((false, reason))
+                case .wait(let reason):
+                    run.progress("\(transaction.identifier): \(reason)")
+                    return .notYet(reason)
+                case .unknown(let reason): throw undecided(transaction, reason)
+                }
+            }
+        } catch let late as DeadlineExceeded {
+            let reason = late.lastSeen ?? "nobody has said"
+            if isRunning { throw undecided(transaction, reason) }
+            // It stays prepared by itself: nobody works at it, and nobody has committed it.
+            return (false, "\(reason), no node has committed it, and nobody has worked at it for \(Self.patience.inSeconds)")
+        }
+    }
+
+    private func undecided(_ transaction: InDoubtTransaction, _ reason: String) -> Problem {
+        Problem(
+            "\(order.slave): \(transaction.identifier) is prepared, and what becomes of it cannot be told: \(reason)",
+            hint: "no coordinator was told of \(order.slave) yet. Bring back who can be asked, and resume; or decide it yourself, on \(order.slave): COMMIT PREPARED '\(transaction.identifier)' "
+                + "or ROLLBACK PREPARED '\(transaction.identifier)', then resume")
+    }
+
+    /// What all others know of it, all at once.
+    private func ask(_ transaction: InDoubtTransaction, _ silent: Silent) async throws -> (answers: [String: InDoubtTransaction.Answer], unasked: [String: Problem]) {
+        let access = order.access
+        let results = await attemptOnEach(order.others + order.coordinators) { name in
+            let deadline = Deadline.after(await silent.names.contains(name) ? .seconds(2) : .seconds(10))
+            do {
+                return try await access.server(name, deadline: deadline).answer(of: transaction, deadline: deadline)
+            } catch let error where !(error is CancellationError) {
+                await access.forgetServer(name)
+                await silent.add(name)
+                throw error
+            }
+        }
+        try Task.checkCancellation()
+        var answers: [String: InDoubtTransaction.Answer] = [:], unasked: [String: Problem] = [:]
+        for (name, result) in results {
+            switch result {
+            case .success(let answer): answers[name] = answer
+            case .failure(let error): unasked[name] = Problem(explaining: error)
+            }
+        }
+        return (answers, unasked)
+    }
+
+    /// Before it is rolled back here: whoever comes late finds nothing to commit.
+    private func rollBackElsewhere(_ transaction: InDoubtTransaction, _ database: String) async throws {
+        for name in order.others {
+            let server: ServerSession
+            do { server = try await order.access.server(name) } catch let error where !(error is CancellationError) { continue }
+            guard try await server.answer(of: transaction, deadline: .after(.seconds(20))).isPrepared else { continue }
+            let own = try await order.access.separateServer(name, database: database)
+            do {
+                _ = try await own.endPrepared(transaction, commit: false, deadline: .after(.seconds(60)))
+                await own.connection.close()
+            } catch {
+                await own.connection.close()
+                throw error
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import Datanode
+import EventLoop
+import PostgresClient
+import ProcedureKit
+import Report
+import Run
+import Server
+
+/// Tell every coordinator where the datanode is now, and see that its sessions reach it.
+///
+/// One that cannot be reached is left for ``TellAbsent``: clients of the others need not wait for it.
+struct TellCoordinators: LeavesNothing {
+    static let name = "tell"
+    let order: FailedDatanode
+    var title: String { "ALTER NODE \(order.datanode) and pgxc_pool_reload() on every coordinator" }
+    var leavesNothing: String { "the coordinators go on with the new master" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        let place = try order.place
+        guard try await order.failed.promoted(memory) != nil else {
+            return .needed(
+                order.coordinators.map { Change("\($0): ALTER NODE \(order.datanode) WITH (HOST = '\(place.host)', PORT = \(place.port)); SELECT pgxc_pool_reload()") })
+        }
+        let untold = try await order.coordinatorsThatAre(not: order.newMaster(), silent: false)
+        return untold.isEmpty ? .done("every coordinator that can be reached reaches \(order.slave)") : .needed(untold.map { Change("\($0.name): \($0.why)") })
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let master = try await order.newMaster(), order = order
+        let results = await attemptOnEach(order.coordinators) { try await order.tell($0, of: master, run) }
+        try Task.checkCancellation()
+        var told: [String] = [], absent: [String] = []
+        for (name, result) in results {
+            switch result {
+            case .success: told.append(name)
+            case .failure(let error as CoordinatorAbsent):
+                absent.append(name)
+                run.note("\(name) is not told yet, and is left for later: \(error.problem.fact)")
+            case .failure(let error): throw error
+            }
+        }
+        guard !told.isEmpty else {
+            throw Problem(
+                "no coordinator can be reached, so none knows that \(order.datanode) is at \(try order.place) now",
+                hint: "\(order.slave) is the master already. Start the coordinators, and resume: until then their sessions fail with 53000")
+        }
+        return "\(list(told)) \(told.count == 1 ? "reaches" : "reach") \(order.slave)\(absent.isEmpty ? "" : "; \(list(absent)) cannot be reached")"
+    }
+}
+
+/// Tell the coordinators that were not to be reached before. Until each was told the run stays open.
+struct TellAbsent: LeavesNothing {
+    static let name = "tell-absent"
+    let order: FailedDatanode
+    var title: String { "Tell the coordinators that could not be reached before" }
+    var leavesNothing: String { "the coordinators go on with the new master" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        guard memory.began(TellCoordinators.self) else { return .done("whoever can be reached is told before") }
+        let untold = try await order.coordinatorsThatAre(not: order.newMaster(), silent: true)
+        return untold.isEmpty ? .done("every coordinator reaches \(order.slave)") : .needed(untold.map { Change("\($0.name): \($0.why)") })
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let master = try await order.newMaster(), order = order
+        let results = await attemptOnEach(order.coordinators) { try await order.tell($0, of: master, run) }
+        try Task.checkCancellation()
+        var absent: [String: Problem] = [:]
+        for (name, result) in results {
+            switch result {
+            case .success: continue
+            case .failure(let error as CoordinatorAbsent): absent[name] = error.problem
+            case .failure(let error): throw error
+            }
+        }
+        guard absent.isEmpty else { throw try await stillAbsent(absent, run.memory) }
+        return "every coordinator reaches \(order.slave); \(try await order.verify(run))"
+    }
+
+    private func stillAbsent(_ absent: [String: Problem], _ memory: Memory) async throws -> Problem {
+        let names = list(absent.keys.sorted()), one = absent.count == 1, place = try order.access.roster.entry(order.datanode)
+        let why = absent.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value.fact)" }.joined(separator: "; ")
+        let fenced = try order.failed.primaryIsDead(memory)
+            ? "see to it that the old master at \(place.address):\(place.port) does not start, for nobody has fenced it: move its data directory away, or leave its host off"
+            : "the old master is marked as a standby, and would take no writes; leave it so until it was made a slave (`procedure: datanode-rejoin`)"
+        return Problem(
+            "\(names) \(one ? "was" : "were") not told that \(order.datanode) is at \(try order.place) now, and the failover is not finished: \(why)\n"
+                + "All other coordinators work with \(order.slave). \(one ? "It comes" : "They come") back with the old address: with the old master running there, the cluster would be split in two",
+            hint: "start \(names), then at once: pggraft resume \(try memory.header?.run ?? "")\n\(fenced)")
+    }
+}
+
+/// A coordinator that could not be reached.
+struct CoordinatorAbsent: Error {
+    let problem: Problem
+}
+
+extension FailedDatanode {
+    /// Tells one coordinator, and sees that its sessions reach the new master. One that crashes while its pool is reloaded is told again.
+    /// - Throws: ``CoordinatorAbsent`` where it cannot be reached.
+    func tell(_ name: String, of master: ReachedServer, _ run: StepRun) async throws {
+        let place = try place, patience = Deadline.after(.seconds(90))
+        try await wait(for: "\(name) to reach \(slave)", until: patience, every: .milliseconds(200)) { () -> Look<Void> in
+            let deadline = Deadline.after(.seconds(15))
+            let coordinator: Coordinator
+            do { coordinator = try await self.coordinator(name, deadline: deadline) } catch let error as PostgresError where error.code == "57P03" {
+                return .notYet(error.fact)
+            } catch let error where !(error is CancellationError) {
+                throw CoordinatorAbsent(problem: Problem(explaining: error))
+            }
+            do {
+                try await coordinator.move(datanode, to: place, deadline: deadline)
+                try await coordinator.reloadPool(deadline: deadline)
+            } catch let error as PostgresError where error.isServerAway || error.code == "57P02" {
+                // It crashed, or is about to: with its first answer it may have taken the statement, or not.
+                run.note("\(name): the connection was lost while its pool was reloaded; told again: \(error.fact)")
+                await access.forgetServer(name)
+                return .notYet(error.fact)
+            }
+            switch try await told(name, master, deadline: deadline) {
+            case .proven: return .found(())
+            case .not(let why): return .notYet(why)
+            case .silent(let problem): return .notYet(problem.fact)
+            }
+        }
+    }
+
+    /// Coordinators whose sessions do not reach `master`, and why.
+    /// - Parameter silent: also those that cannot be reached.
+    func coordinatorsThatAre(not master: ReachedServer, silent: Bool) async throws -> [(name: String, why: String)] {
+        let states = try await onEach(coordinators) { try await told($0, master) }
+        return coordinators.compactMap { name in
+            switch states[name] {
+            case .not(let why): (name, why)
+            case .silent(let problem) where silent: (name, problem.fact)
+            default: nil
+            }
+        }
+    }
+}

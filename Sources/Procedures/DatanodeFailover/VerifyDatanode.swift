@@ -1,0 +1,59 @@
+import Datanode
+import EventLoop
+import Playbook
+import PostgresClient
+import ProcedureKit
+import Report
+import Run
+import Server
+
+/// Verify through every coordinator: every table is read, and a row is written and removed again.
+struct VerifyDatanode: LeavesNothing {
+    static let name = "verify"
+    static let said = Fact<String>("verification")
+    let order: FailedDatanode
+    var title: String { "Verify through every coordinator: read every table, write a row to every datanode and remove it" }
+    var leavesNothing: String { "what it wrote it has removed" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        if let said = try memory.recall(Self.said) { return .done(said) }
+        return .needed(order.coordinators.map { Change("\($0): read every table, and write to a temporary one on every datanode") })
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        try await order.verify(run)
+    }
+}
+
+extension FailedDatanode {
+    /// Has every coordinator that can be reached show that the cluster works; restarts the GTM where that stands in the way, if it may.
+    /// - Returns: what was seen; that is kept once it was seen through every coordinator.
+    func verify(_ run: StepRun) async throws -> String {
+        // They are all asked whether they are there, before one of them makes a table on all.
+        let absent = await attemptOnEach(coordinators) { try await self.coordinator($0) }.reduce(into: [String: Problem]()) { absent, look in
+            if case .failure(let error) = look.result { absent[look.name] = Problem(explaining: error) }
+        }
+        try Task.checkCancellation()
+        for (name, problem) in absent.sorted(by: { $0.key < $1.key }) { run.note("\(name) cannot be asked: \(problem.fact)") }
+        let present = coordinators.filter { absent[$0] == nil }, counted = tables.map { ($0.schema, $0.name) }
+        func look() async throws -> [String: DatanodeCheck] {
+            try await onEach(present) { name in
+                try await self.coordinator(name).check(counting: counted, writes: absent.isEmpty, deadline: .after(.seconds(120)))
+            }
+        }
+        let seen: [String: DatanodeCheck]
+        do {
+            seen = try await look()
+        } catch let error where DatanodeCheck.isGTMBehind(error) {
+            let fact = Problem(explaining: error).fact
+            guard try mayRestartGTM(run.memory) else { throw RestartGTM.refused(fact) }
+            run.note("the GTM is restarted: \(fact)")
+            try await gtm().restart(deadline: .after(.seconds(120)))
+            try run.remember(RestartGTM.isRestarted, true)
+            seen = try await look()
+        }
+        let said = present.compactMap { name in seen[name].map { "\(name): \($0)" } }.joined(separator: "; ")
+        if absent.isEmpty { try run.remember(VerifyDatanode.said, said) }
+        return said
+    }
+}
