@@ -25,6 +25,8 @@ public actor ClusterAccess {
     /// The nodes that were reached by their port, and those that were by their socket last.
     private var byPort: Set<String> = []
     private var bySocket: Set<String> = []
+    /// Those whose servers are too old for all that a session wants from its first statement on.
+    private var isOld: Set<String> = []
     private var sessions: [String: ServerSession] = [:]
     private var instances: [String: SharedLook<Instance>] = [:]
     private var approach: Task<Void, Never>?
@@ -117,6 +119,16 @@ public actor ClusterAccess {
     public func connection(
         _ name: String, database: String? = nil, applicationName: String? = nil, asItIs: Bool = false, deadline: Deadline
     ) async throws -> PostgresConnection {
+        let wasOld = isOld.contains(name)
+        do {
+            return try await anyConnection(name, database: database, applicationName: applicationName, asItIs: asItIs, deadline: deadline)
+        } catch let error as PostgresError where error.code == SessionSetting.refusesStartupOptions && !asItIs && !wasOld {
+            isOld.insert(name)
+            return try await anyConnection(name, database: database, applicationName: applicationName, asItIs: asItIs, deadline: deadline)
+        }
+    }
+
+    private func anyConnection(_ name: String, database: String?, applicationName: String?, asItIs: Bool, deadline: Deadline) async throws -> PostgresConnection {
         let node = try roster.entry(name)
         if bySocket.contains(name) {
             do {
@@ -193,7 +205,7 @@ public actor ClusterAccess {
             "dbname": database ?? roster.database, "user": roster.role, "port": "\(node.port)", "sslmode": "prefer",
             "application_name": applicationName ?? ways.applicationName,
         ])
-        if !asItIs { conninfo["options"] = SessionSetting.startupOptions }
+        if !asItIs { conninfo["options"] = isOld.contains(node.name) ? SessionSetting.oldStartupOptions : SessionSetting.startupOptions }
         return conninfo
     }
 

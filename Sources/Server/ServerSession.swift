@@ -80,7 +80,11 @@ public struct SessionSetting: Sendable, Hashable {
 
     /// What a session must have from its first statement on, as libpq's `options`: a standby runs no statement at all as `serializable`, and
     /// a timeout may be shorter than the statement that takes it away.
-    public static let startupOptions = #"-c default_transaction_isolation=read\ committed -c statement_timeout=0 -c search_path=pg_catalog"#
+    public static let startupOptions = #"-c default_transaction_isolation=read\ committed \#(oldStartupOptions)"#
+    /// The same for a server that takes no value with a space in it there (before 9.5), and refuses the others with ``refusesStartupOptions``.
+    public static let oldStartupOptions = "-c statement_timeout=0 -c search_path=pg_catalog"
+    /// SQLSTATE of a login whose options hold a value that the server cannot use.
+    public static let refusesStartupOptions = "22023"
 
     /// The servers spell the names of some settings with capitals (`TimeZone`).
     static func apply(_ settings: [SessionSetting]) -> SQL {
