@@ -13,8 +13,11 @@ public struct Coordinator: Sendable {
 
     /// By what others know it; `nil` where the server is no part of a Postgres-XC cluster.
     public func nodeName(deadline: Deadline) async throws -> String? {
-        // A setting that is not there is none of its kind.
-        try await session.settings(["pgxc_node_name"], deadline: deadline)["pgxc_node_name"]
+        do {
+            return try await session.connection.query("SHOW pgxc_node_name", deadline: deadline).one().get("pgxc_node_name")
+        } catch let error as PostgresError where error.code == "42704" {
+            return nil
+        }
     }
 
     /// The nodes that this coordinator knows, itself among them: it alone, for each keeps its own list.

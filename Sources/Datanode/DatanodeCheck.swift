@@ -27,10 +27,10 @@ public struct DatanodeCheck: Sendable, CustomStringConvertible {
     /// The tables that are on datanodes.
     static let distributed: SQL = """
         SELECT n.nspname AS schema, c.relname AS name FROM pgxc_class x JOIN pg_class c ON c.oid = x.pcrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-        WHERE c.relkind = 'r' AND c.relpersistence <> 't' ORDER BY 1, 2
+        WHERE c.relpersistence <> 't' ORDER BY 1, 2
         """
 
-    static func read(_ schema: String, _ name: String) -> SQL { "SELECT 1 AS one FROM ONLY \(identifier: schema).\(identifier: name) LIMIT 1" }
+    static func read(_ schema: String, _ name: String) -> SQL { "SELECT 1 AS one FROM \(identifier: schema).\(identifier: name) LIMIT 1" }
     static func count(_ schema: String, _ name: String) -> SQL { "SELECT count(*) AS rows FROM \(identifier: schema).\(identifier: name)" }
 
     // A temporary table takes part in no two-phase commit. It is the session's own; all the same no coordinator may be away when it is made.

@@ -36,8 +36,9 @@ public struct GTM: Sendable {
     /// settled for it, too.
     /// - Throws: `Problem` that says whether it runs.
     public func restart(deadline: Deadline) async throws {
-        // Inside its directory, as that of a server: it goes where that goes.
-        let command = StartScript.command(dataDirectory / "pggraft-start.log", Self.words(program, "restart", dataDirectory)).as(user)
+        // Inside its directory, as that of a server: it goes where that goes. One at a time: a process of the run that was killed may have left one at work.
+        let words = ["flock", "--close", dataDirectory.path] + Self.words(program, "restart", dataDirectory)
+        let command = StartScript.command(dataDirectory / "pggraft-start.log", words).as(user)
         let result = try await host.run(command, deadline: deadline)
         guard result.succeeded else {
             let runs = try await isRunning(deadline: .after(.seconds(20)))

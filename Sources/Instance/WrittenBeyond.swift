@@ -51,6 +51,9 @@ extension Instance {
     /// What this stopped server has written on `timeline` from `position` on.
     /// - Throws: ``InstanceError/unreadable(node:host:what:)`` with what the program says, where its log cannot be read.
     public func written(beyond position: LSN, on timeline: UInt32, deadline: Deadline) async throws -> WrittenBeyond {
+        guard features.hasWALDump else {
+            throw InstanceError.unreadable(node: node, host: host.name, what: "the write-ahead log: PostgreSQL \(version) has no program that shows its transactions (pg_waldump)")
+        }
         let program = (binaries.directory / "pg_waldump").path, wal = (dataDirectory / features.walDirectory).path
         let result = try await host.run(.script(WrittenBeyond.script, program, wal, "\(timeline)", "\(position)").as(user), deadline: deadline)
         guard result.succeeded, let written = WrittenBeyond(result.text, errors: result.errorText) else {

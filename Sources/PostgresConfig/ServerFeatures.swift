@@ -62,6 +62,8 @@ public struct ServerFeatures: Sendable, Hashable {
     public let hasBuildView: Bool
     /// Whether there is `pg_subscription` (from 10).
     public let hasSubscriptions: Bool
+    /// Whether there is `pg_waldump` (from 10); what 9.3 had before writes it otherwise.
+    public let hasWALDump: Bool
     /// Whether there is `pg_tablespace_location()`; before 9.2 the catalog says it.
     public let hasTablespaceLocation: Bool
 
@@ -121,6 +123,7 @@ public struct ServerFeatures: Sendable, Hashable {
         hasLogicalMessages = isAtLeast96
         hasBuildView = isAtLeast96
         hasSubscriptions = isAtLeast10
+        hasWALDump = isAtLeast10
         hasTablespaceLocation = version.number >= 902
     }
 

@@ -4,13 +4,12 @@ import PostgresClient
 import RemoteHost
 import Report
 import Server
-import Synchronization
 
 /// A primary and its standbys: the nodes of a roster, which are looked at all at once.
 public struct Group: Sendable {
     public let access: ClusterAccess
     public let nodes: [String]
-    private let silent = Silent()
+    private let silent = SilentNodes()
 
     public init(_ nodes: [String], of access: ClusterAccess) { (self.nodes, self.access) = (nodes, access) }
 
@@ -64,13 +63,5 @@ public struct Group: Sendable {
         let look = try await access.server(name, deadline: deadline).replication(deadline: deadline)
         silent.remove(name)
         return look
-    }
-
-    /// Those that gave no answer when they were asked last.
-    private final class Silent: Sendable {
-        private let names = Mutex<Set<String>>([])
-        func contains(_ name: String) -> Bool { names.withLock { $0.contains(name) } }
-        func add(_ name: String) { names.withLock { _ = $0.insert(name) } }
-        func remove(_ name: String) { names.withLock { _ = $0.remove(name) } }
     }
 }

@@ -11,6 +11,8 @@ import Server
 /// See that the slave has replayed all that it has received.
 struct CatchUpSlave: LeavesNothing {
     static let name = "catch-up"
+    /// What became of commits that the master had acknowledged, as far as its files say.
+    static let acknowledged = Fact<String>("what was acknowledged")
     let order: FailedDatanode
     var title: String { "See that \(order.slave) has replayed all that it has received from \(order.datanode)" }
     var leavesNothing: String { "it only waited" }
@@ -33,20 +35,22 @@ struct CatchUpSlave: LeavesNothing {
         let received = [end, last.receivedLSN ?? .zero, last.replayedLSN ?? .zero].max() ?? end
         let timeline = try await server.replication(deadline: .after(.seconds(20))).timeline ?? 0
         try run.remember(FailedGroup.succession, Succession(old: order.datanode, new: order.slave, received: received, timeline: timeline))
-        return "\(order.slave) has replayed all that it has, up to \(received) (\(UInt64(behind).inBytes) were left)\(try await wasWaitedFor())"
+        let acknowledged = try await acknowledged()
+        if let acknowledged { try run.remember(Self.acknowledged, acknowledged) }
+        return "\(order.slave) has replayed all that it has, up to \(received) (\(UInt64(behind).inBytes) were left)\(acknowledged.map { "; \($0)" } ?? "")"
     }
 
-    /// Whether the lost master has acknowledged nothing that the slave has not, where its files can be read.
-    private func wasWaitedFor() async throws -> String {
+    /// Whether the lost master has acknowledged nothing that the slave has not; `nil` where its files cannot be read.
+    private func acknowledged() async throws -> String? {
         do {
             let instance = try await order.failed.oldInstance()
             let names = try await instance.configuration(through: nil, deadline: .after(.seconds(20))).tree.deciding("synchronous_standby_names")?.value ?? ""
             guard let list = StandbyNames(names, version: instance.version), list.contains(order.slave) else {
-                return "; \(order.datanode) waited for no standby by this name: what it has acknowledged last may be missing"
+                return "\(order.datanode) waited for no standby by this name: what it has acknowledged last may be missing"
             }
-            return "; \(order.datanode) waited for it (synchronous_standby_names = '\(names)'): what it has acknowledged is here"
+            return "\(order.datanode) waited for \(order.slave) (synchronous_standby_names = '\(names)'): what it has acknowledged is there"
         } catch let error where !(error is CancellationError) {
-            return ""
+            return nil
         }
     }
 }

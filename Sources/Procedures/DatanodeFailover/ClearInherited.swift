@@ -23,9 +23,9 @@ struct ClearInherited: Step {
     }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        let names = try await names()
         // Once it is the master, somebody may have given it a standby.
         if memory.began(PromoteSuccessor.self) { return .done("\(Self.setting) was empty when \(order.slave) was promoted") }
+        let names = try await names()
         return names.isEmpty ? .done("\(Self.setting) is empty") : .needed([Change("\(order.slave): \(Self.setting) = '' (it is '\(names)'), and reload")])
     }
 

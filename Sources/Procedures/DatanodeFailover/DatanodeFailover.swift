@@ -81,7 +81,8 @@ public struct DatanodeFailover: Procedure {
     public func closingWords(run: String, _ memory: Memory) throws -> [String] {
         guard try memory.recall(FailedGroup.succession) != nil else { return ["Done."] }
         let place = try order.place
-        return ["\(order.datanode) is at \(place) now, and every coordinator reaches it."] + (try memory.recall(ReportLoss.words) ?? [])
+        return ["\(order.datanode) is at \(place) now, and every coordinator reaches it."]
+            + [try memory.recall(CatchUpSlave.acknowledged)].compactMap(\.self) + (try memory.recall(ReportLoss.words) ?? [])
             + [
                 "No commit waits for a slave there. The old master is not started: `procedure: datanode-rejoin` makes a slave of it.",
                 "Playbooks have to say from now on: datanodes: \(order.datanode): {address: \(place.host), port: \(place.port)}.",

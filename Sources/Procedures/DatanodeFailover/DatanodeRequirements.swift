@@ -30,8 +30,8 @@ struct SlaveIsUsable: Requirement {
         }
         var findings: [Finding] = []
         if let other = try await otherSystem(deadline) { findings.append(other) }
-        if state.receivedLSN == nil {
-            let hint = "if it has streamed before it was restarted last, say `slave_has_streamed: as-i-say`; if it has not, it is no copy to go on with"
+        if !state.hasStreamed {
+            let hint = "if it has streamed before it was restarted last, or its master has written nothing since, say `slave_has_streamed: as-i-say`; else it is no copy to go on with"
             findings.append(Finding(name, on: slave, "has received nothing since it was started", order.slaveHasStreamed ? .note(hint: nil) : .notMet(hint: hint)))
         } else {
             findings.append(
@@ -60,6 +60,11 @@ struct SlaveIsUsable: Requirement {
     }
 }
 
+extension RecoveryState {
+    /// Whether a part of a segment was received since the start. A receiver that has yet to receive anything shows the begin of the one that it asks for.
+    fileprivate var hasStreamed: Bool { receivedLSN.map { $0.position % (1 << 20) != 0 } ?? false }
+}
+
 /// A coordinator can be told, and knows the datanode by the name that the playbook has for it.
 struct CoordinatorIsUsable: Requirement {
     let name = "coordinator"
@@ -73,7 +78,7 @@ struct CoordinatorIsUsable: Requirement {
 
     func look(_ memory: Memory) async throws -> [Finding] {
         let deadline = Deadline.after(.seconds(20)), server: ServerSession
-        do { server = try await order.access.server(coordinator, deadline: deadline) } catch let error where !(error is CancellationError) {
+        do { server = try await order.coordinator(coordinator).session } catch let error where !(error is CancellationError) {
             return [
                 Finding(
                     name, on: coordinator, "cannot be reached: \(Problem(explaining: error).fact)",
@@ -130,7 +135,7 @@ struct OtherDatanodeAnswers: Requirement {
 
     func look(_ memory: Memory) async throws -> [Finding] {
         do {
-            let server = try await order.access.server(datanode)
+            let server = try await order.access.server(datanode, deadline: order.silent.deadline(for: datanode, .seconds(10)))
             let recovers = try await server.isInRecovery(deadline: .after(.seconds(20)))
             return [
                 recovers
@@ -138,6 +143,7 @@ struct OtherDatanodeAnswers: Requirement {
                     : Finding(name, on: datanode, "answers")
             ]
         } catch let error where !(error is CancellationError) {
+            order.silent.add(datanode)
             return [
                 Finding(
                     name, on: datanode, "cannot be asked: \(Problem(explaining: error).fact)",
@@ -157,6 +163,9 @@ struct GTMIsReached: Requirement {
         let consent = try order.mayRestartGTM(memory) ? "restarted where a transaction was left in doubt" : "not restarted unless you say --restart-gtm"
         do {
             guard try await order.gtm().isRunning(deadline: .after(.seconds(20))) else {
+                if memory.began(RestartGTM.self) || memory.began(VerifyDatanode.self), try order.mayRestartGTM(memory) {
+                    return [Finding(name, on: place, "does not run", .note(hint: "the run starts it"))]
+                }
                 return [Finding(name, on: place, "does not run", .notMet(hint: "start it: without it no coordinator begins a transaction"))]
             }
             return [Finding(name, on: place, "runs; \(consent)")]

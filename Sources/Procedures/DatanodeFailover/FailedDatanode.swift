@@ -26,6 +26,8 @@ struct FailedDatanode: Sendable {
     let failed: FailedGroup
     let tables: [Playbook.DatanodeFailover.TableName]
     let slaveHasStreamed: Bool
+    /// Coordinators and datanodes that gave no answer.
+    let silent = SilentNodes()
     private let restartsGTM: Bool
 
     init(_ playbook: Playbook.DatanodeFailover, _ access: ClusterAccess, consents: [Consent]) {
@@ -38,7 +40,8 @@ struct FailedDatanode: Sendable {
             primaryIsDead: playbook.masterIsDead || consents.contains(.primaryIsDead),
             words: FailedGroup.Words(
                 dead: "--master-is-dead or `master_is_dead: true` in the playbook",
-                works: "a failover is for a master that is lost: stop it first (pg_ctl stop -m fast), and nothing is lost with a slave that has everything"))
+                works: "a failover is for a master that is lost: stop it first (pg_ctl stop -m fast), and nothing is lost with a slave that has everything"),
+            hasOneStandby: true)
     }
 
     /// Where the coordinators shall reach it.
@@ -57,7 +60,18 @@ struct FailedDatanode: Sendable {
         return GTM(host: try await access.host(entry.name), user: entry.osUser, binDirectory: entry.binDirectory, dataDirectory: directory)
     }
 
-    func coordinator(_ name: String, deadline: Deadline = .after(.seconds(10))) async throws -> Coordinator { Coordinator(try await access.server(name, deadline: deadline)) }
+    /// A coordinator, where it can be reached within seconds.
+    func coordinator(_ name: String) async throws -> Coordinator {
+        do {
+            let coordinator = Coordinator(try await access.server(name, deadline: silent.deadline(for: name, .seconds(10))))
+            silent.remove(name)
+            return coordinator
+        } catch let error where !(error is CancellationError) {
+            // One that is starting is there.
+            if (error as? PostgresError)?.code != "57P03" { silent.add(name) }
+            throw error
+        }
+    }
 
     // MARK: Coordinators
 
@@ -74,7 +88,7 @@ struct FailedDatanode: Sendable {
     /// Whether a coordinator reaches the new master, which is `server`.
     func told(_ name: String, _ server: ReachedServer, deadline: Deadline = .after(.seconds(10))) async throws -> Told {
         let coordinator: Coordinator
-        do { coordinator = try await self.coordinator(name, deadline: deadline) } catch let error where !(error is CancellationError) {
+        do { coordinator = try await self.coordinator(name) } catch let error where !(error is CancellationError) {
             return .silent(Problem(explaining: error))
         }
         do {

@@ -50,11 +50,9 @@ struct SettleInDoubt: LeavesNothing {
         var decisions = try run.memory.recall(Self.decided) ?? []
         let foreign = try await order.access.server(order.slave).preparedTransactions(deadline: .after(.seconds(20))).filter { InDoubtTransaction(identifier: $0.identifier) == nil }
         for other in foreign { run.note("\(order.slave): \(other) is not a coordinator's: left alone") }
-        // Once the others were asked in vain they are not waited for again.
-        let silent = Silent()
         for (transaction, found) in try await prepared() {
             let isCommitted: Bool, reason: String
-            (isCommitted, reason) = try await decide(transaction, silent, run)
+            (isCommitted, reason) = try await decide(transaction, run)
             decisions.append(Decision(transaction: transaction.identifier, isCommitted: isCommitted, reason: reason))
             try run.remember(Self.decided, decisions)
             run.note("\(transaction.identifier): \(isCommitted ? "COMMIT" : "ROLLBACK") PREPARED, for \(reason)")
@@ -71,18 +69,13 @@ struct SettleInDoubt: LeavesNothing {
         return Self.words(decisions)
     }
 
-    private actor Silent {
-        private(set) var names: Set<String> = []
-        func add(_ name: String) { names.insert(name) }
-    }
-
     /// Waits until the other nodes' answers decide.
-    private func decide(_ transaction: InDoubtTransaction, _ silent: Silent, _ run: StepRun) async throws -> (isCommitted: Bool, reason: String) {
+    private func decide(_ transaction: InDoubtTransaction, _ run: StepRun) async throws -> (isCommitted: Bool, reason: String) {
         var isRunning = true
         do {
             return try await wait(for: "the other nodes to say what becomes of \(transaction.identifier)", until: .after(Self.patience), every: .milliseconds(200)) {
                 () -> Look<(isCommitted: Bool, reason: String)> in
-                let (answers, unasked) = try await ask(transaction, silent)
+                let (answers, unasked) = try await ask(transaction)
                 isRunning = answers.values.contains(where: \.isRunning)
                 switch InDoubtTransaction.verdict(
                     answers, silentDatanodes: order.others.filter { unasked[$0] != nil }, silentCoordinators: order.coordinators.filter { unasked[$0] != nil })
@@ -111,15 +104,15 @@ struct SettleInDoubt: LeavesNothing {
     }
 
     /// What all others know of it, all at once.
-    private func ask(_ transaction: InDoubtTransaction, _ silent: Silent) async throws -> (answers: [String: InDoubtTransaction.Answer], unasked: [String: Problem]) {
-        let access = order.access
+    private func ask(_ transaction: InDoubtTransaction) async throws -> (answers: [String: InDoubtTransaction.Answer], unasked: [String: Problem]) {
+        let access = order.access, silent = order.silent
         let results = await attemptOnEach(order.others + order.coordinators) { name in
-            let deadline = Deadline.after(await silent.names.contains(name) ? .seconds(2) : .seconds(10))
+            let deadline = silent.deadline(for: name, .seconds(10))
             do {
                 return try await access.server(name, deadline: deadline).answer(of: transaction, deadline: deadline)
             } catch let error where !(error is CancellationError) {
                 await access.forgetServer(name)
-                await silent.add(name)
+                silent.add(name)
                 throw error
             }
         }

@@ -103,7 +103,7 @@ extension FailedDatanode {
         try await wait(for: "\(name) to reach \(slave)", until: patience, every: .milliseconds(200)) { () -> Look<Void> in
             let deadline = Deadline.after(.seconds(15))
             let coordinator: Coordinator
-            do { coordinator = try await self.coordinator(name, deadline: deadline) } catch let error as PostgresError where error.code == "57P03" {
+            do { coordinator = try await self.coordinator(name) } catch let error as PostgresError where error.code == "57P03" {
                 return .notYet(error.fact)
             } catch let error where !(error is CancellationError) {
                 throw CoordinatorAbsent(problem: Problem(explaining: error))

@@ -30,17 +30,28 @@ extension FailedDatanode {
     /// - Returns: what was seen; that is kept once it was seen through every coordinator.
     func verify(_ run: StepRun) async throws -> String {
         // They are all asked whether they are there, before one of them makes a table on all.
-        let absent = await attemptOnEach(coordinators) { try await self.coordinator($0) }.reduce(into: [String: Problem]()) { absent, look in
-            if case .failure(let error) = look.result { absent[look.name] = Problem(explaining: error) }
+        var absent: [String: Problem] = [:]
+        for (name, result) in await attemptOnEach(coordinators, { try await self.coordinator($0) }) {
+            if case .failure(let error) = result { absent[name] = Problem(explaining: error) }
         }
         try Task.checkCancellation()
         for (name, problem) in absent.sorted(by: { $0.key < $1.key }) { run.note("\(name) cannot be asked: \(problem.fact)") }
-        let present = coordinators.filter { absent[$0] == nil }, counted = tables.map { ($0.schema, $0.name) }
+        let present = coordinators.filter { absent[$0] == nil }, isWhole = absent.isEmpty, counted = tables.map { ($0.schema, $0.name) }
         func look() async throws -> [String: DatanodeCheck] {
             try await onEach(present) { name in
-                try await self.coordinator(name).check(counting: counted, writes: absent.isEmpty, deadline: .after(.seconds(120)))
+                // One that crashed is back in a moment.
+                try await wait(for: "\(name) to answer", until: .after(.seconds(180)), every: .milliseconds(200)) { () -> Look<DatanodeCheck> in
+                    do {
+                        return .found(try await self.coordinator(name).check(counting: counted, writes: isWhole, deadline: .after(.seconds(120))))
+                    } catch let error as PostgresError where error.isServerAway || error.code == "57P02" {
+                        await self.access.forgetServer(name)
+                        return .notYet(error.fact)
+                    }
+                }
             }
         }
+        // Somebody may have been killed between its end and its start.
+        if try mayRestartGTM(run.memory), try await !gtm().isRunning(deadline: .after(.seconds(20))) { try await gtm().restart(deadline: .after(.seconds(120))) }
         let seen: [String: DatanodeCheck]
         do {
             seen = try await look()
@@ -53,7 +64,7 @@ extension FailedDatanode {
             seen = try await look()
         }
         let said = present.compactMap { name in seen[name].map { "\(name): \($0)" } }.joined(separator: "; ")
-        if absent.isEmpty { try run.remember(VerifyDatanode.said, said) }
+        if isWhole { try run.remember(VerifyDatanode.said, said) }
         return said
     }
 }

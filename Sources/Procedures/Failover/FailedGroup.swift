@@ -83,9 +83,12 @@ struct FailedGroup: Sendable {
     let wanted: String?
     let words: Words
     private let isSaidToBeDead: Bool
+    /// Whether nobody but the standby that the operator names can take its place, whatever its server says of whom it streams from: before 12 that stands
+    /// in no setting.
+    private let hasOneStandby: Bool
 
-    init(group: Group, old: String, wanted: String?, primaryIsDead: Bool, words: Words = .pair) {
-        (self.group, self.old, self.wanted, self.words, isSaidToBeDead) = (group, old, wanted, words, primaryIsDead)
+    init(group: Group, old: String, wanted: String?, primaryIsDead: Bool, words: Words = .pair, hasOneStandby: Bool = false) {
+        (self.group, self.old, self.wanted, self.words, isSaidToBeDead, self.hasOneStandby) = (group, old, wanted, words, primaryIsDead, hasOneStandby)
     }
 
     /// Why it cannot be fenced, and what the operator has to see to.
@@ -113,6 +116,10 @@ struct FailedGroup: Sendable {
 
     func succession(_ memory: Memory) async throws -> Succession {
         if let kept = try memory.recall(Self.succession) { return kept }
+        if hasOneStandby, let wanted {
+            let look = try await access.server(wanted).replication(deadline: .after(.seconds(20)))
+            return Succession(old: old, new: wanted, received: look.reachedLSN ?? .zero, timeline: look.timeline ?? 0)
+        }
         return try Succession(try await look(), of: old, to: wanted)
     }
 

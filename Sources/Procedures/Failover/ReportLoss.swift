@@ -18,7 +18,7 @@ struct ReportLoss: LeavesNothing {
     func inspect(_ memory: Memory) async throws -> Inspection {
         if try memory.recall(Self.words) != nil { return .done("said") }
         if try memory.recall(FailedGroup.succession) == nil, let new = try await failed.promoted(memory) { return .done("\(new) is the primary") }
-        return .needed([Change("\(failed.old): pg_waldump beyond the promotion")])
+        return .needed([Change("\(failed.old): what it had written beyond the promotion")])
     }
 
     func perform(_ run: StepRun) async throws -> String {
