@@ -16,7 +16,8 @@ struct RestartGTM: LeavesNothing {
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         guard memory.began(SettleInDoubt.self) || memory.began(TellCoordinators.self) else {
-            return .done(try order.mayRestartGTM(memory) ? "only where a transaction in doubt is committed" : "only where a transaction in doubt is committed, and with --restart-gtm")
+            let reason = "only where a transaction in doubt is committed"
+            return .done(try order.mayRestartGTM(memory) ? reason : "\(reason), and with --restart-gtm")
         }
         let committed = (try memory.recall(SettleInDoubt.decided) ?? []).filter(\.isCommitted).map(\.transaction)
         if committed.isEmpty { return .done("no transaction in doubt was committed") }

@@ -99,8 +99,8 @@ struct SettleInDoubt: LeavesNothing {
     private func undecided(_ transaction: InDoubtTransaction, _ reason: String) -> Problem {
         Problem(
             "\(order.slave): \(transaction.identifier) is prepared, and what becomes of it cannot be told: \(reason)",
-            hint: "no coordinator was told of \(order.slave) yet. Bring back who can be asked, and resume; or decide it yourself, on \(order.slave): COMMIT PREPARED '\(transaction.identifier)' "
-                + "or ROLLBACK PREPARED '\(transaction.identifier)', then resume")
+            hint: "no coordinator was told of \(order.slave) yet. Bring back who can be asked, and resume; or decide it yourself, on \(order.slave): "
+                + "COMMIT PREPARED '\(transaction.identifier)' or ROLLBACK PREPARED '\(transaction.identifier)', then resume")
     }
 
     /// What all others know of it, all at once.
