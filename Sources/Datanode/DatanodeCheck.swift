@@ -1,5 +1,5 @@
 public import EventLoop
-import PostgresClient
+public import PostgresClient
 import Report
 import Server
 
@@ -22,6 +22,14 @@ public struct DatanodeCheck: Sendable, CustomStringConvertible {
     public static func isGTMBehind(_ error: any Error) -> Bool {
         guard case PostgresError.server(_, let said)? = error as? PostgresError else { return false }
         return said.message.hasPrefix("Could not synchronize gxid")
+    }
+
+    /// Whether an error may be gone in a moment: of a coordinator that crashed when pools were reloaded, or of one that reaches such a one.
+    public static func mayPass(_ error: PostgresError) -> Bool {
+        if error.isServerAway || ["57P01", "57P02", "53000"].contains(error.code) { return true }
+        // So are its own words for everything that goes wrong between nodes.
+        guard error.code == "XX000", case .server(_, let said) = error else { return false }
+        return !isGTMBehind(error) && said.message.firstMatch(of: #/^(Failed to|failed to|Could not|Error while running COMMIT|Cannot)/#) != nil
     }
 
     /// The tables that are on datanodes.

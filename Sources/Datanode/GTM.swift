@@ -18,7 +18,9 @@ public struct GTM: Sendable {
 
     private var program: String { binDirectory.map { ($0 / "gtm_ctl").path } ?? "gtm_ctl" }
 
-    static func words(_ program: String, _ action: String, _ directory: HostPath) -> [String] { [program, "-Z", "gtm", "-D", directory.path] + (action == "restart" ? ["-m", "fast"] : []) + [action] }
+    static func words(_ program: String, _ action: String, _ directory: HostPath) -> [String] {
+        [program, "-Z", "gtm", "-D", directory.path] + (action == "restart" ? ["-m", "fast"] : []) + [action]
+    }
 
     /// Whether it runs.
     /// - Throws: `CommandFailed` where its program is not there.

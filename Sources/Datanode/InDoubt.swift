@@ -80,13 +80,7 @@ extension ServerSession {
     /// What this node knows of a transaction of the cluster.
     public func answer(of transaction: InDoubtTransaction, deadline: Deadline) async throws -> InDoubtTransaction.Answer {
         let row = try await connection.look(InDoubtTransaction.look(transaction.transaction), deadline: deadline).one()
-        let committed: Bool?
-        do {
-            committed = try await connection.query(InDoubtTransaction.committed(transaction.transaction), deadline: deadline).first?.optional("committed")
-        } catch let error as PostgresError where error.code == "XX000" {
-            // Beyond what its files reach: it has never had it.
-            committed = nil
-        }
+        let committed = try await hasCommitted(transaction.transaction, deadline: deadline)
         return InDoubtTransaction.Answer(isCommitted: committed, isPrepared: try row.get("prepared"), isRunning: try row.get("running"))
     }
 

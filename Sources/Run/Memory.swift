@@ -1,3 +1,5 @@
+import Foundation
+
 /// What a run's journal knows: facts that cannot be seen again, and what the run created.
 public struct Memory: Sendable {
     private let entries: @Sendable () -> [JournalEntry]
@@ -49,6 +51,22 @@ public struct Memory: Sendable {
     public func consented(to consent: Consent) throws -> Bool {
         if try header?.consents?.contains(consent) == true { return true }
         return try entries().contains { try $0.event == .resumed && $0.value?.decoded(as: [Consent].self).contains(consent) == true }
+    }
+
+    /// How long each of `steps` took that was begun, from its first begin until it was done last, in their order; and all of them together.
+    /// `nil` where one was begun and is not done, or where the run was taken up again meanwhile: the time that nobody worked is no part of it.
+    public func took(_ steps: [String]) -> (each: [(step: String, time: Duration)], all: Duration)? {
+        let entries = entries()
+        guard !entries.contains(where: { $0.event == .resumed }) else { return nil }
+        var each: [(step: String, time: Duration)] = [], moments: [Date] = []
+        for step in steps {
+            guard let began = entries.first(where: { $0.step == step && $0.event == .intent })?.at else { continue }
+            guard let done = entries.last(where: { $0.step == step && $0.event == .done })?.at else { return nil }
+            each.append((step, .seconds(done.timeIntervalSince(began))))
+            moments += [began, done]
+        }
+        guard let first = moments.min(), let last = moments.max() else { return nil }
+        return (each, .seconds(last.timeIntervalSince(first)))
     }
 
     public var header: RunHeader? {

@@ -71,3 +71,31 @@ import Testing
         #expect(verdict(["coord1": Answer(isCommitted: false)], datanodes: ["datanode2"]) == .unknown("datanode2 cannot be asked, and may have committed it"))
     }
 }
+
+@Suite struct OpenTransactionTests {
+    @Test func `what a snapshot has as open, and the next one`() {
+        // Recorded of a coordinator of 1.2, with one transaction open.
+        #expect(OpenTransactions("10014:10016:10014")?.identifiers == [10014, 10016])
+        #expect(OpenTransactions("10014:10014:")?.identifiers == [10014])
+        #expect(OpenTransactions("4294977310:4294977312:4294977310,4294977311")?.identifiers == [10014, 10015, 10016])
+        for other in ["", "1:2", "a:b:c"] { #expect(OpenTransactions(other) == nil, "\(other)") }
+    }
+}
+
+@Suite struct DatanodeCheckTests {
+    private func error(_ code: String, _ message: String) -> PostgresError {
+        .server(node: "coord1", PostgresError.ServerError(severity: "ERROR", code: code, message: message))
+    }
+
+    @Test func `what a coordinator says in passing, and what stays until the GTM is restarted`() {
+        let behind = error("XX000", "Could not synchronize gxid (10403) with GTM within 2000 milliseconds.")
+        #expect(DatanodeCheck.isGTMBehind(behind) && !DatanodeCheck.mayPass(behind))
+        for (code, message) in [
+            ("53000", "Failed to get pooled connections"), ("XX000", "Failed to read response from Datanodes"), ("XX000", "Could not begin transaction on Datanodes."),
+            ("57P02", "terminating connection because of crash of another server process"),
+        ] { #expect(DatanodeCheck.mayPass(error(code, message)) && !DatanodeCheck.isGTMBehind(error(code, message)), "\(message)") }
+        for (code, message) in [("42501", "permission denied"), ("XX000", "cache lookup failed for relation 1")] {
+            #expect(!DatanodeCheck.mayPass(error(code, message)), "\(message)")
+        }
+    }
+}

@@ -65,7 +65,7 @@ public struct CopyFiles: Step {
             return .done("\(standby.name) streams from \(standby.source)")
         }
         await node.reached(.empty)
-        let options = try await options(), needed = try await node.states(of: try await node.neededDirectories(of: standby))
+        let options = try await options(), needed = try await needed()
         let missing = needed.compactMap { directory, state -> String? in
             if case .absent = state.kind { "\(standby.name): make the directory \(directory.path) (\(directory.purpose))" } else { nil }
         }
@@ -88,25 +88,42 @@ public struct CopyFiles: Step {
 
     public func perform(_ run: StepRun) async throws -> String {
         let instance = try await node.instance(), host = instance.host, directory = instance.dataDirectory, soon = Deadline.after(.seconds(60))
+        let isFirst = try !run.created.contains { $0.kind == Self.kind }, label = try Self.label(run.memory)
         // What an earlier connection left running would write into the same directory.
         async let ended: Void = instance.endBaseBackups(deadline: soon)
         async let system = node.sourceIdentifier(deadline: soon), there = host.stat(directory, as: instance.user, deadline: soon)
+        async let isEmpty = isFirst ? instance.baseBackupState(deadline: soon) == .empty : false, first = isFirst ? needed() : [], options = options(label: label)
         try run.remember(CopiedNode.programs, KnownPrograms(of: instance))
         try run.remember(CopiedNode.system, "\(try await system)")
         if try await there == nil { try run.creating(Created("directory", on: node.name, directory.path)) }
-        try run.creating(Created("data directory", on: node.name, directory.path))
+        try run.creating(Created(Self.kind, on: node.name, directory.path))
         try await ended
         try await host.makeDirectory(directory, mode: 0o700, as: instance.user, deadline: soon)
-        if let said = try await verifyWhole(instance, run) { return said }
-        let isAnew = try await clear(instance, run)
+        let (isFree, missing, settled) = try await (isEmpty, first, options)
+        var isAnew = false
+        if isFree {
+            try await rememberPlaces(run)
+            try await node.makeDirectories(missing, run)
+        } else {
+            if let said = try await verifyWhole(instance, run) { return said }
+            isAnew = try await clear(instance, run)
+            try await node.makeDirectories(try await needed(), run)
+        }
         await node.reached(.empty)
-        try await node.makeDirectories(try await node.states(of: try await node.neededDirectories(of: standby)), run)
-        let began = ContinuousClock.Instant.now, options = try await options(label: try Self.label(run.memory))
-        let bytes = try await copy(options, instance, run)
+        let began = ContinuousClock.Instant.now, bytes = try await copy(settled, instance, run)
         let took = began.duration(to: .now), verified = try await verify(instance, run)
         try run.remember(Self.isWhole, true)
         await node.reached(.restored)
         return "\(bytes.inBytes) in \(took.inSeconds)\(verified)" + (isAnew ? " (begun anew)" : "")
+    }
+
+    private static let kind = "data directory"
+
+    private func needed() async throws -> [(directory: NeededDirectory, state: PathState)] { try await node.states(of: try await node.neededDirectories(of: standby)) }
+
+    private func rememberPlaces(_ run: StepRun) async throws {
+        let spaces = try await node.placedTablespaces().compactMap { $0.target?.path }
+        try run.remember(CopiedNode.places, CopiedNode.Places(tablespaces: spaces, wal: node.walDirectory?.path))
     }
 
     /// A copy that an attempt has made, and that was not yet compared when it was cut off, need not be made anew.
@@ -137,8 +154,7 @@ public struct CopyFiles: Step {
         }
         if holding == .copy { try await instance.emptyDataDirectory(deadline: .after(.seconds(3600))) }
         try await node.clearPlaces(run.memory)
-        let spaces = try await node.placedTablespaces().compactMap { $0.target?.path }
-        try run.remember(CopiedNode.places, CopiedNode.Places(tablespaces: spaces, wal: node.walDirectory?.path))
+        try await rememberPlaces(run)
         return holding == .copy
     }
 

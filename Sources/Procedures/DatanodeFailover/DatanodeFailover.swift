@@ -81,7 +81,11 @@ public struct DatanodeFailover: Procedure {
     public func closingWords(run: String, _ memory: Memory) throws -> [String] {
         guard try memory.recall(FailedGroup.succession) != nil else { return ["Done."] }
         let place = try order.place
-        return ["\(order.datanode) is at \(place) now, and every coordinator reaches it."]
+        let parts = [FencePrimary.name, CatchUpSlave.name, ClearInherited.name, PromoteSuccessor.name, SettleInDoubt.name, RestartGTM.name, TellCoordinators.name]
+        let took = memory.took(parts).map { took in
+            "Every coordinator was shown to reach it \(took.all.inSeconds) after the first change: \(took.each.map { "\($0.step) \($0.time.inSeconds)" }.joined(separator: ", "))."
+        }
+        return ["\(order.datanode) is at \(place) now, and every coordinator reaches it."] + [took].compactMap(\.self)
             + [try memory.recall(CatchUpSlave.acknowledged)].compactMap(\.self) + (try memory.recall(ReportLoss.words) ?? [])
             + [
                 "No commit waits for a slave there. The old master is not started: `procedure: datanode-rejoin` makes a slave of it.",

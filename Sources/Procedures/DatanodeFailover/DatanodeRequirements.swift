@@ -26,12 +26,15 @@ struct SlaveIsUsable: Requirement {
         let state = try await server.recovery(deadline: deadline)
         guard state.isInRecovery else {
             if memory.began(PromoteSuccessor.self) { return [Finding(name, on: slave, "the run has promoted it")] }
-            return [Finding(name, on: slave, "is no standby: it takes writes", .notMet(hint: "name the slave of \(order.datanode); one that was promoted by hand: tell the coordinators by hand, too"))]
+            let hint = "name the slave of \(order.datanode); where somebody has promoted it, tell the coordinators by hand, too"
+            return [Finding(name, on: slave, "is no standby: it takes writes", .notMet(hint: hint))]
         }
         var findings: [Finding] = []
         if let other = try await otherSystem(deadline) { findings.append(other) }
         if !state.hasStreamed {
-            let hint = "if it has streamed before it was restarted last, or its master has written nothing since, say `slave_has_streamed: as-i-say`; else it is no copy to go on with"
+            let hint =
+                "if it has streamed before it was restarted last, or its master has written nothing since, say `slave_has_streamed: as-i-say`; "
+                + "else it is no copy to go on with"
             findings.append(Finding(name, on: slave, "has received nothing since it was started", order.slaveHasStreamed ? .note(hint: nil) : .notMet(hint: hint)))
         } else {
             findings.append(
@@ -86,7 +89,8 @@ struct CoordinatorIsUsable: Requirement {
             ]
         }
         guard await server.isSuperuser else {
-            return [Finding(name, on: coordinator, "\(order.access.roster.role) is no superuser there", .notMet(hint: "connect as a superuser (cluster.user): ALTER NODE is refused to others"))]
+            let hint = "connect as a superuser (cluster.user): ALTER NODE is refused to others"
+            return [Finding(name, on: coordinator, "\(order.access.roster.role) is no superuser there", .notMet(hint: hint))]
         }
         let asked = Coordinator(server), nodes: [ClusterNode]
         do { nodes = try await asked.nodes(deadline: deadline) } catch let error as PostgresError where error.code == "42P01" {

@@ -48,8 +48,8 @@ struct SettleInDoubt: LeavesNothing {
 
     func perform(_ run: StepRun) async throws -> String {
         var decisions = try run.memory.recall(Self.decided) ?? []
-        let foreign = try await order.access.server(order.slave).preparedTransactions(deadline: .after(.seconds(20))).filter { InDoubtTransaction(identifier: $0.identifier) == nil }
-        for other in foreign { run.note("\(order.slave): \(other) is not a coordinator's: left alone") }
+        let all = try await order.access.server(order.slave).preparedTransactions(deadline: .after(.seconds(20)))
+        for other in all where InDoubtTransaction(identifier: other.identifier) == nil { run.note("\(order.slave): \(other) is not a coordinator's: left alone") }
         for (transaction, found) in try await prepared() {
             let isCommitted: Bool, reason: String
             (isCommitted, reason) = try await decide(transaction, run)

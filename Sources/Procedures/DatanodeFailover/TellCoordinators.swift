@@ -80,7 +80,8 @@ struct TellAbsent: LeavesNothing {
     private func stillAbsent(_ absent: [String: Problem], _ memory: Memory) async throws -> Problem {
         let names = list(absent.keys.sorted()), one = absent.count == 1, place = try order.access.roster.entry(order.datanode)
         let why = absent.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value.fact)" }.joined(separator: "; ")
-        let fenced = try order.failed.primaryIsDead(memory)
+        let fenced =
+            try order.failed.primaryIsDead(memory)
             ? "see to it that the old master at \(place.address):\(place.port) does not start, for nobody has fenced it: move its data directory away, or leave its host off"
             : "the old master is marked as a standby, and would take no writes; leave it so until it was made a slave (`procedure: datanode-rejoin`)"
         return Problem(

@@ -39,12 +39,13 @@ extension FailedDatanode {
         let present = coordinators.filter { absent[$0] == nil }, isWhole = absent.isEmpty, counted = tables.map { ($0.schema, $0.name) }
         func look() async throws -> [String: DatanodeCheck] {
             try await onEach(present) { name in
-                // One that crashed is back in a moment.
-                try await wait(for: "\(name) to answer", until: .after(.seconds(180)), every: .milliseconds(200)) { () -> Look<DatanodeCheck> in
+                // One that crashed, or connects to another one that has, is well again in a moment.
+                try await wait(for: "\(name) to read and write everywhere", until: .after(.seconds(120)), every: .milliseconds(200)) { () -> Look<DatanodeCheck> in
                     do {
                         return .found(try await self.coordinator(name).check(counting: counted, writes: isWhole, deadline: .after(.seconds(120))))
-                    } catch let error as PostgresError where error.isServerAway || error.code == "57P02" {
-                        await self.access.forgetServer(name)
+                    } catch let error as PostgresError where DatanodeCheck.mayPass(error) {
+                        if error.isServerAway { await self.access.forgetServer(name) }
+                        run.progress("\(name): \(error.fact.onOneLine)")
                         return .notYet(error.fact)
                     }
                 }
@@ -52,13 +53,18 @@ extension FailedDatanode {
         }
         // Somebody may have been killed between its end and its start.
         if try mayRestartGTM(run.memory), try await !gtm().isRunning(deadline: .after(.seconds(20))) { try await gtm().restart(deadline: .after(.seconds(120))) }
-        let seen: [String: DatanodeCheck]
+        var seen: [String: DatanodeCheck] = [:], open: String?
         do {
             seen = try await look()
+            // A table may be read that has no row of such a transaction where it was looked at.
+            let held = try await committedAndOpen().map { "T\($0)" }
+            if !held.isEmpty { open = "\(list(held, atMost: 5)) \(held.count == 1 ? "was" : "were") committed" }
         } catch let error where DatanodeCheck.isGTMBehind(error) {
-            let fact = Problem(explaining: error).fact
-            guard try mayRestartGTM(run.memory) else { throw RestartGTM.refused(fact) }
-            run.note("the GTM is restarted: \(fact)")
+            open = Problem(explaining: error).fact
+        }
+        if let open {
+            guard try mayRestartGTM(run.memory) else { throw RestartGTM.refused(open) }
+            run.note("the GTM is restarted: \(open)")
             try await gtm().restart(deadline: .after(.seconds(120)))
             try run.remember(RestartGTM.isRestarted, true)
             seen = try await look()
