@@ -34,22 +34,39 @@ public struct GTM: Sendable {
         }
     }
 
-    /// Stops it, and starts it with the options that it was started with last. It forgets which transactions are open: what was settled on the nodes is
-    /// settled for it, too.
+    /// Stops it, where it runs, and starts it with the options that it was started with last. It forgets which transactions are open: what was settled on
+    /// the nodes is settled for it, too. Its program says that it has started it without a look: one that found the port still taken is started again.
     /// - Throws: `Problem` that says whether it runs.
     public func restart(deadline: Deadline) async throws {
-        // Inside its directory, as that of a server: it goes where that goes. One at a time: a process of the run that was killed may have left one at work.
-        let words = ["flock", "--close", dataDirectory.path] + Self.words(program, "restart", dataDirectory)
-        let command = StartScript.command(dataDirectory / "pggraft-start.log", words).as(user)
-        let result = try await host.run(command, deadline: deadline)
-        guard result.succeeded else {
-            let runs = try await isRunning(deadline: .after(.seconds(20)))
+        var result = try await run("restart", deadline: deadline), ranBefore = false, downSince: ContinuousClock.Instant?
+        do {
+            try await wait(for: "the GTM on \(host.name) to run", until: deadline, every: .milliseconds(200)) { () -> Look<Void> in
+                guard try await !isRunning(deadline: deadline.forLook) else {
+                    // One that ends at once has run for a moment.
+                    if ranBefore { return .found(()) }
+                    (ranBefore, downSince) = (true, nil)
+                    return .notYet("it has just begun")
+                }
+                ranBefore = false
+                let since = downSince ?? .now
+                downSince = since
+                if since.duration(to: .now) > .seconds(2) {
+                    result = try await run("start", deadline: deadline)
+                    downSince = nil
+                }
+                return .notYet("gtm_ctl status says that it does not")
+            }
+        } catch is DeadlineExceeded {
             throw Problem(
-                "the GTM on \(host.name) could not be restarted, and \(runs ? "runs" : "does not run"): \((result.errorText + result.text).onOneLine)",
-                hint: runs ? "see its log; then resume" : "start it: \(Shell.line(Self.words(program, "start", dataDirectory))), as \(user) on \(host.name)")
+                "the GTM on \(host.name) does not come up: \((result.errorText + result.text).onOneLine)",
+                hint: "no server of the cluster can be asked without it. See its log, and start it, as \(user) on \(host.name): "
+                    + "\(Shell.line(Self.words(program, "start", dataDirectory))); then resume")
         }
-        try await wait(for: "the GTM on \(host.name) to run", until: deadline, every: .milliseconds(100)) { () -> Look<Void> in
-            try await isRunning(deadline: deadline.forLook) ? .found(()) : .notYet("gtm_ctl status says that it does not")
-        }
+    }
+
+    // One at a time: a process of the run that was killed may have left one at work. The log is inside its directory, as that of a server: it goes where that goes.
+    private func run(_ action: String, deadline: Deadline) async throws -> CommandResult {
+        let words = ["flock", "--close", dataDirectory.path] + Self.words(program, action, dataDirectory)
+        return try await host.run(StartScript.command(dataDirectory / "pggraft-start.log", words).as(user), deadline: deadline)
     }
 }

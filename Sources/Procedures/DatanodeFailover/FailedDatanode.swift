@@ -60,6 +60,24 @@ struct FailedDatanode: Sendable {
         return GTM(host: try await access.host(entry.name), user: entry.osUser, binDirectory: entry.binDirectory, dataDirectory: directory)
     }
 
+    /// Whether the GTM did not run, and does by now. One that may not be started is told of.
+    func gtmIsDown() async throws -> Bool {
+        let gtm: GTM
+        do {
+            gtm = try await self.gtm()
+            if try await gtm.isRunning(deadline: .after(.seconds(10))) { return false }
+        } catch let error where !(error is CancellationError) {
+            return false
+        }
+        guard restartsGTM else {
+            throw Problem(
+                "the GTM does not run, and without it no server of the cluster can be asked",
+                hint: "start it, and run or resume again; with `restart_gtm: yes` in the playbook a run that has stopped it starts it")
+        }
+        try await gtm.restart(deadline: .after(.seconds(60)))
+        return true
+    }
+
     /// A coordinator, where it can be reached within seconds.
     func coordinator(_ name: String) async throws -> Coordinator {
         do {
