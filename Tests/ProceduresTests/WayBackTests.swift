@@ -53,7 +53,16 @@ import Testing
         #expect(why(way(try data("in production"), version: .postgres(12))).contains("it has crashed (in production)"))
         #expect(way(try data("shut down", checkpoint: "0/4000000"), version: .postgres(12)) == .rewinds)
         #expect(why(way(try data("shut down", timeline: 5))).contains("its timeline 5 is not in the history"))
-        #expect(why(way(try data("shut down"), system: "8")).contains("its system identifier is 7, and the primary's 8"))
+        let old = try #require(MajorVersion("9.3")), older = try #require(MajorVersion("9.2"))
+        #expect(why(way(try data("in production"), version: old)).contains("it has crashed (in production), and may have written what the primary has not; PostgreSQL 9.3 has no pg_rewind"))
+        #expect(why(way(try data("shut down", checkpoint: "0/4000000"), version: old)).contains("its last checkpoint is at 0/4000000, and timeline 1 ends for the primary at 0/3000100"))
+        #expect(way(try data("shut down"), version: old) == .follows)
+        #expect(why(way(try data("shut down"), version: older)).contains("does not stream across the end of a timeline"))
+    }
+
+    @Test func `the directory of another cluster is none that comes back`() throws {
+        guard case .isForeign(let why) = way(try data("shut down"), system: "8") else { return #expect(Bool(false), "it is taken for its own") }
+        #expect(why.contains("its system identifier is 7, and the primary's 8"))
     }
 
     private func standby(_ name: String, received: UInt64, timeline: UInt32 = 1, of upstream: String = "10.0.0.1") -> GroupView.Node {

@@ -94,14 +94,30 @@ extension Follower {
         }
     }
 
-    /// What of its files differs from that.
+    /// What of its files differs from that. Before 9.4 what else it says stands in the files that decide.
     public func edits(
         _ instance: Instance, settings: KeyValuePairs<String, String?> = [:], restoring restoreCommand: String? = nil, deadline: Deadline
     ) async throws -> [ConfigurationEdit] {
+        guard instance.features.readsAutoConf || settings.count == 0 else {
+            let own = try Self.edits(settings, in: try await instance.settingsTree(deadline: deadline))
+            return try await own + edits(instance, restoring: restoreCommand, deadline: deadline)
+        }
         let directory = instance.dataDirectory
         let content = try await instance.host.read(StandbyConfiguration.File.allCases.map { directory / $0.rawValue }, as: instance.user, deadline: deadline)
         let files = StandbyConfiguration.File.allCases.reduce(into: [StandbyConfiguration.File: [UInt8]]()) { $0[$1] = content[directory / $1.rawValue] }
         return try edits(instance.features, in: directory, from: files, settings: settings, restoring: restoreCommand)
+    }
+
+    /// - Parameter settings: `nil` for what nothing but `ALTER SYSTEM` has written.
+    static func edits(_ settings: KeyValuePairs<String, String?>, in tree: SettingsTree) throws -> [ConfigurationEdit] {
+        var files: [String: (before: SettingsFile, after: SettingsFile)] = [:]
+        for case (let name, let value?) in settings where (tree.deciding(name)?.value ?? "") != value {
+            let edit = try tree.setting(name, to: value)
+            var after = files[edit.path]?.after ?? edit.before
+            after.set(name, to: value)
+            files[edit.path] = (edit.before, after)
+        }
+        return try files.sorted { $0.key < $1.key }.map { ConfigurationEdit(path: try HostPath(checking: $0.key), before: $0.value.before.render(), after: $0.value.after.render()) }
     }
 }
 

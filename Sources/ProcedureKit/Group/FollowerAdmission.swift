@@ -27,7 +27,7 @@ public struct FollowerAdmission: Sendable {
 
     /// - Parameters:
     ///   - upstream: the node that they shall stream from.
-    ///   - rule: one that lets another node in for replication today: theirs are no wider. `nil` for SCRAM.
+    ///   - rule: one that lets another node in for replication today: theirs are no wider. `nil` for one that asks for the password.
     public init(
         of followers: [Follower], to upstream: String, learningFrom teachers: [Teacher], like rule: @escaping @Sendable () async throws -> HBARule?,
         _ access: ClusterAccess
@@ -78,16 +78,16 @@ public struct FollowerAdmission: Sendable {
             guard let follower = followers.first(where: { $0.name == name }) else { return nil }
             let answer = try await access.instance(name).psql(follower.replicationConninfo, "IDENTIFY_SYSTEM", deadline: .after(.seconds(30)))
             guard !answer.succeeded else { return nil }
-            let entry = try access.roster.entry(name)
+            let entry = try access.roster.entry(name), method = try await method(for: follower)
             return Problem(
                 "\(name) may not stream from \(upstream): \(answer.errorText.onOneLine)",
-                hint: "a line `host replication \(follower.role) \(entry.address)/32 scram-sha-256` in pg_hba.conf of \(upstream), and the password in "
+                hint: "a line `host replication \(follower.role) \(entry.address)/32 \(method)` in pg_hba.conf of \(upstream), and the password in "
                     + "\(follower.conninfo["passfile"] ?? "~/.pgpass") of \(entry.osUser) on \(name)")
         }.compactMapValues(\.self)
     }
 
     private func missingLine(_ follower: Follower) async throws -> Wants.Entry? {
-        guard let file = follower.conninfo["passfile"].flatMap({ HostPath($0) }) else { return nil }
+        let file = try await passwordFile(follower)
         let target = try access.roster.entry(upstream), line = PasswordFile.Line(host: target.address, port: target.port, database: "replication", user: follower.role)
         guard try await password(for: line, in: file, on: follower.name) == nil else { return nil }
         for teacher in teachers {
@@ -103,6 +103,19 @@ public struct FollowerAdmission: Sendable {
         return PasswordFile.password(host: target.address, port: target.port, database: "replication", user: follower.role).map {
             Wants.Entry(file: file, line: line, password: $0)
         }
+    }
+
+    /// Where the follower's libpq looks for the password.
+    private func passwordFile(_ follower: Follower) async throws -> HostPath {
+        if let named = follower.conninfo["passfile"].flatMap({ HostPath($0) }) { return named }
+        return try await Passfile.place(of: access.roster.entry(follower.name).osUser, on: access.host(follower.name), deadline: deadline)
+    }
+
+    /// By which the role's password is asked for.
+    private func method(for follower: Follower) async throws -> String {
+        let server = try await access.server(upstream)
+        guard server.features.hasSCRAM else { return "md5" }
+        return try await server.replicationRole(follower.role, deadline: deadline)?.password == .md5 ? "md5" : "scram-sha-256"
     }
 
     private func password(for line: PasswordFile.Line, in file: HostPath, on node: String) async throws -> Secret? {
@@ -121,11 +134,15 @@ public struct FollowerAdmission: Sendable {
             let from = IPNetwork(address).map(HBARule.Address.network) ?? .hostName(address)
             file.ensure(
                 HBARule(
-                    model?.type ?? .host, databases: [.replication], users: [.named(follower.role)], from: from, method: model?.method ?? "scram-sha-256",
+                    model?.type ?? .host, databases: [.replication], users: [.named(follower.role)], from: from, method: try await own(model, follower),
                     options: model?.options ?? []))
         }
         let edit = ConfigurationEdit(path: files.hbaFile, before: content, after: file.render())
         return edit.isEmpty ? nil : edit
+    }
+
+    private func own(_ model: HBARule?, _ follower: Follower) async throws -> String {
+        if let model { model.method } else { try await method(for: follower) }
     }
 
     /// The rule by which `node` lets a role in for replication from an address; `nil` where none does, or without asking who that is.

@@ -43,7 +43,9 @@ public struct Standby: Sendable {
     public func primaryConninfo() async throws -> Conninfo {
         let primary = try access.roster.entry(source), user = try access.roster.entry(name).osUser
         var conninfo = Conninfo(["host": primary.address, "port": "\(primary.port)", "user": replicationUser, "application_name": name])
-        conninfo["passfile"] = try await Passfile.find(of: user, on: try await access.host(name), deadline: .after(.seconds(20)))
+        if try await access.instance(source).features.conninfoTakesPassfile {
+            conninfo["passfile"] = try await Passfile.find(of: user, on: try await access.host(name), deadline: .after(.seconds(20)))
+        }
         return conninfo
     }
 

@@ -57,6 +57,7 @@ struct NewCopy: Sendable {
         case .follows: .no
         case .rewinds: .perhaps
         case .needsCopy(let why): .yes(why)
+        case .isForeign(let why): throw node.foreign(why)
         }
     }
 

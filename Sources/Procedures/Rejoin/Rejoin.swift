@@ -169,6 +169,7 @@ struct NodeCanComeBack: Requirement {
         switch try await node.wayBack(primary, data) {
         case .follows: findings.append(Finding(name, on: node.name, "\(data.state.rawValue); all that it has is part of the history of \(primary.name)"))
         case .needsCopy(let why): findings.append(needsCopy(why, of: primary.name))
+        case .isForeign(let why): findings.append(Finding(notMet: name, on: node.name, node.foreign(why)))
         case .rewinds:
             let source = try node.source(primary.name)
             let answer = try await instance.psql(source, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user", deadline: .after(.seconds(30)))

@@ -16,18 +16,28 @@ enum WayBack: Sendable, Hashable {
     case rewinds
     /// Only a new copy helps; why.
     case needsCopy(String)
+    /// It is nobody's who was the primary here; why.
+    case isForeign(String)
 
     /// - Parameters:
     ///   - data: what `pg_controldata` says of the stopped node.
     ///   - history: of the primary's timeline; `nil` where that is the first.
     init(of data: ControlData, to timeline: UInt32, _ history: TimelineHistory?, system: String?, _ features: ServerFeatures) {
         if let system, system != "\(data.systemIdentifier)" {
-            self = .needsCopy("its system identifier is \(data.systemIdentifier), and the primary's \(system)")
+            self = .isForeign("its system identifier is \(data.systemIdentifier), and the primary's \(system): its data directory is that of another cluster")
             return
         }
         let left = history?.switches.first { $0.timeline == data.timeline }?.at
         let isClean = [.shutDown, .shutDownInRecovery].contains(data.state)
+        let diverged: String
+        if let left, isClean {
+            diverged = "it has written what the primary has not: its last checkpoint is at \(data.checkpoint), and timeline \(data.timeline) ends for the primary at \(left)"
+        } else {
+            diverged = isClean ? "it has gone on by itself on timeline \(data.timeline)" : "it has crashed (\(data.state.rawValue)), and may have written what the primary has not"
+        }
         switch (data.state, left) {
+        case (_, .some) where !features.streamsAcrossTimelines && isClean:
+            self = .needsCopy("PostgreSQL \(features.version) does not stream across the end of a timeline")
         // Of a server that was stopped in recovery nothing counts that it has not made consistent.
         case (.shutDownInRecovery, let left?) where data.minimumRecoveryEnd <= left: self = .follows
         // The position is that of the record's beginning: where that is before the switch, the whole record is.
@@ -36,11 +46,11 @@ enum WayBack: Sendable, Hashable {
         case (_, nil) where data.timeline != timeline: self = .needsCopy("its timeline \(data.timeline) is not in the history of the primary's timeline \(timeline)")
         default:
             if !features.rewind.exists {
-                self = .needsCopy("PostgreSQL \(features.version) has no pg_rewind")
+                self = .needsCopy("\(diverged); PostgreSQL \(features.version) has no pg_rewind")
             } else if !data.hasDataChecksums, data.settings["wal_log_hints"] != "on" {
-                self = .needsCopy("it ran without data checksums and with wal_log_hints = off, and pg_rewind needs one of them")
+                self = .needsCopy("\(diverged); it ran without data checksums and with wal_log_hints = off, and pg_rewind needs one of them")
             } else if !isClean, !features.rewind.recovers {
-                self = .needsCopy("it has crashed (\(data.state.rawValue)), and pg_rewind of PostgreSQL \(features.version) needs a server that was shut down")
+                self = .needsCopy("\(diverged), and pg_rewind of PostgreSQL \(features.version) needs a server that was shut down")
             } else {
                 self = .rewinds
             }
@@ -90,8 +100,11 @@ actor RejoiningNode {
         }
         var conninfo = Conninfo(["host": primary.address, "port": "\(primary.port)", "user": role, "application_name": name])
         for keyword in ["sslmode", "sslrootcert", "gssencmode", "channel_binding"] { if let value = model?[keyword] { conninfo[keyword] = value } }
-        conninfo["passfile"] = try await Passfile.place(of: entry.osUser, on: access.host(name), deadline: .after(.seconds(20))).path
-        return Follower(name: name, upstream: primary.name, conninfo: conninfo, slot: SlotName(ofStandby: name))
+        let features = try await access.instance(primary.name).features
+        if features.conninfoTakesPassfile {
+            conninfo["passfile"] = try await Passfile.place(of: entry.osUser, on: access.host(name), deadline: .after(.seconds(20))).path
+        }
+        return Follower(name: name, upstream: primary.name, conninfo: conninfo, slot: features.slots.exist ? SlotName(ofStandby: name) : nil)
     }
 
     /// How it may be let in: the primary knows the password from its own time as a standby.
@@ -109,9 +122,19 @@ actor RejoiningNode {
     /// How it can come back, as its control file says; it does not run.
     nonisolated func wayBack(_ primary: GroupView.Node, _ data: ControlData) async throws -> WayBack {
         guard let timeline = primary.look?.timeline else { return .needsCopy("\(primary.name) does not say on which timeline it is") }
-        let instance = try await access.instance(primary.name), features = try await access.instance(name).features
-        let history = try await instance.history(of: timeline, deadline: .after(.seconds(20)))
-        return WayBack(of: data, to: timeline, history, system: primary.look?.systemIdentifier, features)
+        let instance = try await access.instance(primary.name), own = try await access.instance(name), deadline = Deadline.after(.seconds(20))
+        let history = try await instance.history(of: timeline, deadline: deadline), system: String
+        if let said = primary.look?.systemIdentifier { system = said } else { system = "\(try await instance.controlData(deadline: deadline).systemIdentifier)" }
+        let way = WayBack(of: data, to: timeline, history, system: system, own.features)
+        guard case .follows = way, data.state == .shutDown else { return way }
+        // A standby reads on where its own log ends: behind the checkpoint of its shutdown.
+        guard try await !instance.hasWAL(at: data.checkpoint, deadline: deadline), try await !own.restoresWAL(deadline: deadline) else { return way }
+        return .needsCopy("\(primary.name) has not kept the WAL that it needs, from \(data.checkpoint) on, and it knows no archive (restore_command)")
+    }
+
+    /// A data directory that is no copy of the primary's is not overwritten, whatever the playbook says of a copy.
+    nonisolated func foreign(_ why: String) -> Problem {
+        Problem("\(name): \(why): left alone", hint: "name the directory that \(name) ran in; one that nobody needs: empty it by hand, and set \(name) up as a new standby")
     }
 
     /// By what pg_rewind reads the primary: as the superuser, from the node's host. Under a name of its own: what a process of a run has left behind

@@ -30,6 +30,7 @@ struct RewindNode: LeavesNothing {
         case .follows: return .done("all that \(node.name) has is part of the history of \(follower.upstream)")
         case .rewinds: return .needed([Change("\(node.name): pg_rewind --source-server of \(follower.upstream); its configuration files stay its own")])
         case .needsCopy(let why): return without(why)
+        case .isForeign(let why): return .blocked([node.foreign(why)])
         }
     }
 

@@ -47,6 +47,18 @@ actor SynchronousStandbys {
         return view
     }
 
+    /// Waits until the primary takes as many standbys for synchronous as it has been told, and says which.
+    func awaitWaitedFor(deadline: Deadline) async throws -> (primary: String, standbys: [StreamingStandby]) {
+        let primary = try await look().primary().name, names = try await group.access.server(primary).synchronousStandbyNames(deadline: deadline)
+        let found = try await wait(for: "\(primary) to take \(names.number) of \(names) for synchronous", until: deadline, every: .milliseconds(50)) {
+            () -> Look<[StreamingStandby]> in
+            let node = try await group.node(primary, deadline: deadline.forLook), found = GroupView([node]).standbysWaitedFor(by: names, on: node)
+            let all = node.look?.senders.map { "\($0.application) \($0.state)" } ?? []
+            return found.count >= names.number ? .found(found) : .notYet("it streams to " + (all.isEmpty ? "nobody" : list(all)))
+        }
+        return (primary, found)
+    }
+
     /// The primary as a node whose configuration is changed.
     func primary(called name: String) throws -> ConfiguredNode {
         if let configured, configured.target.name == name { return configured }
