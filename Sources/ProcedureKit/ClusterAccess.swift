@@ -84,6 +84,12 @@ public actor ClusterAccess {
 
     // MARK: Servers
 
+    /// That of a server which runs: before 9.6 its control file says it.
+    public nonisolated func systemIdentifier(of node: String, deadline: Deadline) async throws -> UInt64 {
+        if let identifier = try await server(node, deadline: deadline).systemIdentifier(deadline: deadline) { return identifier }
+        return try await instance(node, deadline: deadline).controlData(deadline: deadline).systemIdentifier.number
+    }
+
     /// The session that is shared by everything that looks at or changes node `name`.
     public func server(_ name: String, deadline: Deadline = .after(.seconds(20))) async throws -> ServerSession {
         if let session = await kept(name) { return session }

@@ -27,7 +27,7 @@ struct DatanodeRejoinTests {
             #expect(plan.standardOutput.contains("synchronous_standby_names"), "\(plan.all)")
 
             try await someone.killed(["run", "--yes", someone.playbook], in: "prepare")
-            for (step, done) in [("prepare", true), ("stop", false), ("stop", true), ("follow", false), ("follow", true), ("verify", true), ("synchronous", false), ("synchronous", true)] {
+            for (step, done) in Self.kills([("stop", false), ("stop", true), ("follow", false), ("synchronous", false)], [("prepare", true), ("follow", true), ("verify", true), ("synchronous", true)]) {
                 try await someone.killed(["resume", someone.run()], in: step, done: done)
             }
             let output = try await someone.pggraft("resume", someone.run())
@@ -76,6 +76,12 @@ struct DatanodeRejoinTests {
             try await cluster.host("node01").run(asUser: "postgres", "echo '# of the old one alone' >>\(Self.old)/postgresql.conf")
             try await Self.failOver(cluster)
             try await cluster.reach("datanode1", at: cluster.host("node02").address, port: 20010)
+            let nobody = try Self.operatorOf(cluster, ["user: dba_admin": "user: app"]), refusal = try await nobody.pggraft("check", nobody.playbook)
+            #expect(refusal.status == 1 && refusal.standardOutput.contains("app is no superuser there"), "\(refusal.all)")
+            // What the new master has recycled.
+            for _ in 0..<3 { try await cluster.sql(on: "node02", "SELECT \(XC.isStandIn ? "pg_switch_wal" : "pg_switch_xlog")(); CHECKPOINT", port: 20010) }
+            let recycled = try await someone.pggraft("check", someone.playbook)
+            #expect(recycled.status == 1 && recycled.standardOutput.contains("datanode1 has not kept the WAL that it needs, from "), "\(recycled.all)")
             // What it writes as it starts and stops is beyond where the new master has left its timeline.
             try await cluster.start("datanode1")
             let runs = try await someone.pggraft("check", someone.playbook)
@@ -95,7 +101,7 @@ struct DatanodeRejoinTests {
             #expect(undone.status == 0, "\(undone.all)")
             #expect(try await node01.run("ls -d \(Self.old)* /var/tmp/pggraft* 2>/dev/null || true") == Self.old)
             try await other.killed(["run", "--yes", other.playbook], in: "rewind", done: true)
-            for (step, done) in [("make-room", true), ("base-backup", false), ("base-backup", true), ("own-files", true), ("follow", false)] {
+            for (step, done) in Self.kills([("make-room", true), ("base-backup", true), ("follow", false)], [("base-backup", false), ("own-files", true)]) {
                 try await other.killed(["resume", other.run()], in: step, done: done)
             }
             let output = try await other.pggraft("resume", other.run())
@@ -131,6 +137,13 @@ struct DatanodeRejoinTests {
         try await cluster.stop("datanode1")
         try await cluster.host("node02").run(asUser: "postgres", "\(XC.binaryDirectory)/pg_ctl -s -D \(new) promote")
         try await eventually("the slave to be promoted", within: .seconds(60)) { try await cluster.sql(on: "node02", "SELECT pg_is_in_recovery()", port: 20010) == "f" }
+    }
+
+    /// The moments that are the same on both are looked at on the real one only.
+    private static func kills(_ all: [(String, Bool)], _ real: [(String, Bool)]) -> [(String, Bool)] {
+        let order = ["prepare", "stop", "make-room", "base-backup", "own-files", "follow", "verify", "synchronous"]
+        func rank(_ kill: (String, Bool)) -> Int { (order.firstIndex(of: kill.0) ?? 0) * 2 + (kill.1 ? 1 : 0) }
+        return (all + (XC.isStandIn ? [] : real)).sorted { rank($0) < rank($1) }
     }
 
     private static func rules(_ cluster: XC) async throws -> String { try await cluster.host("node02").run("cat \(new)/pg_hba.conf") }

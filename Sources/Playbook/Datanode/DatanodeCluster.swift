@@ -58,6 +58,16 @@ extension Playbook {
             Self.require(datanode: name, section, datanodes: datanodes, coordinators: coordinators)
         }
 
+        /// The slave called `name`; reports it where there is none.
+        /// - Parameter hint: where it is a datanode, and so a master.
+        func require(slave name: Located<String>, _ section: Section, hint: String) -> Slave? {
+            if let found = self[slave: name.wrappedValue] { return found }
+            let text = name.wrappedValue, isMaster = self[datanode: text] != nil, names = slaves.map(\.node.name).joined(separator: ", ")
+            section.report(
+                isMaster ? "\"\(text)\" is a datanode, and no slave" : "\"\(text)\" is none of cluster.slaves", hint: isMaster ? hint : "cluster.slaves has \(names)", at: name.place)
+            return nil
+        }
+
         fileprivate static func require(datanode name: Located<String>, _ section: Section, datanodes: [Node], coordinators: [Node]) -> Bool {
             guard !datanodes.contains(where: { $0.name == name.wrappedValue }) else { return true }
             let text = name.wrappedValue, known = "cluster.datanodes has " + datanodes.map(\.name).joined(separator: ", ")

@@ -46,15 +46,8 @@ extension Playbook {
             let synchronous = section.optional("synchronous", .choice([("yes", true), ("no", false)]), default: true)
             let keepFree = section.optional("keep_free", .byteCount, default: .freeForWAL)
             guard let cluster, let slave, let user, let copy, let synchronous, let keepFree else { return nil }
-            guard let found = cluster[slave: slave.wrappedValue] else {
-                let isMaster = cluster[datanode: slave.wrappedValue] != nil, names = cluster.slaves.map(\.node.name).joined(separator: ", ")
-                section.report(
-                    isMaster ? "\"\(slave.wrappedValue)\" is a datanode, and no slave" : "\"\(slave.wrappedValue)\" is none of cluster.slaves",
-                    hint: isMaster
-                        ? "cluster.datanodes has where its master is since the failover; add the old one to cluster.slaves, with `of: \(slave.wrappedValue)`"
-                        : names.isEmpty ? "add it, with `of:` and the datanode whose master it was" : "cluster.slaves has \(names)", at: slave.place)
-                return nil
-            }
+            guard let found = cluster.require(slave: slave, section, hint: "cluster.datanodes has where its master is since the failover; add the old one to cluster.slaves, with `of:`")
+            else { return nil }
             self.cluster = cluster
             (_slave, datanode, _replicationUser, _isSynchronous, _keepsFree) = (slave, found.datanode, user, synchronous, keepFree)
             self.copy = if case .anew(let copy) = copy { copy } else { nil }

@@ -146,10 +146,7 @@ public struct CopiedNode: Sendable {
     }
 
     /// The source's system identifier.
-    public func sourceIdentifier(deadline: Deadline) async throws -> UInt64 {
-        if let identifier = try await access.server(source).systemIdentifier(deadline: deadline) { return identifier }
-        return try await access.instance(source).controlData(deadline: deadline).systemIdentifier.number
-    }
+    public func sourceIdentifier(deadline: Deadline) async throws -> UInt64 { try await access.systemIdentifier(of: source, deadline: deadline) }
 
     // MARK: Files
 

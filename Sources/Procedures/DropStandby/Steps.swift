@@ -112,7 +112,7 @@ struct RemoveStandbyData: Step {
             guard try await !instance.status(deadline: deadline).isRunning else { throw Problem("\(dropped.name) runs again", hint: "find out who has started it; then resume") }
             let data = try await instance.controlData(deadline: deadline), primary = try await dropped.look().primary().name
             guard [.shutDownInRecovery, .inArchiveRecovery].contains(data.state),
-                data.systemIdentifier.number == (try await access.server(primary).systemIdentifier(deadline: deadline))
+                data.systemIdentifier.number == (try await access.systemIdentifier(of: primary, deadline: deadline))
             else {
                 throw Problem("\(dropped.name): \(instance.dataDirectory) is that of no standby of \(primary) (\(data.state.rawValue))", hint: "look at it, and remove it by hand")
             }
