@@ -27,7 +27,9 @@ struct DatanodeRejoinTests {
             #expect(plan.standardOutput.contains("synchronous_standby_names"), "\(plan.all)")
 
             try await someone.killed(["run", "--yes", someone.playbook], in: "prepare")
-            for (step, done) in Self.kills([("stop", false), ("stop", true), ("follow", false), ("synchronous", false)], [("prepare", true), ("follow", true), ("verify", true), ("synchronous", true)]) {
+            for (step, done) in Self.kills(
+                [("stop", false), ("stop", true), ("follow", false), ("synchronous", false)], [("prepare", true), ("follow", true), ("verify", true), ("synchronous", true)])
+            {
                 try await someone.killed(["resume", someone.run()], in: step, done: done)
             }
             let output = try await someone.pggraft("resume", someone.run())

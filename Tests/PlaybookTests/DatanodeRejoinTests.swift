@@ -31,7 +31,9 @@ import Testing
         let plain = try rejoin()
         #expect(plain.slave == "datanode1_old" && plain.datanode == "datanode1" && plain.cluster[datanode: "datanode1"]?.port == 20010)
         #expect(plain.replicationUser == nil && plain.isSynchronous && plain.copy == nil)
-        let shown = try rejoin(["# synchronous: yes": "synchronous: yes", "# keep_free: 1GB": "keep_free: 1GB", "# copy: none": "copy: none", "# replication_user:": "replication_user:"])
+        let shown = try rejoin([
+            "# synchronous: yes": "synchronous: yes", "# keep_free: 1GB": "keep_free: 1GB", "# copy: none": "copy: none", "# replication_user:": "replication_user:",
+        ])
         #expect(shown.isSynchronous && shown.keepsFree == plain.keepsFree && shown.copy == nil && shown.replicationUser == "replicator")
         let copies = try rejoin(["# copy:\n#   # What": "copy:\n  # What", "#   existing: move-aside": "  existing: move-aside", "#   checkpoint:": "  checkpoint:"])
         #expect(copies.copy?.existing == .moveAside && copies.copy?.copy.checkpointsFast == true)

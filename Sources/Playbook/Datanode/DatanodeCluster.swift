@@ -64,7 +64,8 @@ extension Playbook {
             if let found = self[slave: name.wrappedValue] { return found }
             let text = name.wrappedValue, isMaster = self[datanode: text] != nil, names = slaves.map(\.node.name).joined(separator: ", ")
             section.report(
-                isMaster ? "\"\(text)\" is a datanode, and no slave" : "\"\(text)\" is none of cluster.slaves", hint: isMaster ? hint : "cluster.slaves has \(names)", at: name.place)
+                isMaster ? "\"\(text)\" is a datanode, and no slave" : "\"\(text)\" is none of cluster.slaves", hint: isMaster ? hint : "cluster.slaves has \(names)",
+                at: name.place)
             return nil
         }
 

@@ -46,7 +46,9 @@ extension Playbook {
             let synchronous = section.optional("synchronous", .choice([("yes", true), ("no", false)]), default: true)
             let keepFree = section.optional("keep_free", .byteCount, default: .freeForWAL)
             guard let cluster, let slave, let user, let copy, let synchronous, let keepFree else { return nil }
-            guard let found = cluster.require(slave: slave, section, hint: "cluster.datanodes has where its master is since the failover; add the old one to cluster.slaves, with `of:`")
+            guard
+                let found = cluster.require(
+                    slave: slave, section, hint: "cluster.datanodes has where its master is since the failover; add the old one to cluster.slaves, with `of:`")
             else { return nil }
             self.cluster = cluster
             (_slave, datanode, _replicationUser, _isSynchronous, _keepsFree) = (slave, found.datanode, user, synchronous, keepFree)

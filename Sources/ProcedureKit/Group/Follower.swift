@@ -117,7 +117,9 @@ extension Follower {
             after.set(name, to: value)
             files[edit.path] = (edit.before, after)
         }
-        return try files.sorted { $0.key < $1.key }.map { ConfigurationEdit(path: try HostPath(checking: $0.key), before: $0.value.before.render(), after: $0.value.after.render()) }
+        return try files.sorted { $0.key < $1.key }.map {
+            ConfigurationEdit(path: try HostPath(checking: $0.key), before: $0.value.before.render(), after: $0.value.after.render())
+        }
     }
 }
 

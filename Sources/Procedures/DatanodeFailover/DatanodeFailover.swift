@@ -3,6 +3,7 @@ import EventLoop
 import Instance
 public import Playbook
 public import ProcedureKit
+import RemoteHost
 import Report
 public import Run
 import Server
@@ -90,7 +91,7 @@ public struct DatanodeFailover: Procedure {
 
     public func closingWords(run: String, _ memory: Memory) throws -> [String] {
         guard try memory.recall(FailedGroup.succession) != nil else { return ["Done."] }
-        let place = try order.place
+        let place = try order.place, old = try access.roster.entry(order.datanode)
         let parts = [FencePrimary.name, CatchUpSlave.name, ClearInherited.name, PromoteSuccessor.name, SettleInDoubt.name, RestartGTM.name, TellCoordinators.name]
         let took = memory.took(parts).map { took in
             "Every coordinator was shown to reach it \(took.all.inSeconds) after the first change: \(took.each.map { "\($0.step) \($0.time.inSeconds)" }.joined(separator: ", "))."
@@ -99,7 +100,8 @@ public struct DatanodeFailover: Procedure {
             + [try memory.recall(CatchUpSlave.acknowledged)].compactMap(\.self) + (try memory.recall(ReportLoss.words) ?? [])
             + [
                 "No commit waits for a slave there. The old master is not started: `procedure: datanode-rejoin` makes a slave of it.",
-                "Playbooks have to say from now on: datanodes: \(order.datanode): {address: \(place.host), port: \(place.port)}.",
+                "Playbooks have to say from now on: datanodes: \(order.datanode): {address: \(place.host), port: \(place.port)}; and that of the rejoin under slaves: "
+                    + "\(order.datanode)_old: {of: \(order.datanode), address: \(old.address), port: \(old.port), data_directory: \(old.dataDirectory?.path ?? "")}.",
             ]
     }
 

@@ -52,7 +52,8 @@ struct CoordinatorHasMaster: Requirement {
         let deadline = Deadline.after(.seconds(20)), server: ServerSession
         do { server = try await access.server(coordinator, deadline: deadline) } catch let error where !(error is CancellationError) {
             return refused(
-                "cannot be reached: \(Problem(explaining: error).fact)", "start it: whether it uses the old master cannot be seen; where the failover has left it out, resume that first")
+                "cannot be reached: \(Problem(explaining: error).fact)",
+                "start it: whether it uses the old master cannot be seen; where the failover has left it out, resume that first")
         }
         guard await server.isSuperuser else {
             return refused("\(access.roster.role) is no superuser there", "connect as a superuser (cluster.user): others may not ask a datanode through it")

@@ -38,7 +38,8 @@ struct FollowPrimary: Step {
         }
         return .needed([
             Change(
-                "\(node.name): primary_conninfo with host=\(follower.conninfo["host"] ?? "")\(follower.slot.map { ", primary_slot_name = \($0)" } ?? ""); start; wait until it streams")
+                "\(node.name): primary_conninfo with host=\(follower.conninfo["host"] ?? "")\(follower.slot.map { ", primary_slot_name = \($0)" } ?? ""); start; wait until it streams"
+            )
         ])
     }
 
