@@ -28,7 +28,8 @@ struct DatanodeRejoinTests {
 
             try await someone.killed(["run", "--yes", someone.playbook], in: "prepare")
             for (step, done) in Self.kills(
-                [("stop", false), ("stop", true), ("follow", false), ("synchronous", false)], [("prepare", true), ("follow", true), ("verify", true), ("synchronous", true)])
+                [("stop", true), ("follow", false), ("synchronous", false)],
+                [("prepare", true), ("stop", false), ("follow", true), ("verify", true), ("synchronous", true)])
             {
                 try await someone.killed(["resume", someone.run()], in: step, done: done)
             }
@@ -103,7 +104,7 @@ struct DatanodeRejoinTests {
             #expect(undone.status == 0, "\(undone.all)")
             #expect(try await node01.run("ls -d \(Self.old)* /var/tmp/pggraft* 2>/dev/null || true") == Self.old)
             try await other.killed(["run", "--yes", other.playbook], in: "rewind", done: true)
-            for (step, done) in Self.kills([("make-room", true), ("base-backup", true), ("follow", false)], [("base-backup", false), ("own-files", true)]) {
+            for (step, done) in Self.kills([("make-room", true), ("base-backup", true)], [("base-backup", false), ("own-files", true), ("follow", false)]) {
                 try await other.killed(["resume", other.run()], in: step, done: done)
             }
             let output = try await other.pggraft("resume", other.run())
