@@ -47,7 +47,7 @@ struct DatanodeDropSlaveTests {
             for coordinator in XC.coordinators { try await cluster.sql(on: coordinator, "SELECT pgxc_pool_reload()") }
             let writers = try await cluster.writers(rate: 10)
             try await eventually("some transactions", within: .seconds(60)) { try writers.ledger().acknowledged > 10 }
-            if XC.isStandIn { try await node03.run("kill -9 $(pgrep -u postgres -x postgres)") } else { try await node03.powerOff() }
+            if XC.isStandIn { try await node03.run("pkill -9 -u postgres -x postgres") } else { try await node03.powerOff() }
             let lost = try Self.operatorOf(cluster)
             let dropped = try await lost.pggraft("run", "--yes", lost.playbook)
             let left = XC.isStandIn ? "it does not run" : "cannot be reached, and is left as it is"
