@@ -38,6 +38,8 @@ public struct ControlData: Sendable, Hashable {
     /// Recovery must reach this before the data is consistent; zero outside of recovery.
     public let minimumRecoveryEnd: LSN
     public let hasDataChecksums: Bool
+    /// Of a file of the log.
+    public let walSegmentBytes: UInt64
     /// `max_connections`, `wal_level` … as the primary last ran with them: a standby needs as much.
     public let settings: [String: String]
 
@@ -59,6 +61,7 @@ public struct ControlData: Sendable, Hashable {
         (systemIdentifier, self.state, self.catalogVersion, self.checkpoint) = (identifier, state, catalogVersion, checkpoint)
         (checkpointRedo, self.timeline, minimumRecoveryEnd) = (redo, timeline, minimum)
         hasDataChecksums = (fields["Data page checksum version"] ?? "0") != "0"
+        walSegmentBytes = fields["Bytes per WAL segment"].flatMap { UInt64($0) }.flatMap { $0 > 0 ? $0 : nil } ?? 16 << 20
         settings = fields.reduce(into: [:]) { settings, field in
             // `max_connections setting`, and before 9.5 `Current max_connections setting`.
             guard field.key.hasSuffix(" setting"), let name = field.key.dropLast(8).split(separator: " ").last else { return }

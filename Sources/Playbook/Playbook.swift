@@ -25,6 +25,7 @@ public struct Playbook: Sendable {
         case failover(Failover)
         case rejoin(Rejoin)
         case datanodeFailover(DatanodeFailover)
+        case datanodeStandby(DatanodeStandby)
     }
 
     /// Reads the playbook in the file at `path`.

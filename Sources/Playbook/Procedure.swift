@@ -4,6 +4,7 @@ extension Playbook.Procedure {
         [
             "add-spock-node": { Playbook.AddSpockNode($0).map(Playbook.Procedure.addSpockNode) },
             "datanode-failover": { Playbook.DatanodeFailover($0).map(Playbook.Procedure.datanodeFailover) },
+            "datanode-standby": { Playbook.DatanodeStandby($0).map(Playbook.Procedure.datanodeStandby) },
             "drop-standby": { Playbook.DropStandby($0).map(Playbook.Procedure.dropStandby) },
             "hot-standby": { Playbook.HotStandby($0).map(Playbook.Procedure.hotStandby) },
             "synchronous": { Playbook.Synchronous($0).map(Playbook.Procedure.synchronous) },

@@ -23,6 +23,14 @@ public struct ServerFeatures: Sendable, Hashable {
     public let hotStandbyMinima: [String]
     /// Whether there are `pg_file_settings` and `pg_settings.pending_restart` (from 9.5).
     public let hasFileSettingsView: Bool
+    /// Whether `postgresql.auto.conf` is read (from 9.4).
+    public let readsAutoConf: Bool
+    /// Whether a standby takes connections unless told otherwise (`hot_standby`, from 10).
+    public let isHotStandbyByDefault: Bool
+    /// Whether a standby that streams follows its upstream onto another timeline (from 9.3); before, only by an archive.
+    public let streamsAcrossTimelines: Bool
+    /// Whether a connection string can name a password file (from 10); before, it is that of the OS user.
+    public let conninfoTakesPassfile: Bool
     /// Whether there is `pg_hba_file_rules` (from 10).
     public let hasHBARulesView: Bool
     /// Whether `pg_hba.conf` may include other files, and its view names them (from 16).
@@ -103,6 +111,10 @@ public struct ServerFeatures: Sendable, Hashable {
             + (version.number >= 904 ? ["max_worker_processes"] : [])
             + (isAtLeast12 ? ["max_wal_senders"] : [])
         hasFileSettingsView = version.number >= 905
+        readsAutoConf = version.number >= 904
+        isHotStandbyByDefault = isAtLeast10
+        streamsAcrossTimelines = version.number >= 903
+        conninfoTakesPassfile = isAtLeast10
         hasHBARulesView = isAtLeast10
         hasHBAIncludes = version >= .postgres(16)
         canCheckFiles = version.number >= 902

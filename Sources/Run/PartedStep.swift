@@ -4,7 +4,7 @@ import Report
 /// other's.
 ///
 /// ```swift
-/// PartedStep("Obtain base backup of datanode1, datanode2", of: ["datanode1_slave", "datanode2_slave"]) { CopyFiles(order, standby: standbys[$0]) }
+/// PartedStep("Obtain base backup of datanode1, datanode2", of: slaves.map { ($0.name, CopyFiles(order, standby: $0.standby)) })
 /// ```
 public struct PartedStep: Step {
     public static let name = "parted"
@@ -15,14 +15,11 @@ public struct PartedStep: Step {
     private let inspected = Inspected<Set<String>>()
 
     /// - Parameters:
-    ///   - parts: in whose order they are performed where they do not go side by side; they are taken back the other way round.
+    ///   - parts: each with its step, all of one kind; in whose order they are performed where they do not go side by side; they are taken back the other way round.
     ///   - goSideBySide: whether they are performed at the same time: not where one rests on what another has made.
-    ///   - step: of a part. All are of one kind.
-    public init(_ title: String, of parts: [String], sideBySide goSideBySide: Bool = true, step: (_ part: String) throws -> any Step) rethrows {
-        self.title = title
-        self.parts = try parts.map { ($0, try step($0)) }
-        self.goSideBySide = goSideBySide
-        name = self.parts.first?.step.name ?? Self.name
+    public init(_ title: String, of parts: [(name: String, step: any Step)], sideBySide goSideBySide: Bool = true) {
+        (self.title, self.parts, self.goSideBySide) = (title, parts, goSideBySide)
+        name = parts.first?.step.name ?? Self.name
     }
 
     public func inspect(_ memory: Memory) async throws -> Inspection {
@@ -39,6 +36,8 @@ public struct PartedStep: Step {
         }
         if !problems.isEmpty { return .blocked(problems) }
         await inspected.keep(needed)
+        // What one part would do for all is said once.
+        changes = changes.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
         return needed.isEmpty ? .done(seen.joined(separator: "; ")) : .needed(changes)
     }
 

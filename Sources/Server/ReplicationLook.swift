@@ -5,7 +5,7 @@ import PostgresConfig
 /// What a server has to do with replication, of one moment: what it is, how far it is, who streams from it and from whom it streams.
 public struct ReplicationLook: Sendable, Hashable {
     public var recovery: RecoveryState
-    /// The timeline that it writes or replays; `nil` before 9.6, and on a standby that has replayed nothing yet.
+    /// The timeline that it writes or replays; `nil` on a standby before 9.6, and on one that has replayed nothing yet.
     public var timeline: UInt32?
     /// The number that all copies of one `initdb` share; `nil` before 9.6.
     public var systemIdentifier: String?
@@ -15,7 +15,7 @@ public struct ReplicationLook: Sendable, Hashable {
     public var slots: [ReplicationSlot]
     /// As `pg_settings` has them, numbers in the setting's base unit; those of ``settingNames`` that the server has.
     public var settings: [String: String]
-    /// By what a standby receives: what its settings say (from 12), else its receiver. Without a password.
+    /// By what a standby receives: what its settings say (from 12), else its receiver (from 9.6); before, only its files say it. Without a password.
     public var conninfo: Conninfo?
     public var preparedTransactions: [PreparedTransaction]
     /// The file that the archiver has failed to archive and not archived since; `nil` where all is well (from 9.4).
@@ -42,13 +42,17 @@ public struct ReplicationLook: Sendable, Hashable {
 
     // The control file has the timeline of the last checkpoint: behind after a promotion, until the next one.
     static func identity(_ features: ServerFeatures) -> SQL {
+        let writing: SQL = "('x' || substr(\(wal: .fileName, features)(\(wal: .currentInsert, features)()), 1, 8))::bit(32)::bigint"
         guard features.hasControlFunctions else {
-            return "SELECT NULL::bigint AS timeline, NULL::text AS system, CASE WHEN NOT pg_is_in_recovery() THEN \(wal: .current, features)() END AS written"
+            return """
+                SELECT CASE WHEN NOT pg_is_in_recovery() THEN \(writing) END AS timeline, NULL::text AS system, \
+                CASE WHEN NOT pg_is_in_recovery() THEN \(wal: .current, features)() END AS written
+                """
         }
         return """
             SELECT CASE WHEN pg_is_in_recovery() THEN greatest((SELECT received_tli FROM pg_stat_wal_receiver), \
             (SELECT min_recovery_end_timeline FROM pg_control_recovery()), (SELECT timeline_id FROM pg_control_checkpoint()))::bigint \
-            ELSE ('x' || substr(\(wal: .fileName, features)(\(wal: .currentInsert, features)()), 1, 8))::bit(32)::bigint END AS timeline, \
+            ELSE \(writing) END AS timeline, \
             (SELECT system_identifier::text FROM pg_control_system()) AS system, CASE WHEN NOT pg_is_in_recovery() THEN \(wal: .current, features)() END AS written
             """
     }

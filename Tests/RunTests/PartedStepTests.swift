@@ -45,7 +45,7 @@ private struct PutOfPart: Step {
 @Suite("A step of several parts")
 struct PartedStepTests {
     private func step(_ world: World, _ parts: [String], sideBySide: Bool = true, failing: Set<String> = [], after: [String: String] = [:]) -> PartedStep {
-        PartedStep("Put \(list(parts))", of: parts, sideBySide: sideBySide) { PutOfPart(world: world, thing: $0, fails: failing.contains($0), after: after[$0]) }
+        PartedStep("Put \(list(parts))", of: parts.map { ($0, PutOfPart(world: world, thing: $0, fails: failing.contains($0), after: after[$0])) }, sideBySide: sideBySide)
     }
 
     @Test(arguments: [true, false]) func `is right at every moment, also between two of its parts`(_ sideBySide: Bool) async throws {

@@ -1,6 +1,7 @@
 public import EventLoop
 import Instance
 import PostgresClient
+import PostgresConfig
 import RemoteHost
 import Report
 import Server
@@ -60,8 +61,14 @@ public struct Group: Sendable {
     }
 
     private func ask(_ name: String, _ deadline: Deadline) async throws -> ReplicationLook {
-        let look = try await access.server(name, deadline: deadline).replication(deadline: deadline)
+        let server = try await access.server(name, deadline: deadline)
+        var look = try await server.replication(deadline: deadline)
         silent.remove(name)
+        if server.features.standbyMarker == .recoveryConf {
+            let said = try await access.instance(name, deadline: deadline).saidInRecovery(look.recovery.isInRecovery, deadline: deadline)
+            look.conninfo = look.conninfo ?? said.conninfo
+            look.settings["primary_slot_name"] = said.slot
+        }
         return look
     }
 }

@@ -19,14 +19,8 @@ struct SeeCommitReturn: LeavesNothing {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let group = standbys.group, primary = try await standbys.look().primary().name, deadline = Deadline.after(.seconds(30))
-        let names = try await group.access.server(primary).synchronousStandbyNames(deadline: deadline)
-        let waitedFor = try await wait(for: "\(primary) to take \(names.number) of \(names) for synchronous", until: deadline, every: .milliseconds(50)) { () -> Look<[String]> in
-            let node = try await group.node(primary, deadline: deadline.forLook), found = GroupView([node]).standbysWaitedFor(by: names, on: node)
-            let all = node.look?.senders.map { "\($0.application) \($0.state)" } ?? []
-            return found.count >= names.number ? .found(found.map(\.application)) : .notYet("it streams to " + (all.isEmpty ? "nobody" : list(all)))
-        }
-        let session = try await group.access.separateServer(primary, deadline: deadline)
+        let deadline = Deadline.after(.seconds(30)), (primary, found) = try await standbys.awaitWaitedFor(deadline: deadline), waitedFor = found.map(\.application)
+        let session = try await standbys.group.access.separateServer(primary, deadline: deadline)
         do {
             // Those of clients wait as long.
             let took = try await session.commitWaitingForStandbys(deadline: .after(.seconds(10)))

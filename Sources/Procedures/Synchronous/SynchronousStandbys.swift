@@ -18,8 +18,9 @@ actor SynchronousStandbys {
     private var answering: Group?
 
     /// Of a change that nobody has to catch up for.
-    init(_ change: Playbook.Synchronous.Change, _ group: Group, _ ways: Ways) {
-        (self.group, self.ways, self.change, catchUpLag, patience) = (group, ways, change, .max, Patience())
+    /// - Parameter primary: the node whose configuration is changed, where that is known.
+    init(_ change: Playbook.Synchronous.Change, _ group: Group, _ ways: Ways, primary: ConfiguredNode? = nil) {
+        (self.group, self.ways, self.change, catchUpLag, patience, configured) = (group, ways, change, .max, Patience(), primary)
     }
 
     init(_ playbook: Playbook.Synchronous, _ group: Group, _ ways: Ways) {
@@ -45,6 +46,18 @@ actor SynchronousStandbys {
         let view = try await (answering ?? group).look(deadline: deadline)
         if answering == nil { answering = Group(view.nodes.filter { $0.look != nil }.map(\.name), of: group.access) }
         return view
+    }
+
+    /// Waits until the primary takes as many standbys for synchronous as it has been told, and says which.
+    func awaitWaitedFor(deadline: Deadline) async throws -> (primary: String, standbys: [StreamingStandby]) {
+        let primary = try await look().primary().name, names = try await group.access.server(primary).synchronousStandbyNames(deadline: deadline)
+        let found = try await wait(for: "\(primary) to take \(names.number) of \(names) for synchronous", until: deadline, every: .milliseconds(50)) {
+            () -> Look<[StreamingStandby]> in
+            let node = try await group.node(primary, deadline: deadline.forLook), found = GroupView([node]).standbysWaitedFor(by: names, on: node)
+            let all = node.look?.senders.map { "\($0.application) \($0.state)" } ?? []
+            return found.count >= names.number ? .found(found) : .notYet("it streams to " + (all.isEmpty ? "nobody" : list(all)))
+        }
+        return (primary, found)
     }
 
     /// The primary as a node whose configuration is changed.
