@@ -92,9 +92,27 @@ struct VerifySlaves: LeavesNothing {
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         if let said = try memory.recall(Self.said) { return .done(said) }
+        // Made and verified by another run.
+        if !hasBegun(memory), let state = try await state() { return .done(state) }
         return .needed(
             (isSynchronous ? slaves.map { Change("\($0.datanode): \($0.name) is waited for (sync_state in pg_stat_replication)") } : [])
                 + coordinators.map { Change("\($0): read every table, and write to a temporary one on every datanode") })
+    }
+
+    private func hasBegun(_ memory: Memory) -> Bool {
+        slaves.contains { slave in [RestartPrimary.name, StartStandby.name, ChangeSynchronousStandbys.name].contains { memory.of(slave.name).began($0) } }
+    }
+
+    /// How the slaves stream; `nil` where one does not, or is not waited for although it should be.
+    private func state() async throws -> String? {
+        var said: [String] = []
+        for slave in slaves {
+            guard try await slave.pair.streams() else { return nil }
+            let seen = try await access.server(slave.datanode).standbys(deadline: .after(.seconds(20))).first { isSameSetting($0.application, slave.name) }
+            guard let seen, !isSynchronous || seen.sync != .async else { return nil }
+            said.append("\(slave.name) \(seen.state), \(seen.sync)")
+        }
+        return said.joined(separator: "; ")
     }
 
     func perform(_ run: StepRun) async throws -> String {

@@ -77,7 +77,8 @@ struct SenderSettings: Sendable {
     }
 
     var summary: String {
-        "wal_level \(values["wal_level"] ?? "?"), \(others.count) of \(values["max_wal_senders"] ?? "?") senders and \(slots) of \(values["max_replication_slots"] ?? "?") slots in use"
+        let senders = "wal_level \(values["wal_level"] ?? "?"), \(others.count) of \(values["max_wal_senders"] ?? "?") senders"
+        return (features.slots.exist ? "\(senders) and \(slots) of \(values["max_replication_slots"] ?? "?") slots" : senders) + " in use"
     }
 }
 
