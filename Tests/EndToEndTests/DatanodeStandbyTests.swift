@@ -60,25 +60,51 @@ struct MadeSlaves: Sendable {
         }
     }
 
-    /// The OS user of each host may log in on the other one by `ssh`.
-    func allowSSH() async throws {
-        for (host, other) in [("node01", "node02"), ("node02", "node01")] {
-            let address = try cluster.host(other).address
-            try await cluster.host(host).run(asUser: "postgres", "mkdir -p -m 700 ~/.ssh; [ -e ~/.ssh/id_ed25519 ] || ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519")
-            let key = try await cluster.host(host).run(asUser: "postgres", "cat ~/.ssh/id_ed25519.pub")
-            try await cluster.host(other).run(asUser: "postgres", "mkdir -p -m 700 ~/.ssh; cat >>~/.ssh/authorized_keys", input: key + "\n")
-            let known = try await cluster.host(other).run("cat /etc/ssh/ssh_host_ed25519_key.pub")
-            try await cluster.host(host).run(asUser: "postgres", "cat >>~/.ssh/known_hosts", input: "\(address) \(known)\n")
+    /// Has the masters as they are where nobody ever thought of a standby.
+    func forgetStandbys() async throws {
+        for (datanode, _, _) in Self.pairs {
+            let file = "\(try cluster.place(of: datanode).dataDirectory)/postgresql.conf"
+            try await cluster.host(datanode).run(asUser: "postgres", "printf 'wal_level = minimal\\nmax_wal_senders = 0\\n' >>\(file)")
+            try await cluster.stop(datanode)
+            try await cluster.start(datanode)
         }
+    }
+
+    /// Ends a file of the log of a datanode, with something in it.
+    /// - Returns: its name.
+    @discardableResult
+    func switchSegment(_ datanode: String) async throws -> String {
+        let (name, end) = XC.isStandIn ? ("pg_walfile_name", "pg_switch_wal") : ("pg_xlogfile_name", "pg_switch_xlog")
+        try await cluster.sql(on: "coord1", "INSERT INTO app.events (node, seq) SELECT 'switch', i FROM generate_series(1, 200) i; DELETE FROM app.events WHERE node = 'switch'")
+        return try await cluster.sql(on: datanode, "SELECT \(name)(\(end)())")
+    }
+
+    /// The passwords in the password files of the OS users.
+    func passwords(_ someone: Operator) async throws -> [String] {
+        var found: [String] = []
+        for host in ["node01", "node02"] {
+            found += try await cluster.host(host).run("cat ~postgres/.pgpass").split(separator: "\n").compactMap { $0.split(separator: ":").last.map(String.init) }
+        }
+        #expect(!found.isEmpty)
+        return found
     }
 }
 
 @Suite("Slaves of Postgres-XC datanodes", .serialized)
 struct DatanodeStandbyTests {
+    /// Whether each step is killed, and not only a few.
+    private static let isWhole = ProcessInfo.processInfo.environment["PGGRAFT_FAULTS"] != nil
+    private static let restarting = ("# restart: no", "restart: yes")
+
     @Test func `are made side by side under writers, waited for, and taken back`() async throws {
         try await withXC { cluster in
-            let made = MadeSlaves(cluster: cluster), before = try await made.looks()
-            let someone = try made.someone(["# restart: no": "restart: yes"])
+            let made = MadeSlaves(cluster: cluster)
+            try await made.forgetStandbys()
+            let before = try await made.looks(), someone = try made.someone([Self.restarting.0: Self.restarting.1])
+            let plan = try await made.succeeds(someone, "plan", someone.playbook)
+            #expect(plan.contains("restart, fast: wal_level and max_wal_senders need it"), "\(plan)")
+            #expect(try await made.looks() == before)
+
             let writers = try await cluster.writers()
             let output = try await made.succeeds(someone, "run", "--yes", someone.playbook)
             try await made.expectSlaves(output)
@@ -90,11 +116,143 @@ struct DatanodeStandbyTests {
                 #expect(holding.isClean, "\(coordinator): \(holding)")
             }
             try await made.expectSame()
+            for secret in try await made.passwords(someone) { #expect(!(try output + someone.journalText()).contains(secret)) }
             let again = try await made.succeeds(someone, "run", "--yes", someone.playbook)
             #expect(!again.contains("✓"), "\(again)")
+
+            let run = try #require(try someone.journals().first?.split(separator: "/").last?.dropLast(".jsonl".count))
+            try await made.succeeds(someone, "undo", "--yes", "--purge-data", String(run))
+            let after = try await made.looks()
+            #expect(after == before, "\(after.split(separator: "\n").difference(from: before.split(separator: "\n")))")
+            // A restart brings nothing back.
+            for (datanode, _, _) in MadeSlaves.pairs {
+                try await cluster.stop(datanode)
+                try await cluster.start(datanode)
+                #expect(try await cluster.sql(on: datanode, "SHOW synchronous_standby_names; SHOW wal_level; SHOW max_wal_senders") == "\nminimal\n0")
+            }
+        }
+    }
+
+    @Test func `have an archive on their host, which a connection that is cut off does not spoil`() async throws {
+        try await withXC { cluster in
+            let made = MadeSlaves(cluster: cluster), archives = ["node02": "/var/lib/postgresql/pgxc/datanode1_arclog", "node01": "/var/lib/postgresql/pgxc/datanode2_arclog"]
+            let someone = try made.someone([
+                Self.restarting.0: Self.restarting.1, "# synchronous: yes": "synchronous: no", "      # archive: none\n": "      archive: \(archives["node02"] ?? "")\n",
+                "      data_directory: /var/lib/postgresql/pgxc/datanode2_slave\n":
+                    "      data_directory: /var/lib/postgresql/pgxc/datanode2_slave\n      archive: \(archives["node01"] ?? "")\n",
+            ])
+            let before = try await made.looks(), key = "/var/lib/postgresql/.ssh/id_ed25519"
+            try await cluster.host("node01").run("mv \(key) \(key).away")
+            let refused = try await someone.pggraft("check", someone.playbook)
+            #expect(refused.status == 1 && refused.standardOutput.contains("postgres does not reach 10.77.0.62 by ssh"), "\(refused.standardOutput)")
+            #expect(refused.standardOutput.contains("as postgres on the host of datanode1: ssh -T -oBatchMode=yes"), "\(refused.standardOutput)")
+            try await cluster.host("node01").run("mv \(key).away \(key)")
+            let output = try await made.succeeds(someone, "run", "--yes", someone.playbook)
+            try await made.expectSlaves(synchronous: false, output)
+
+            // What is archived while ssh is cut off comes later, whole.
+            func files(_ host: String) async throws -> [String] { try await cluster.host(host).run("ls \(archives[host] ?? "")").split(separator: "\n").map(String.init) }
+            for (datanode, _, host) in MadeSlaves.pairs {
+                let node = try cluster.place(of: datanode).host
+                try await cluster.bed.block(from: node, to: host, port: 22)
+                let segment = try await made.switchSegment(datanode)
+                try await eventually("\(datanode) to fail to archive", within: .seconds(60)) {
+                    try await cluster.host(node).run("grep -c 'archive command failed' /var/log/postgresql/datanode.log || :") != "0"
+                }
+                #expect(try await files(host).contains(segment) == false)
+                try await cluster.bed.healNetwork()
+                // Whoever has failed is woken by the next one.
+                try await made.switchSegment(datanode)
+                try await eventually("\(segment) on \(host)", within: .seconds(120)) { try await files(host).contains(segment) }
+                #expect(try await files(host).allSatisfy { !$0.hasSuffix(".part") })
+                let same = "sha256sum <\(archives[host] ?? "")/\(segment)", wal = XC.isStandIn ? "pg_wal" : "pg_xlog"
+                #expect(try await cluster.host(host).run(same) == cluster.host(node).run("sha256sum <\(cluster.place(of: datanode).dataDirectory)/\(wal)/\(segment)"))
+            }
+            // The slave fetches from there what its master has not any more, and clears it.
+            let (datanode, slave, host) = MadeSlaves.pairs[0]
+            let stopped = try await cluster.host(host).run(asUser: "postgres", "\(XC.binaryDirectory)/pg_ctl -D \(made.data(slave)) -m fast -w stop; ls \(archives[host] ?? "")")
+            for _ in 0..<3 {
+                try await made.switchSegment(datanode)
+                try await cluster.sql(on: datanode, "CHECKPOINT")
+            }
+            try await cluster.host(host).run(asUser: "postgres", "\(XC.binaryDirectory)/pg_ctl -Z datanode -D \(made.data(slave)) -l /var/log/postgresql/\(slave).log -w start")
+            try await eventually("\(slave) to restore from the archive", within: .seconds(60)) {
+                try await cluster.host(host).run("grep -c 'restored log file' /var/log/postgresql/\(slave).log || :") != "0"
+            }
+            try await eventually("\(slave) to stream", within: .seconds(60)) { try await cluster.sql(on: datanode, "SELECT state FROM pg_stat_replication") == "streaming" }
+            try await eventually("the archive to be cleared", within: .seconds(60)) {
+                try await cluster.sql(on: datanode, "CHECKPOINT")
+                try await cluster.sql(on: host, "CHECKPOINT", port: 20010)
+                let first = stopped.split(separator: "\n").map(String.init).filter { $0.count == 24 }.min()
+                guard let first else { return false }
+                return try await !files(host).contains(first)
+            }
             try await made.succeeds(someone, "undo", "--yes", "--purge-data", try someone.run())
             let after = try await made.looks()
             #expect(after == before, "\(after.split(separator: "\n").difference(from: before.split(separator: "\n")))")
+        }
+    }
+
+    @Test func `are refused before the first change where something stands in the way`() async throws {
+        try await withXC { cluster in
+            let made = MadeSlaves(cluster: cluster)
+            try await made.forgetStandbys()
+            let before = try await made.looks()
+            let master = "      address: 10.77.0.61\n      port: 20006\n", slave = "      address: 10.77.0.62\n      port: 20010\n"
+            let cases: [(edits: KeyValuePairs<String, String>, words: [String])] = [
+                ([:], ["wal_level and max_wal_senders can be changed at a start only", "say `restart: yes`"]),
+                ([master: master.replacing("20006", with: "20004")], ["10.77.0.61 port 20004 is already node \"coord1\""]),
+                (
+                    ["    datanode1:\n      ssh": "    Other:\n      ssh", "    datanode2:\n      ssh": "    datanode1:\n      ssh", "    Other:\n": "    datanode2:\n"],
+                    ["under datanode1, and not 10.77.0.62:20006", "under datanode2, and not 10.77.0.61:20006"]
+                ),
+                (["    datanode1:\n      ssh": "    datanode9:\n      ssh", "of: datanode1": "of: datanode9"], ["knows no node datanode9", "its datanodes are datanode1 and datanode2"]),
+                (["    datanode1:\n      ssh": "    Datanode1:\n      ssh", "of: datanode1": "of: Datanode1"], ["knows no node Datanode1", "capitals count: it has datanode1"]),
+                (["user: dba_admin": "user: app"], ["app is no superuser there"]),
+                ([slave: slave.replacing("20010", with: "22")], ["somebody listens on 22 already"]),
+                (["pgxc/datanode1_slave\n": "pgxc/coord\n"], ["/var/lib/postgresql/pgxc/coord: ", "name an empty directory"]),
+                (["    datanode1_slave:\n      of: datanode1\n      ssh: node02": "    datanode1_slave:\n      of: datanode1\n      ssh: nowhere"], ["nowhere"]),
+            ]
+            for (edits, words) in cases {
+                let someone = try made.someone(edits), output = try await someone.pggraft("check", someone.playbook), said = output.standardOutput + output.standardError
+                #expect(output.status != 0 && words.allSatisfy(said.contains), "\(edits): \(said)")
+                let run = try await someone.pggraft("run", "--yes", someone.playbook)
+                #expect(run.status == output.status, "\(edits): \(run.standardOutput)")
+            }
+            let after = try await made.looks()
+            #expect(after == before, "\(after.split(separator: "\n").difference(from: before.split(separator: "\n")))")
+        }
+    }
+
+    /// Every step, or a few: the role and the restart, the copies, the change to synchronous mode.
+    private static var killed: [String] {
+        isWhole
+            ? ["replication-role", "configure-primary", "restart-primary", "allow-standby", "base-backup", "streaming", "start-standby", "catch-up", "synchronous", "verify"]
+            : ["configure-primary", "base-backup", "synchronous"]
+    }
+
+    @Test func `are made although pggraft is killed, and taken back`() async throws {
+        try await withXC { cluster in
+            let made = MadeSlaves(cluster: cluster)
+            try await made.forgetStandbys()
+            let before = try await made.looks(), someone = try made.someone([Self.restarting.0: Self.restarting.1])
+            for (index, step) in Self.killed.enumerated() {
+                // As it begins, and somewhere inside of it: between the two slaves, or in one of them.
+                try await someone.killed(["run", "--yes", someone.playbook], in: step, after: index.isMultiple(of: 2) ? .zero : .milliseconds(40))
+                if Self.isWhole || index == Self.killed.count - 1 {
+                    try await someone.killed(["resume", try someone.run()], in: step, after: .milliseconds(15))
+                    let output = try await made.succeeds(someone, "resume", try someone.run())
+                    try await made.expectSlaves("\(step): \(output)")
+                }
+                try await made.succeeds(someone, "undo", "--yes", "--purge-data", try someone.run())
+                // The settings that wait for a restart are taken by one.
+                for (datanode, _, _) in MadeSlaves.pairs {
+                    try await cluster.stop(datanode)
+                    try await cluster.start(datanode)
+                }
+                let after = try await made.looks()
+                #expect(after == before, "\(step): \(after.split(separator: "\n").difference(from: before.split(separator: "\n")))")
+            }
         }
     }
 }
