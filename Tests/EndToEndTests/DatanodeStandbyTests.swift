@@ -224,6 +224,26 @@ struct DatanodeStandbyTests {
         }
     }
 
+    @Test(.enabled(if: isWhole, "PGGRAFT_FAULTS asks for it")) func `are waited for by nobody where a commit does not return`() async throws {
+        try await withXC { cluster in
+            let made = MadeSlaves(cluster: cluster), someone = try made.someone([Self.restarting.0: Self.restarting.1, "# synchronous: yes": "synchronous: no"])
+            let async = try await made.succeeds(someone, "run", "--yes", someone.playbook)
+            try await made.expectSlaves(synchronous: false, async)
+            // It streams, as the master sees it, and writes nothing down.
+            let (_, slave, host) = MadeSlaves.pairs[1], receivers = "pgrep -P $(head -n 1 \(made.data(slave))/postmaster.pid) -f 'wal ?receiver'"
+            try await cluster.host(host).run("kill -STOP $(\(receivers))")
+            try writeFile(try readFile(someone.playbook).replacing("synchronous: no", with: "synchronous: yes"), to: someone.playbook)
+            let refused = try await someone.pggraft("run", "--yes", someone.playbook), said = refused.standardOutput + refused.standardError
+            #expect(refused.status == 1 && said.contains("datanode2: a commit did not return within 10 s"), "\(said)")
+            #expect(said.contains("no commit on datanode2 waits for datanode2_slave any more"), "\(said)")
+            #expect(try await cluster.sql(on: "datanode2", "SHOW synchronous_standby_names") == "")
+            try await cluster.sql(on: "coord1", "INSERT INTO app.events (node, seq) SELECT 'here', i FROM generate_series(1, 20) i", within: .seconds(20))
+            try await cluster.host(host).run("kill -CONT $(\(receivers))")
+            let output = try await made.succeeds(someone, "resume", try someone.run())
+            try await made.expectSlaves(output)
+        }
+    }
+
     /// Every step, or a few: the role and the restart, the copies, the change to synchronous mode.
     private static var killed: [String] {
         isWhole

@@ -95,7 +95,7 @@ public struct DatanodeStandby: Procedure {
     }
 
     private var lastSteps: [any Step] {
-        let change: [any Step] = playbook.isSynchronous ? [each("Change \(names) to synchronous mode") { ChangeSynchronousStandbys(standbys: $0.synchronous) }] : []
+        let change: [any Step] = playbook.isSynchronous ? [each("Change \(names) to synchronous mode") { ChangeSlaveToSynchronous(slave: $0) }] : []
         return change + [VerifySlaves(slaves: slaves, coordinators: coordinators, isSynchronous: playbook.isSynchronous, access: access)]
     }
 
