@@ -24,6 +24,7 @@ public struct Playbook: Sendable {
         case switchover(Switchover)
         case failover(Failover)
         case rejoin(Rejoin)
+        case datanodeDropSlave(DatanodeDropSlave)
         case datanodeFailover(DatanodeFailover)
         case datanodeStandby(DatanodeStandby)
     }

@@ -3,6 +3,7 @@ extension Playbook.Procedure {
     private static var readers: KeyValuePairs<String, (Section) -> Playbook.Procedure?> {
         [
             "add-spock-node": { Playbook.AddSpockNode($0).map(Playbook.Procedure.addSpockNode) },
+            "datanode-drop-slave": { Playbook.DatanodeDropSlave($0).map(Playbook.Procedure.datanodeDropSlave) },
             "datanode-failover": { Playbook.DatanodeFailover($0).map(Playbook.Procedure.datanodeFailover) },
             "datanode-standby": { Playbook.DatanodeStandby($0).map(Playbook.Procedure.datanodeStandby) },
             "drop-standby": { Playbook.DropStandby($0).map(Playbook.Procedure.dropStandby) },

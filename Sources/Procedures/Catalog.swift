@@ -58,6 +58,7 @@ public struct Catalog: Sendable {
         case .failover(let order): (try Roster(pair: order.cluster), order.cluster.name)
         case .rejoin(let order): (try Roster(pair: order.cluster), order.cluster.name)
         case .switchover(let order): (try Roster(pair: order.cluster), order.cluster.name)
+        case .datanodeDropSlave(let order): (try Roster(order.cluster), order.cluster.name)
         case .datanodeFailover(let order): (try Roster(order.cluster), order.cluster.name)
         case .datanodeStandby(let order): (try Roster(order.cluster), order.cluster.name)
         }
@@ -72,6 +73,7 @@ public struct Catalog: Sendable {
         case .failover(let order): try Failover(order, from: origin, ways)
         case .rejoin(let order): try Rejoin(order, from: origin, ways, undo: undo)
         case .switchover(let order): try Switchover(order, from: origin, ways)
+        case .datanodeDropSlave(let order): try DatanodeDropSlave(order, from: origin, ways)
         case .datanodeFailover(let order): try DatanodeFailover(order, from: origin, ways)
         case .datanodeStandby(let order): try DatanodeStandby(order, from: origin, ways, undo: undo)
         }

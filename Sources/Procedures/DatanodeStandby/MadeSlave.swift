@@ -31,7 +31,7 @@ struct MadeSlave: Sendable {
         known: @escaping @Sendable () async throws -> Secret?
     ) throws {
         let name = slave.node.name, datanode = slave.datanode, coordinators = playbook.cluster.coordinators.map(\.name)
-        let archive = try slave.archive.map { SlaveArchive(directory: try HostPath(checking: $0), host: slave.archiveHost ?? slave.node.address) }
+        let archive = try SlaveArchive(slave)
         let node = CopiedNode(name, of: datanode, access, section: "cluster.slaves", staysStandby: true, purgesData: purgesData)
         let standby = Standby(
             node, replicationUser: playbook.replication.user, patience: Patience(limit: playbook.copy.stallLimit),

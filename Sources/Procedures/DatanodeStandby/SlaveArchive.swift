@@ -1,3 +1,5 @@
+import Playbook
+import ProcedureKit
 import RemoteHost
 
 /// The archive of a slave: a directory on its host, into which the master archives its WAL by the `ssh` of its own OS user.
@@ -40,4 +42,13 @@ struct SlaveArchive: Sendable, Hashable {
     /// What clears it of what the slave does not need any more.
     /// - Parameter program: `pg_archivecleanup`.
     func cleanupCommand(_ program: HostPath) -> String { "\(ArchiveDirectory.word(program.path)) \(ArchiveDirectory.word(directory.path)) %r" }
+}
+
+extension SlaveArchive {
+    /// `nil` for a slave without one.
+    /// - Throws: `Problem` for a path that is none.
+    init?(_ slave: Playbook.DatanodeCluster.Slave) throws {
+        guard let directory = slave.archive else { return nil }
+        self.init(directory: try HostPath(checking: directory), host: slave.archiveHost ?? slave.node.address)
+    }
 }
