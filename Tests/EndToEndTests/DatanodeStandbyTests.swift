@@ -96,7 +96,7 @@ struct DatanodeStandbyTests {
     private static let isWhole = ProcessInfo.processInfo.environment["PGGRAFT_FAULTS"] != nil
     private static let restarting = ("# restart: no", "restart: yes")
 
-    @Test func `are made side by side under writers, waited for, and taken back`() async throws {
+    @Test func `are made side by side under writers, although pggraft is killed, waited for, and taken back`() async throws {
         try await withXC { cluster in
             let made = MadeSlaves(cluster: cluster)
             try await made.forgetStandbys()
@@ -106,7 +106,9 @@ struct DatanodeStandbyTests {
             #expect(try await made.looks() == before)
 
             let writers = try await cluster.writers()
-            let output = try await made.succeeds(someone, "run", "--yes", someone.playbook)
+            try await someone.killed(["run", "--yes", someone.playbook], in: "base-backup", after: .milliseconds(40))
+            try await someone.killed(["resume", try someone.run()], in: "synchronous", after: .milliseconds(15))
+            let output = try await made.succeeds(someone, "resume", try someone.run())
             try await made.expectSlaves(output)
             let then = try writers.ledger().acknowledged
             try await eventually("the writers to go on", within: .seconds(60)) { try writers.ledger().acknowledged > then + 20 }
@@ -154,7 +156,7 @@ struct DatanodeStandbyTests {
 
             // What is archived while ssh is cut off comes later, whole.
             func files(_ host: String) async throws -> [String] { try await cluster.host(host).run("ls \(archives[host] ?? "")").split(separator: "\n").map(String.init) }
-            for (datanode, _, host) in MadeSlaves.pairs.prefix(Self.isWhole ? 2 : 1) {
+            for (datanode, _, host) in MadeSlaves.pairs.prefix(Self.isWhole ? 2 : 0) {
                 let node = try cluster.place(of: datanode).host
                 try await cluster.bed.block(from: node, to: host, port: 22)
                 let segment = try await made.switchSegment(datanode)
@@ -277,30 +279,23 @@ struct DatanodeStandbyTests {
         }
     }
 
-    /// Every step, or one that copies.
-    private static var killed: [String] {
-        isWhole
-            ? ["replication-role", "configure-primary", "restart-primary", "allow-standby", "base-backup", "streaming", "start-standby", "catch-up", "synchronous", "verify"]
-            : ["base-backup"]
-    }
+    private static let steps = [
+        "replication-role", "configure-primary", "restart-primary", "allow-standby", "base-backup", "streaming", "start-standby", "catch-up", "synchronous", "verify",
+    ]
 
-    @Test func `are made although pggraft is killed, and taken back`() async throws {
+    @Test(.enabled(if: isWhole, "PGGRAFT_FAULTS asks for it"), arguments: steps) func `are made and taken back although pggraft is killed in each step`(_ step: String) async throws {
         try await withXC { cluster in
             let made = MadeSlaves(cluster: cluster)
             try await made.forgetStandbys()
             let before = try await made.looks(), someone = try made.someone([Self.restarting.0: Self.restarting.1])
-            for step in Self.killed {
-                // As it begins, and taken back; then somewhere inside of it, between the two slaves or in one of them, twice, and gone on with.
-                if Self.isWhole {
-                    try await someone.killed(["run", "--yes", someone.playbook], in: step)
-                    try await expectUndone(made, someone, before, step)
-                }
-                try await someone.killed(["run", "--yes", someone.playbook], in: step, after: .milliseconds(40))
-                if step != "verify" { try await someone.killed(["resume", try someone.run()], in: Self.isWhole ? "verify" : "synchronous", after: .milliseconds(15)) }
-                let output = try await made.succeeds(someone, "resume", try someone.run())
-                try await made.expectSlaves("\(step): \(output)")
-                try await expectUndone(made, someone, before, step)
-            }
+            // As it begins, and taken back; then somewhere inside of it, between the two slaves or in one of them, twice, and gone on with.
+            try await someone.killed(["run", "--yes", someone.playbook], in: step)
+            try await expectUndone(made, someone, before, step)
+            try await someone.killed(["run", "--yes", someone.playbook], in: step, after: .milliseconds(40))
+            if step != "verify" { try await someone.killed(["resume", try someone.run()], in: "verify", after: .milliseconds(15)) }
+            let output = try await made.succeeds(someone, "resume", try someone.run())
+            try await made.expectSlaves("\(step): \(output)")
+            try await expectUndone(made, someone, before, step)
         }
     }
 
