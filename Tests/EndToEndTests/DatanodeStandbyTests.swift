@@ -44,10 +44,13 @@ struct MadeSlaves: Sendable {
         for (datanode, slave, host) in Self.pairs {
             let seen = try await cluster.sql(on: datanode, "SELECT application_name, state, sync_state, usename FROM pg_stat_replication")
             #expect(seen == "\(slave)|streaming|\(synchronous ? "sync" : "async")|replicator", "\(datanode): \(words)", sourceLocation: sourceLocation)
-            #expect(try await cluster.sql(on: datanode, "SHOW synchronous_standby_names") == (synchronous ? (XC.isStandIn ? "FIRST 1 (\(slave))" : slave) : ""), sourceLocation: sourceLocation)
+            #expect(
+                try await cluster.sql(on: datanode, "SHOW synchronous_standby_names") == (synchronous ? (XC.isStandIn ? "FIRST 1 (\(slave))" : slave) : ""),
+                sourceLocation: sourceLocation)
             let own = "SELECT pg_is_in_recovery(), current_setting('synchronous_standby_names'), current_setting('archive_mode'), current_setting('port')"
             #expect(try await cluster.sql(on: host, own, port: 20010) == "t||off|20010", "\(slave): \(words)", sourceLocation: sourceLocation)
-            #expect(try await cluster.host(host).run("stat -c %a \(data(slave)); ls \(data(slave)) | grep -e recovery.done -e pggraft || :") == "700", sourceLocation: sourceLocation)
+            #expect(
+                try await cluster.host(host).run("stat -c %a \(data(slave)); ls \(data(slave)) | grep -e recovery.done -e pggraft || :") == "700", sourceLocation: sourceLocation)
         }
     }
 
@@ -181,7 +184,9 @@ struct DatanodeStandbyTests {
                 try await cluster.sql(on: datanode, "CHECKPOINT")
             }
             try await cluster.host(host).run(asUser: "postgres", "\(control) -Z datanode -l \(log) start")
-            try await eventually("\(slave) to restore from the archive", within: .seconds(60)) { try await cluster.host(host).run("grep -c 'restored log file' \(log) || :") != "0" }
+            try await eventually("\(slave) to restore from the archive", within: .seconds(60)) {
+                try await cluster.host(host).run("grep -c 'restored log file' \(log) || :") != "0"
+            }
             try await eventually("\(slave) to stream", within: .seconds(60)) { try await cluster.sql(on: datanode, "SELECT state FROM pg_stat_replication") == "streaming" }
             try await eventually("the archive to be cleared", within: .seconds(60)) {
                 try await cluster.sql(on: datanode, "CHECKPOINT")
@@ -200,7 +205,8 @@ struct DatanodeStandbyTests {
         let cluster = made.cluster, (datanode, slave, host) = MadeSlaves.pairs[0], first = try someone.run()
         try writeFile(try readFile(someone.playbook).replacing("synchronous: no", with: "synchronous: yes\nbuild: \(slave)"), to: someone.playbook)
         try await made.succeeds(someone, "run", "--yes", someone.playbook)
-        let nodes = try readFile(someone.playbook).split(separator: "# Which of the slaves are made")[0].replacing("procedure: datanode-standby", with: "procedure: datanode-drop-slave")
+        let nodes = try readFile(someone.playbook).split(separator: "# Which of the slaves are made")[0].replacing(
+            "procedure: datanode-standby", with: "procedure: datanode-drop-slave")
         let playbook = someone.directory + "/datanode-drop-slave.yaml"
         try writeFile(nodes + "\nslave: \(slave)\n", to: playbook)
         let output = try await made.succeeds(someone, "run", "--yes", playbook), drop = try someone.run()
@@ -210,11 +216,14 @@ struct DatanodeStandbyTests {
         let settings = "SELECT count(*) FROM pg_stat_replication; SHOW synchronous_standby_names; SHOW archive_mode"
         #expect(try await cluster.sql(on: datanode, settings) == "0\n\noff")
         #expect(try await cluster.host(datanode).run("grep -c '^host.*replication.*10.77.0.62' \(cluster.place(of: datanode).dataDirectory)/pg_hba.conf || :") == "0")
-        try await cluster.sql(on: "coord1", "INSERT INTO app.events (node, seq) SELECT 'alone', i FROM generate_series(1, 20) i; DELETE FROM app.events WHERE node = 'alone'", within: .seconds(20))
+        try await cluster.sql(
+            on: "coord1", "INSERT INTO app.events (node, seq) SELECT 'alone', i FROM generate_series(1, 20) i; DELETE FROM app.events WHERE node = 'alone'", within: .seconds(20))
         let again = try await made.succeeds(someone, "run", "--yes", playbook)
         #expect(!again.contains("✓"), "\(again)")
         try await made.succeeds(someone, "undo", "--yes", drop)
-        try await eventually("\(slave) to be waited for again", within: .seconds(60)) { try await cluster.sql(on: datanode, "SELECT sync_state FROM pg_stat_replication") == "sync" }
+        try await eventually("\(slave) to be waited for again", within: .seconds(60)) {
+            try await cluster.sql(on: datanode, "SELECT sync_state FROM pg_stat_replication") == "sync"
+        }
         #expect(try await cluster.sql(on: host, "SELECT pg_is_in_recovery()", port: 20010) == "t")
         // The run that has made it synchronous is taken back before the one that has made it.
         let second = try someone.journals().compactMap { $0.split(separator: "/").last.map { String($0.dropLast(".jsonl".count)) } }.first { $0 > first && $0 < drop }
@@ -235,7 +244,10 @@ struct DatanodeStandbyTests {
                     ["    datanode1:\n      ssh": "    Other:\n      ssh", "    datanode2:\n      ssh": "    datanode1:\n      ssh", "    Other:\n": "    datanode2:\n"],
                     ["under datanode1, and not 10.77.0.62:20006", "under datanode2, and not 10.77.0.61:20006"]
                 ),
-                (["    datanode1:\n      ssh": "    datanode9:\n      ssh", "of: datanode1": "of: datanode9"], ["knows no node datanode9", "its datanodes are datanode1 and datanode2"]),
+                (
+                    ["    datanode1:\n      ssh": "    datanode9:\n      ssh", "of: datanode1": "of: datanode9"],
+                    ["knows no node datanode9", "its datanodes are datanode1 and datanode2"]
+                ),
                 (["    datanode1:\n      ssh": "    Datanode1:\n      ssh", "of: datanode1": "of: Datanode1"], ["knows no node Datanode1", "capitals count: it has datanode1"]),
                 (["user: dba_admin": "user: app"], ["app is no superuser there"]),
                 ([slave: slave.replacing("20010", with: "22")], ["somebody listens on 22 already"]),
@@ -283,7 +295,8 @@ struct DatanodeStandbyTests {
         "replication-role", "configure-primary", "restart-primary", "allow-standby", "base-backup", "streaming", "start-standby", "catch-up", "synchronous", "verify",
     ]
 
-    @Test(.enabled(if: isWhole, "PGGRAFT_FAULTS asks for it"), arguments: steps) func `are made and taken back although pggraft is killed in each step`(_ step: String) async throws {
+    @Test(.enabled(if: isWhole, "PGGRAFT_FAULTS asks for it"), arguments: steps) func `are made and taken back although pggraft is killed in each step`(_ step: String) async throws
+    {
         try await withXC { cluster in
             let made = MadeSlaves(cluster: cluster)
             try await made.forgetStandbys()

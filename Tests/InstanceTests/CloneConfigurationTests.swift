@@ -76,7 +76,8 @@ import Testing
         if includes, let include = written.range(of: "include 'more.conf'") { #expect(written[include.upperBound...].contains("port = ")) }
         let recovery = SettingsFile(Array(try #require(texts["recovery.conf"] ?? nil).utf8))
         #expect(recovery.value(of: "standby_mode") == "on" && recovery.value(of: "restore_command") == "cp /arclog/%f \"%p\"")
-        #expect(recovery.value(of: "archive_cleanup_command") == "pg_archivecleanup /arclog %r" && recovery.value(of: "primary_conninfo")?.contains("application_name=slave") == true)
+        #expect(
+            recovery.value(of: "archive_cleanup_command") == "pg_archivecleanup /arclog %r" && recovery.value(of: "primary_conninfo")?.contains("application_name=slave") == true)
         #expect(texts["recovery.done"] == .some(nil))
     }
 

@@ -42,7 +42,8 @@ import Testing
         let archived = try order(Self.text.replacing("/pgxc/slave}\n    datanode2", with: "/pgxc/slave, archive: /pgxc/arclog/, archive_host: pg@node02}\n    datanode2"))
         #expect(archived.slaves[0].archive == "/pgxc/arclog" && archived.slaves[0].archiveHost == "pg@node02")
         // Another procedure reads the same cluster.
-        let failover = "procedure: datanode-failover" + Self.text.dropFirst("procedure: datanode-standby".count).replacing("replication: {user: replicator}", with: "datanode: datanode1")
+        let failover =
+            "procedure: datanode-failover" + Self.text.dropFirst("procedure: datanode-standby".count).replacing("replication: {user: replicator}", with: "datanode: datanode1")
         #expect(Examples.report(failover) == "", "\(Examples.report(failover))")
     }
 
@@ -78,15 +79,41 @@ import Testing
 
     @Test func `is shipped, and its comments say the defaults`() throws {
         let shipped = try String(contentsOfFile: Self.path, encoding: .utf8), order = try order(shipped)
-        #expect(order.slaves.map { "\($0.node.name) of \($0.datanode) at \($0.node.ssh):\($0.node.port)" } == ["datanode1_slave of datanode1 at node02:20010", "datanode2_slave of datanode2 at node01:20010"])
+        #expect(
+            order.slaves.map { "\($0.node.name) of \($0.datanode) at \($0.node.ssh):\($0.node.port)" } == [
+                "datanode1_slave of datanode1 at node02:20010", "datanode2_slave of datanode2 at node01:20010",
+            ])
         var shown = shipped
-        for line in ["# build: all", "# connection_limit: 10", "# authentication: password", "# password: generate", "# checkpoint: fast", "# stall_limit: 300s", "# synchronous: yes", "# restart: no", "# archive: none"] {
+        for line in [
+            "# build: all", "# connection_limit: 10", "# authentication: password", "# password: generate", "# checkpoint: fast", "# stall_limit: 300s", "# synchronous: yes",
+            "# restart: no", "# archive: none",
+        ] {
             #expect(shipped.contains(line), "\(line)")
             shown = shown.replacing(line, with: String(line.dropFirst(2)))
         }
         let said = try self.order(shown)
-        #expect("\(said.slaves.map(\.archive)) \(said.replication) \(said.copy) \(said.isSynchronous) \(said.restarts)".replacing(#/p.yaml:\d+:\d+/#, with: "")
-            == "\(order.slaves.map(\.archive)) \(order.replication) \(order.copy) \(order.isSynchronous) \(order.restarts)".replacing(#/p.yaml:\d+:\d+/#, with: ""))
+        #expect(
+            "\(said.slaves.map(\.archive)) \(said.replication) \(said.copy) \(said.isSynchronous) \(said.restarts)".replacing(#/p.yaml:\d+:\d+/#, with: "")
+                == "\(order.slaves.map(\.archive)) \(order.replication) \(order.copy) \(order.isSynchronous) \(order.restarts)".replacing(#/p.yaml:\d+:\d+/#, with: ""))
         #expect(shipped.split(separator: "\n").allSatisfy { $0.count <= 140 })
+    }
+}
+
+@Suite("A playbook that drops a slave of a datanode") struct DatanodeDropSlaveFormTests {
+    private static let path = String(#filePath.dropLast("/Tests/PlaybookTests/DatanodeStandbyFormTests.swift".count)) + "/playbooks/datanode-drop-slave.yaml"
+
+    private func order(_ text: String) throws -> Playbook.DatanodeDropSlave {
+        guard case .datanodeDropSlave(let order) = try Playbook.parse(text, name: "p.yaml").procedure else { throw OtherProcedure() }
+        return order
+    }
+
+    @Test func `is shipped, and keeps the data unless it says otherwise`() throws {
+        let shipped = try String(contentsOfFile: Self.path, encoding: .utf8), order = try order(shipped)
+        #expect((order.slave.node.name, order.slave.datanode, order.removesData) == ("datanode1_slave", "datanode1", false))
+        #expect(try self.order(shipped + "data: remove\n").removesData)
+        for name in ["datanode1", "coord1", "nobody"] {
+            let report = Examples.report(shipped.replacing("\nslave: datanode1_slave\n", with: "\nslave: \(name)\n"))
+            #expect(report.contains("\"\(name)\" is none of cluster.slaves") && report.contains("datanode1_slave, datanode2_slave"), "\(report)")
+        }
     }
 }

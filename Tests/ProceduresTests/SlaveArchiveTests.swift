@@ -26,7 +26,8 @@ private struct Place {
 
     /// As the server runs it, in its data directory.
     func archived() throws -> (status: Int32, text: String) {
-        let command = try archive.archiveCommand.replacing("%%", with: "\u{1}").replacing("%p", with: "pg_xlog/\(Self.name)").replacing("%f", with: Self.name).replacing("\u{1}", with: "%")
+        let command = try archive.archiveCommand.replacing("%%", with: "\u{1}").replacing("%p", with: "pg_xlog/\(Self.name)").replacing("%f", with: Self.name).replacing(
+            "\u{1}", with: "%")
         let process = Process(), output = Pipe()
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
         process.arguments = ["-c", command]

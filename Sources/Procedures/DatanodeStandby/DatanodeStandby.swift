@@ -70,7 +70,11 @@ public struct DatanodeStandby: Procedure {
         if !archived.isEmpty {
             let places = list(archived.compactMap { slave in slave.archive.map { "\($0.directory) on the host of \(slave.name)" } })
             steps.append(
-                PartedStep("Set up the WAL archive: \(places)", of: archived.compactMap { slave in slave.archive.map { (slave.name, SetUpArchive($0.directory, on: slave.name, for: slave.node)) } }))
+                PartedStep(
+                    "Set up the WAL archive: \(places)",
+                    of: archived.compactMap { slave in slave.archive.map { (slave.name, SetUpArchive($0.directory, on: slave.name, for: slave.node)) } },
+                    // Two may be in one directory that is missing.
+                    sideBySide: false))
         }
         return steps + [
             each("Configure \(masters) master for hot standby") { ConfigurePrimary(pair: $0.pair, node: $0.master) },

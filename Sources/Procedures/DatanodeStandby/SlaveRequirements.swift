@@ -136,7 +136,8 @@ struct ArchiveIsReached: Requirement {
                     .notMet(hint: "name a directory with a shorter path"))
             ]
         }
-        let words = ["ssh"] + SlaveArchive.options + ["--", archive.host], answer = try await master.host.run(Command(words: words + [Self.asking]).as(master.user), deadline: deadline)
+        let words = ["ssh"] + SlaveArchive.options + ["--", archive.host],
+            answer = try await master.host.run(Command(words: words + [Self.asking]).as(master.user), deadline: deadline)
         let line = "as \(master.user) on the host of \(slave.datanode): \(Shell.line(words + ["true"]))"
         guard answer.succeeded else {
             let said = (answer.errorText + answer.text).onOneLine
@@ -151,7 +152,8 @@ struct ArchiveIsReached: Requirement {
             let (found, wanted) = (answer.text.split(separator: "\n"), there.split(separator: "\n"))
             return [
                 Finding(
-                    name, on: slave.datanode, "ssh to \(archive.host) comes to \(found.reversed().joined(separator: "@")), and \(slave.name) is on \(wanted.reversed().joined(separator: "@"))",
+                    name, on: slave.datanode,
+                    "ssh to \(archive.host) comes to \(found.reversed().joined(separator: "@")), and \(slave.name) is on \(wanted.reversed().joined(separator: "@"))",
                     .notMet(hint: "say by which name it is reached from there: `archive_host:` of \(slave.name)"))
             ]
         }

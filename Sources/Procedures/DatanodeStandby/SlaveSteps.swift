@@ -106,7 +106,8 @@ struct ChangeSlaveToSynchronous: Step {
             return try await slave.node.access.withSeparateServer(slave.datanode) { try await $0.commitOfReaderWaitingForStandbys(deadline: .after(.seconds(10))) }
         } catch is DeadlineExceeded {
             throw Problem(
-                "\(slave.datanode): a commit did not return within 10 s: \(slave.name) does not say that it is written there", hint: "see the log and the disk of \(slave.name), and resume")
+                "\(slave.datanode): a commit did not return within 10 s: \(slave.name) does not say that it is written there",
+                hint: "see the log and the disk of \(slave.name), and resume")
         }
     }
 
@@ -164,10 +165,10 @@ struct VerifySlaves: LeavesNothing {
             said += coordinators.compactMap { name in seen[name].map { "\(name): \($0)" } }
         } catch let late as DeadlineExceeded {
             for name in coordinators { await access.forgetServer(name) }
+            let letGo = "`pggraft undo \(try run.memory.header?.run ?? "")` lets commits wait for nobody again"
             throw Problem(
                 "a write through the coordinators did not return within \(late.budget.inSeconds)",
-                hint: "see pg_stat_replication of \(list(slaves.map(\.datanode))), and the logs of \(list(slaves.map(\.name))); `pggraft undo \(try run.memory.header?.run ?? "")` lets commits wait for nobody again"
-            )
+                hint: "see pg_stat_replication of \(list(slaves.map(\.datanode))), and the logs of \(list(slaves.map(\.name))); \(letGo)")
         }
         let text = said.joined(separator: "; ")
         try run.remember(Self.said, text)
