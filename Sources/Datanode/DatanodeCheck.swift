@@ -42,13 +42,15 @@ public struct DatanodeCheck: Sendable, CustomStringConvertible {
     static func count(_ schema: String, _ name: String) -> SQL { "SELECT count(*) AS rows FROM \(identifier: schema).\(identifier: name)" }
 
     // A temporary table takes part in no two-phase commit. It is the session's own; all the same no coordinator may be away when it is made.
-    static let making: [SQL] = ["SET enforce_two_phase_commit = off", "CREATE TEMPORARY TABLE pggraft_probe (token text) DISTRIBUTE BY REPLICATION"]
+    // Where commits wait for a slave, a session of ours that said `local` would see nothing of it.
+    static let making: [SQL] = ["SET synchronous_commit = on", "SET enforce_two_phase_commit = off", "CREATE TEMPORARY TABLE pggraft_probe (token text) DISTRIBUTE BY REPLICATION"]
 
     /// A row on every datanode, of which nothing is left.
     static let writing: [SQL] = [
         "INSERT INTO pggraft_probe VALUES ('written')",
         "DELETE FROM pggraft_probe",
         "DROP TABLE pggraft_probe",
+        "SET synchronous_commit = local",
     ]
 }
 

@@ -27,6 +27,7 @@ public struct Playbook: Sendable {
         case datanodeDropSlave(DatanodeDropSlave)
         case datanodeFailover(DatanodeFailover)
         case datanodeRejoin(DatanodeRejoin)
+        case datanodeStandby(DatanodeStandby)
     }
 
     /// Reads the playbook in the file at `path`.

@@ -6,6 +6,7 @@ extension Playbook.Procedure {
             "datanode-drop-slave": { Playbook.DatanodeDropSlave($0).map(Playbook.Procedure.datanodeDropSlave) },
             "datanode-failover": { Playbook.DatanodeFailover($0).map(Playbook.Procedure.datanodeFailover) },
             "datanode-rejoin": { Playbook.DatanodeRejoin($0).map(Playbook.Procedure.datanodeRejoin) },
+            "datanode-standby": { Playbook.DatanodeStandby($0).map(Playbook.Procedure.datanodeStandby) },
             "drop-standby": { Playbook.DropStandby($0).map(Playbook.Procedure.dropStandby) },
             "hot-standby": { Playbook.HotStandby($0).map(Playbook.Procedure.hotStandby) },
             "synchronous": { Playbook.Synchronous($0).map(Playbook.Procedure.synchronous) },

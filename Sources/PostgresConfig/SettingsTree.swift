@@ -77,12 +77,12 @@ public struct SettingsTree: Sendable, Hashable {
     public init(configFile: String, dataDirectory: String, snapshot: FileSnapshot, version: MajorVersion) {
         (self.configFile, self.version) = (configFile, version)
         autoConfFile = resolvedPath("postgresql.auto.conf", in: dataDirectory)
-        let hasAutoConf = version.number >= 904
+        let readsAutoConf = ServerFeatures(version).readsAutoConf
         var all = SettingsReading(snapshot: snapshot, stopsAtErrors: false)
         all.read(configFile, mustExist: true)
-        if hasAutoConf { all.read(autoConfFile, mustExist: false) }
+        if readsAutoConf { all.read(autoConfFile, mustExist: false) }
         var shown = SettingsReading(snapshot: snapshot, stopsAtErrors: true, files: all.files)
-        if shown.read(configFile, mustExist: true), hasAutoConf { shown.read(autoConfFile, mustExist: false) }
+        if shown.read(configFile, mustExist: true), readsAutoConf { shown.read(autoConfFile, mustExist: false) }
 
         (missing, files) = (all.missing, all.files)
         let isRefused = !all.errors.isEmpty

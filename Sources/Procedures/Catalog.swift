@@ -61,6 +61,7 @@ public struct Catalog: Sendable {
         case .datanodeDropSlave(let order): (try Roster(order.cluster), order.cluster.name)
         case .datanodeFailover(let order): (try Roster(order.cluster), order.cluster.name)
         case .datanodeRejoin(let order): (try Roster(order.cluster), order.cluster.name)
+        case .datanodeStandby(let order): (try Roster(order.cluster), order.cluster.name)
         }
     }
 
@@ -76,6 +77,7 @@ public struct Catalog: Sendable {
         case .datanodeDropSlave(let order): try DatanodeDropSlave(order, from: origin, ways)
         case .datanodeFailover(let order): try DatanodeFailover(order, from: origin, ways)
         case .datanodeRejoin(let order): try DatanodeRejoin(order, from: origin, ways, undo: undo)
+        case .datanodeStandby(let order): try DatanodeStandby(order, from: origin, ways, undo: undo)
         }
     }
 }

@@ -30,14 +30,17 @@ public struct JournalEntry: Sendable, Codable, Equatable {
     public var at: Date
     public var event: Event
     public var step: String?
+    /// Which part of the step, where it does the same for several: see ``PartedStep``.
+    public var part: String?
     public var text: String?
     public var key: String?
     public var value: JSON?
 
-    public init(at: Date = Date(), _ event: Event, step: String? = nil, text: String? = nil, key: String? = nil, value: JSON? = nil) {
+    public init(at: Date = Date(), _ event: Event, step: String? = nil, part: String? = nil, text: String? = nil, key: String? = nil, value: JSON? = nil) {
         self.at = at
         self.event = event
         self.step = step
+        self.part = part
         self.text = text
         self.key = key
         self.value = value

@@ -4,6 +4,8 @@ import Foundation
 public struct Memory: Sendable {
     private let entries: @Sendable () -> [JournalEntry]
     private var tell: @Sendable (String) -> Void = { _ in }
+    /// Whose it is; `nil` for the run's as a whole.
+    private var part: String?
 
     public init(_ journal: Journal) { entries = { journal.entries } }
     public init(entries: [JournalEntry] = []) { self.entries = { entries } }
@@ -18,30 +20,38 @@ public struct Memory: Sendable {
         return other
     }
 
-    /// The newest value of `fact`, whichever step kept it; `nil` before that.
-    public func recall<Value>(_ fact: Fact<Value>) throws -> Value? {
-        try entries().last { $0.event == .fact && $0.key == fact.key }?.value?.decoded(as: Value.self)
+    /// What it knows for one part of the run's steps: what that part has begun, kept and created, and facts that are nobody's.
+    public func of(_ part: String) -> Memory {
+        var other = self
+        other.part = part
+        return other
     }
 
-    /// What the step called `step` created or was about to create, oldest first, each thing once; `nil` for all steps.
+    /// The newest value of `fact`, whichever step kept it; `nil` before that.
+    public func recall<Value>(_ fact: Fact<Value>) throws -> Value? {
+        try entries().last { $0.event == .fact && $0.key == fact.key && ($0.part == nil || $0.part == part) }?.value?.decoded(as: Value.self)
+    }
+
+    /// What the step called `step` created or was about to create, oldest first, each thing once; `nil` for all steps. Of the run as a whole, whichever
+    /// part did.
     public func created(by step: String? = nil) throws -> [Created] {
         var seen: Set<Created> = []
         return
             try entries()
-            .filter { $0.event == .creating && (step == nil || $0.step == step) }
+            .filter { $0.event == .creating && (step == nil || $0.step == step) && (part == nil || $0.part == nil || $0.part == part) }
             .compactMap { try $0.value?.decoded(as: Created.self) }
             .filter { seen.insert($0).inserted }
     }
 
-    /// Whether the step called `step` began to change something in this run.
-    public func began(_ step: String) -> Bool { entries().contains { $0.event == .intent && $0.step == step } }
+    /// Whether the step called `step` began to change something in this run; of a part, whether it did.
+    public func began(_ step: String) -> Bool { entries().contains { $0.event == .intent && $0.step == step && $0.part == part } }
 
     /// Whether a step of this kind began to change something in this run.
     public func began(_ step: (some Step).Type) -> Bool { began(step.name) }
 
     /// Whether everything that the step called `step` did was taken back, and it did not begin again since.
     public func isUndone(_ step: String) -> Bool {
-        entries().last { $0.step == step && [.intent, .undone, .left].contains($0.event) }?.event == .undone
+        entries().last { $0.step == step && $0.part == part && [.intent, .undone, .left].contains($0.event) }?.event == .undone
     }
 
     /// Whether everything that steps of this kind did was taken back.

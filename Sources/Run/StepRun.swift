@@ -6,6 +6,8 @@ public struct StepRun: Sendable {
     private let journal: Journal
     private var write: @Sendable (JournalEntry) throws -> Void
     private let watch: @Sendable (RunEvent) -> Void
+    /// Of the step; `nil` for all of it.
+    private var part: String?
 
     init(step: StepID, journal: Journal, watch: @escaping @Sendable (RunEvent) -> Void) {
         id = step
@@ -21,11 +23,24 @@ public struct StepRun: Sendable {
         return other
     }
 
-    public var memory: Memory { Memory(journal).telling { note($0) } }
+    /// The same step for one part of it, with a memory of its own.
+    func of(_ part: String) -> StepRun {
+        var other = self
+        other.part = part
+        return other
+    }
+
+    public var memory: Memory {
+        let memory = Memory(journal).telling { note($0) }
+        return part.map(memory.of) ?? memory
+    }
+
+    /// Says that the part begins to change something, or that all that it did is taken back.
+    func write(_ event: JournalEntry.Event, _ text: String? = nil) throws { try write(JournalEntry(event, step: step, part: part, text: text)) }
 
     /// Keeps `value`; on disk when this returns. Never a secret.
     public func remember<Value>(_ fact: Fact<Value>, _ value: Value) throws {
-        try write(JournalEntry(.fact, step: step, key: fact.key, value: try JSON(of: value)))
+        try write(JournalEntry(.fact, step: step, part: part, key: fact.key, value: try JSON(of: value)))
     }
 
     /// The value of `fact`, which an earlier step has kept.
@@ -37,14 +52,14 @@ public struct StepRun: Sendable {
 
     /// Says that `thing`, seen not to be there, is about to be created. Undo takes it away again.
     public func creating(_ thing: Created) throws {
-        try write(JournalEntry(.creating, step: step, value: try JSON(of: thing)))
+        try write(JournalEntry(.creating, step: step, part: part, value: try JSON(of: thing)))
     }
 
     /// What this step created or was about to create, oldest first.
     public var created: [Created] { get throws { try memory.created(by: step) } }
 
     /// Tells whoever watches how far the step is.
-    public func progress(_ text: String, fraction: Double? = nil) { watch(.progress(id, text, fraction: fraction)) }
+    public func progress(_ text: String, fraction: Double? = nil) { watch(.progress(id, part.map { "\($0): \(text)" } ?? text, fraction: fraction)) }
 
     /// Tells whoever watches something worth a line of its own.
     public func note(_ text: String) { watch(.note(id, text)) }

@@ -23,6 +23,8 @@ public struct Timeline: Sendable {
         var step: Begun?
         for entry in entries {
             switch entry.event {
+            // The step that it is a part of says what became of it.
+            case .intent where entry.part != nil, .undone where entry.part != nil, .left where entry.part != nil: continue
             case .began, .resumed, .undoing:
                 end(&step, .failed, "cut off", at: entry.at)
                 let (word, consents): (String, [Consent]?) =

@@ -28,8 +28,9 @@ public struct ReplicationRole: Sendable, Hashable {
     }
 
     /// The verifier in it is what the server keeps: no password is sent, logged or shown.
-    static func create(_ name: String, connectionLimit: Int, verifier: Secret) -> SQL {
-        "CREATE ROLE \(identifier: name) LOGIN REPLICATION CONNECTION LIMIT \(SQL(stringLiteral: "\(connectionLimit)")) PASSWORD \(literal: verifier)"
+    static func create(_ name: String, connectionLimit: Int, verifier: Secret?) -> SQL {
+        let password: SQL = verifier.map { " PASSWORD \(literal: $0)" } ?? ""
+        return "CREATE ROLE \(identifier: name) LOGIN REPLICATION CONNECTION LIMIT \(SQL(stringLiteral: "\(connectionLimit)"))\(password)"
     }
 
     static func drop(_ name: String) -> SQL { "DROP ROLE \(identifier: name)" }
@@ -50,9 +51,10 @@ extension ServerSession {
     }
 
     /// Makes a role that may log in and replicate.
-    /// - Parameter password: of which the server gets the verifier alone.
-    public func createReplicationRole(_ name: String, connectionLimit: Int, password: Secret, deadline: Deadline) async throws {
-        let verifier = try await connection.verifier(of: password, role: name, isSCRAM: features.hasSCRAM)
+    /// - Parameter password: of which the server gets the verifier alone; `nil` for none.
+    public func createReplicationRole(_ name: String, connectionLimit: Int, password: Secret?, deadline: Deadline) async throws {
+        var verifier: Secret?
+        if let password { verifier = try await connection.verifier(of: password, role: name, isSCRAM: features.hasSCRAM) }
         try await query(ReplicationRole.create(name, connectionLimit: connectionLimit, verifier: verifier), deadline)
     }
 

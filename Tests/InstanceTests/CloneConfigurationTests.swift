@@ -1,3 +1,4 @@
+import Foundation
 import PostgresClient
 import PostgresConfig
 import RemoteHost
@@ -51,6 +52,33 @@ import Testing
             Line(file: "/etc/postgresql/15/main/conf.d/mem.conf", name: "spock.readonly", value: "user", isApplied: true),
             Line(file: "/var/lib/postgresql/15/main/postgresql.auto.conf", name: "work_mem", value: "32MB", isApplied: true),
         ]
+    }
+
+    @Test(arguments: [false, true]) func `of a server that reads no postgresql.auto.conf stands in its postgresql.conf, where it decides`(_ includes: Bool) throws {
+        let (master, slave) = (try Self.files(data: "/pgxc/datanode"), try Self.files(data: "/pgxc/slave"))
+        let config = "port = 20006\n#hot_standby = off\nsynchronous_standby_names = 'other'\narchive_mode = on\narchive_command = 'x'\n" + (includes ? "include 'more.conf'\n" : "")
+        let names = [("port", "20006"), ("synchronous_standby_names", "other"), ("archive_mode", "on"), ("archive_command", "x")]
+        let clone = CloneConfiguration(
+            source: SourceSettings(
+                files: master, lines: names.map { Line(file: master.configFile.path, name: $0.0, value: $0.1, isApplied: true) },
+                inForce: [.init(name: "hot_standby", value: "off", source: "default"), .init(name: "archive_mode", value: "on", source: "configuration file")]),
+            features: ServerFeatures(try #require(MajorVersion("9.3"))),
+            target: .init(files: slave, port: 20010, content: [slave.configFile: Array(config.utf8), slave.dataDirectory / "recovery.done": []]), withoutLibraries: [],
+            primaryConninfo: Conninfo(["host": "node01", "port": "20006", "user": "replicator", "application_name": "slave"]), restoreCommand: "cp /arclog/%f \"%p\"",
+            archiveCleanupCommand: "pg_archivecleanup /arclog %r")
+        let edits = try clone.edits(hba: Self.hba), texts = Dictionary(uniqueKeysWithValues: edits.map { ($0.path.name, $0.after.map { String(decoding: $0, as: UTF8.self) }) })
+        #expect(Set(texts.keys) == ["pg_hba.conf", "postgresql.conf", "recovery.conf", "recovery.done"])
+        let written = try #require(texts["postgresql.conf"] ?? nil), file = SettingsFile(Array(written.utf8))
+        for (name, value) in [("port", "20010"), ("synchronous_standby_names", ""), ("archive_mode", "off"), ("hot_standby", "on")] {
+            #expect(file.settings.filter { $0.name == name }.map(\.value) == [value], "\(written)")
+        }
+        // Behind what is included nothing overrides it.
+        if includes, let include = written.range(of: "include 'more.conf'") { #expect(written[include.upperBound...].contains("port = ")) }
+        let recovery = SettingsFile(Array(try #require(texts["recovery.conf"] ?? nil).utf8))
+        #expect(recovery.value(of: "standby_mode") == "on" && recovery.value(of: "restore_command") == "cp /arclog/%f \"%p\"")
+        #expect(
+            recovery.value(of: "archive_cleanup_command") == "pg_archivecleanup /arclog %r" && recovery.value(of: "primary_conninfo")?.contains("application_name=slave") == true)
+        #expect(texts["recovery.done"] == .some(nil))
     }
 
     @Test("of a Debian source in a plain directory: nothing but the data directory came with it")

@@ -40,11 +40,6 @@ import Testing
         #expect(try rejoin(["# copy: none": "copy: {existing: remove}"]).copy?.existing == .remove)
         #expect(try rejoin(["# copy: none": "copy: {verify: no}"]).copy?.existing == .moveAside)
         #expect(try !rejoin(["# synchronous: yes": "synchronous: no"]).isSynchronous)
-
-        let away = try drop()
-        #expect(away.slave == "datanode1_slave" && away.datanode == "datanode1" && away.archive == nil && !away.removesData)
-        let shownToo = try drop(["# archive:": "archive:", "# data: keep": "data: keep"])
-        #expect(shownToo.archive == "/var/lib/postgresql/pgxc/datanode1_arclog" && !shownToo.removesData)
         for name in ["datanode-rejoin", "datanode-drop-slave"] { #expect(try Self.shipped(name).split(separator: "\n").allSatisfy { $0.count <= 140 }, "\(name)") }
     }
 
@@ -59,15 +54,6 @@ import Testing
         ("# synchronous: yes", "synchronous: maybe", "synchronous"),
     ]) func `says what is wrong with one for a rejoin`(_ from: String, _ to: String, _ problem: String) throws {
         let report = Examples.report(try edited("datanode-rejoin", [from: to]))
-        #expect(report.contains(problem), "\(report)")
-    }
-
-    @Test(arguments: [
-        ("slave: datanode1_slave", "slave: datanode1", "a master is never dropped"),
-        ("# archive: /var", "archive: var", "archive"),
-        ("# data: keep", "data: delete", "data"),
-    ]) func `says what is wrong with one for a drop`(_ from: String, _ to: String, _ problem: String) throws {
-        let report = Examples.report(try edited("datanode-drop-slave", [from: to]))
         #expect(report.contains(problem), "\(report)")
     }
 }

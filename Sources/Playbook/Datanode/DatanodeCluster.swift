@@ -22,6 +22,10 @@ extension Playbook {
             public let node: Node
             /// The datanode.
             @Located public var datanode: String
+            /// The directory on the slave's host that the master archives its WAL into; `nil` for none.
+            @Located public var archive: String?
+            /// What `ssh` is given on the master's host to reach the slave's; `nil` for the slave's address.
+            @Located public var archiveHost: String?
         }
 
         public subscript(datanode name: String) -> Node? { datanodes.first { $0.name == name } }
@@ -91,7 +95,8 @@ extension Playbook.DatanodeCluster.Slave {
     ) {
         let datanode = section.required("of", .nodeName, example: "datanode1")
         let node = Playbook.Node(name, section, &roster, needsDataDirectory: true, portExample: "20010")
-        guard let datanode, let node else { return nil }
+        let archive = section.optional("archive", .archive, default: nil), archiveHost = section.optional("archive_host", .sshHost)
+        guard let datanode, let node, let archive, let archiveHost else { return nil }
         if let datanodes, let coordinators, !Playbook.DatanodeCluster.require(datanode: datanode, section, datanodes: datanodes, coordinators: coordinators) { return nil }
         // The coordinators keep it in the type `name`, and cut off what is too long without a word.
         guard node.address.utf8.count <= 63 else {
@@ -99,7 +104,34 @@ extension Playbook.DatanodeCluster.Slave {
                 "\"\(node.address)\" has \(node.address.utf8.count) bytes, and coordinators keep 63 of an address", hint: "write its IP address", at: node.$address.place)
             return nil
         }
+        if let directory = archive.wrappedValue, let data = node.dataDirectory, (directory + "/").hasPrefix(data + "/") {
+            section.report("the archive is inside of the data directory, which the copy has to find empty", hint: "name another directory", at: archive.place)
+            return nil
+        }
+        if archive.wrappedValue == nil, archiveHost.wrappedValue != nil {
+            section.report("an archive's host without an archive", hint: "say `archive: DIRECTORY`, or take `archive_host` out", at: archiveHost.place)
+            return nil
+        }
         self.node = node
-        _datanode = datanode
+        (_datanode, _archive, _archiveHost) = (datanode, archive, archiveHost)
+    }
+}
+
+extension Scalar<String> {
+    /// What stands on a command line of `ssh`, which takes no port there.
+    fileprivate static let sshHost = Scalar("an SSH host, or user@host", hint: "its port stands in ~/.ssh/config of the master's OS user") { text in
+        guard case .value(let host) = Scalar<String>.ssh.reading(of: text), !host.contains(":") else { return nil }
+        return host
+    }
+}
+
+extension Scalar<String?> {
+    fileprivate static let archive = Scalar("none, or an absolute path") { text in
+        if text == "none" { return .value(nil) }
+        switch Scalar<String>.path.reading(of: text) {
+        case .value(let path): return .value(path)
+        case .malformed(let hint): return .malformed(hint: hint)
+        case .refused(let fact, let hint): return .refused(fact, hint: hint)
+        }
     }
 }

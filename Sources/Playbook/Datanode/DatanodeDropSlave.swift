@@ -1,29 +1,19 @@
-import Report
-
 extension Playbook {
-    /// `procedure: datanode-drop-slave`: takes a slave away from its datanode for good.
+    /// `procedure: datanode-drop-slave`: takes a slave of a datanode out for good, with all that its master has for it.
     public struct DatanodeDropSlave: Sendable {
         public let cluster: DatanodeCluster
-        /// One of ``DatanodeCluster/slaves``.
-        @Located public var slave: String
-        /// The datanode that it is a slave of.
-        public let datanode: String
-        /// The directory of the slave's archive, as the master's `archive_command` names it; `nil` where it has none of its own.
-        @Located public var archive: String?
-        /// Whether its data is removed, which nothing brings back.
+        public let slave: DatanodeCluster.Slave
+        /// Whether its data is removed, and what was archived for it, which nothing brings back.
         @Located public var removesData: Bool
 
         init?(_ section: Section) {
             var roster = Roster()
             let cluster = section.required("cluster") { DatanodeCluster($0, &roster) }
-            let slave = section.required("slave", .nodeName, example: "datanode1_slave")
-            let archive = section.optional("archive", .path)
+            let name = section.required("slave", .nodeName, example: "datanode1_slave")
             let data = section.optional("data", .choice([("keep", false), ("remove", true)]), default: false)
-            guard let cluster, let slave, let archive, let data,
-                let found = cluster.require(slave: slave, section, hint: "a master is never dropped: fail over first, then it is a slave, or of no use")
-            else { return nil }
-            self.cluster = cluster
-            (_slave, datanode, _archive, _removesData) = (slave, found.datanode, archive, data)
+            guard let cluster, let name, let data else { return nil }
+            guard let slave = cluster.require(slave: name, section, hint: "name the slave to take out") else { return nil }
+            (self.cluster, self.slave, _removesData) = (cluster, slave, data)
         }
     }
 }

@@ -19,7 +19,7 @@ public struct Standby: Sendable {
     /// The way to the archive, for what the source has recycled already.
     private let restoreCommand: @Sendable () async throws -> String?
     /// What clears the archive of what it has replayed, where that is its own.
-    private let archiveCleanupCommand: String?
+    private let archiveCleanupCommand: @Sendable () async throws -> String?
     /// Whether it archives once it is promoted.
     private let archiving: @Sendable () async throws -> CloneConfiguration.Archiving
     /// With one that does not get on.
@@ -28,7 +28,7 @@ public struct Standby: Sendable {
     /// - Parameter becomesAnotherNode: whether it is promoted to be another node than its source, and not to take its place.
     public init(
         _ node: CopiedNode, replicationUser: String, slot: SlotName? = nil, becomesAnotherNode: Bool = false, patience: Patience = Patience(),
-        archiveCleanupCommand: String? = nil, restoreCommand: @escaping @Sendable () async throws -> String? = { nil },
+        archiveCleanupCommand: @escaping @Sendable () async throws -> String? = { nil }, restoreCommand: @escaping @Sendable () async throws -> String? = { nil },
         archiving: @escaping @Sendable () async throws -> CloneConfiguration.Archiving = { .off }
     ) {
         (self.node, self.replicationUser, self.patience, self.restoreCommand) = (node, replicationUser, patience, restoreCommand)
@@ -127,7 +127,7 @@ public struct Standby: Sendable {
         async let looked = original.settings(through: try await access.server(source).connection, deadline: deadline)
         async let state = node.state()
         async let conninfo = primaryConninfo()
-        async let command = restoreCommand(), archiving = archiving()
+        async let command = restoreCommand(), cleanup = archiveCleanupCommand(), archiving = archiving()
         let files = try await copy.configurationFiles(deadline: deadline), isCopied = try await state > .partlyRestored
         let prefix = copy.dataDirectory.path + "/"
         // Where the copy has files of its own, or those that came with it.
@@ -148,7 +148,7 @@ public struct Standby: Sendable {
                     at: try access.roster.entry(name).address, own: configured, source: settings.value(of: "listen_addresses")), content: content,
                 lines: entries.map { SourceSettings.FileLine(file: $0.file, name: $0.name, value: $0.value, isApplied: $0.isApplied) }),
             withoutLibraries: libraries, withoutSubscriptions: becomesAnotherNode, primaryConninfo: try await conninfo, restoreCommand: try await command,
-            archiveCleanupCommand: archiveCleanupCommand, primarySlotName: slot?.rawValue, archiving: try await archiving)
+            archiveCleanupCommand: try await cleanup, primarySlotName: slot?.rawValue, archiving: try await archiving)
     }
 
     /// What a node must listen on, where its own configuration would leave it out of the others' reach (a fresh cluster of
@@ -172,7 +172,8 @@ public struct Standby: Sendable {
 
     /// Whether its server knows the way to the archive, where it has one.
     func knowsArchive() async throws -> Bool {
-        guard try await restoreCommand() != nil else { return true }
+        // A server that has it in recovery.conf shows it to nobody, and has read it at its start.
+        guard try await restoreCommand() != nil, try await node.instance().features.standbyMarker == .signalFile else { return true }
         let settings = try await access.server(name).settings(["restore_command"], deadline: .after(.seconds(10)))
         return settings["restore_command"]?.isEmpty == false
     }
@@ -198,7 +199,7 @@ public struct Standby: Sendable {
     public func setRestoreCommand(_ isThere: Bool, _ run: StepRun) async throws {
         let copy = try await node.instance(), deadline = Deadline.after(.seconds(60))
         // Where the server reads it only at its start, it stays.
-        guard let command = try await restoreCommand(), isThere || copy.features.isReloadable("restore_command") == true else { return }
+        guard let command = try await restoreCommand(), copy.features.standbyMarker == .signalFile, isThere || copy.features.isReloadable("restore_command") == true else { return }
         async let status = copy.status(deadline: deadline)
         try await node.changeAutoConf(run, deadline: deadline) { file, _ in
             file.set("restore_command", to: isThere ? command : "")

@@ -42,6 +42,7 @@ extension WriteConfiguration {
         case .allow(let line, let accepting):
             let access = try await instance.accessRules(configuration, through: connection, deadline: deadline)
             plan = try await allow(line, accepting, access, instance, connection, mark: run)
+        case .removeLines(let lines): plan = remove(lines, try await instance.accessRules(configuration, through: connection, deadline: deadline))
         case .removeRules(let old):
             plan = remove(old, try await instance.accessRules(configuration, through: connection, deadline: deadline))
         }
@@ -286,6 +287,21 @@ extension WriteConfiguration {
         var file = HBAFile(content, for: access.server)
         guard file.remove(marked: mark) else {
             plan.seen = "no line of run \(run) is in \(access.file)"
+            return plan
+        }
+        plan.edits = [ConfigurationEdit(path: access.file, before: content, after: file.render())]
+        return plan
+    }
+
+    private func remove(_ lines: [String], _ access: AccessRules) -> ConfigurationPlan {
+        var plan = ConfigurationPlan()
+        refusals(access, &plan)
+        guard let content = access.content else { return plan }
+        var file = HBAFile(content, for: access.server), isChanged = false
+        for rule in HBAFile(lines.joined(separator: "\n"), for: access.server).rules { isChanged = file.remove(rule) || isChanged }
+        guard isChanged else {
+            plan.seen = "\(access.file) has no such line"
+            plan.needsReload = access.isNewerThanServer
             return plan
         }
         plan.edits = [ConfigurationEdit(path: access.file, before: content, after: file.render())]

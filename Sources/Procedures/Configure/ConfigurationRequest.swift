@@ -50,6 +50,8 @@ public struct ConfigurationRequest: Sendable, Hashable, Codable {
         case allow(rule: String, accepting: [String])
         /// Takes out the lines that a run has put into `pg_hba.conf`.
         case removeRules(ofRun: String)
+        /// Takes out the lines of `pg_hba.conf` that say exactly what these say.
+        case removeLines([String])
     }
 
     public var change: Change
@@ -65,7 +67,7 @@ public struct ConfigurationRequest: Sendable, Hashable, Codable {
         switch change {
         case .settings: "conf-set"
         case .allow: "hba-allow"
-        case .removeRules: "hba-remove"
+        case .removeRules, .removeLines: "hba-remove"
         }
     }
 }

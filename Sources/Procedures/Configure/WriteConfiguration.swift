@@ -18,6 +18,7 @@ struct WriteConfiguration: Step {
         return switch request.change {
         case .settings(let assignments): "Change \(list(Array(Set(assignments.map(\.name))).sorted())) on \(name)"
         case .allow: "Let a connection in on \(name)"
+        case .removeLines(let lines): "Take \(lines.count == 1 ? "a line" : "\(lines.count) lines") out of pg_hba.conf on \(name)"
         case .removeRules(let run): "Take the lines of run \(run) out of pg_hba.conf on \(name)"
         }
     }

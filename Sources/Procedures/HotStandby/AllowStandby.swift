@@ -32,7 +32,7 @@ struct AllowStandby: Step {
     private func look() async throws -> Ground {
         let pair = pair, deadline = Deadline.after(.seconds(60)), sender = pair.sender
         let instance = try await pair.access.instance(sender), server = try await pair.access.server(sender), connection = server.connection
-        async let role = pair.access.server(pair.primary).replicationRole(pair.role, deadline: deadline)
+        async let role = pair.replicationRole(deadline: deadline)
         let configuration = try await instance.configuration(through: connection, deadline: deadline)
         let rules = try await instance.accessRules(configuration, through: connection, deadline: deadline), hasTLS = rules.server.sslIsOn
         let address = try await found.value { try await pair.address() }
@@ -46,13 +46,13 @@ struct AllowStandby: Step {
             }
         }
         let password = try await role?.password, knowsSCRAM = server.features.hasSCRAM && password != .md5
-        let rule = HBARule(
-            hasTLS ? .hostssl : .host, databases: [.replication], users: [.named(pair.role)], from: .network(IPNetwork(address)), method: knowsSCRAM ? "scram-sha-256" : "md5")
+        let method = pair.isTrusted ? "trust" : knowsSCRAM ? "scram-sha-256" : "md5"
+        let rule = HBARule(hasTLS ? .hostssl : .host, databases: [.replication], users: [.named(pair.role)], from: .network(IPNetwork(address)), method: method)
         return Ground(address: address, decided: decided, rule: rule, isUnread: rules.isNewerThanServer)
     }
 
     private func writer(_ rule: HBARule) -> WriteConfiguration {
-        WriteConfiguration(node: node, request: ConfigurationRequest(.allow(rule: "\(rule)", accepting: [])))
+        WriteConfiguration(node: node, request: ConfigurationRequest(.allow(rule: "\(rule)", accepting: pair.isTrusted ? [HBARisk.trustOverNetwork.flag] : [])))
     }
 
     func inspect(_ memory: Memory) async throws -> Inspection {

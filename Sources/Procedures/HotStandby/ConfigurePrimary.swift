@@ -73,11 +73,12 @@ struct SenderSettings: Sendable {
     }
 
     static func anotherArchive(on sender: String, _ problem: String) -> Problem {
-        Problem("\(sender): \(problem), and archive.directory would be another archive", hint: "say `archive: none`, or empty archive_command first")
+        Problem("\(sender): \(problem), and what the playbook says would be another archive", hint: "say `archive: none`, or empty archive_command first")
     }
 
     var summary: String {
-        "wal_level \(values["wal_level"] ?? "?"), \(others.count) of \(values["max_wal_senders"] ?? "?") senders and \(slots) of \(values["max_replication_slots"] ?? "?") slots in use"
+        let senders = "wal_level \(values["wal_level"] ?? "?"), \(others.count) of \(values["max_wal_senders"] ?? "?") senders"
+        return (features.slots.exist ? "\(senders) and \(slots) of \(values["max_replication_slots"] ?? "?") slots" : senders) + " in use"
     }
 }
 
@@ -90,7 +91,7 @@ extension StandbyPair {
         let refused = try await tryLogin().errorText.contains("onnection refused")
         return SenderSettings(
             values: try await values, features: server.features, address: try access.roster.entry(sender).address, isUnreached: refused, others: others.map(\.application),
-            slots: try await slots.count, moreSenders: copiesByStream ? 2 : 1, needsSlot: slot != nil && !isThere, archiveCommand: isCascading ? nil : archive?.archiveCommand,
+            slots: try await slots.count, moreSenders: copiesByStream ? 2 : 1, needsSlot: slot != nil && !isThere, archiveCommand: isCascading ? nil : archiveCommand,
             archivesLater: !copiesByStream)
     }
 }

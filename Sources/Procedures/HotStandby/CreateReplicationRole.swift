@@ -12,15 +12,17 @@ struct CreateReplicationRole: Step {
     private static let role = "role", line = "password line", file = "password file"
 
     let pair: StandbyPair
-    var title: String { "Create internal database user \(pair.role) on \(pair.primary)" }
+    private var maker: String { pair.roleMaker ?? pair.primary }
+    var title: String { "Create internal database user \(pair.role) on \(maker)" }
 
     /// Where a password comes from that the standby does not have yet.
     private enum Origin {
-        case standby, operatorsFile, prompt, random
+        case standby, another, operatorsFile, prompt, random
 
         func words(_ pair: StandbyPair) -> String {
             switch self {
             case .standby: "that \(pair.standby.name) has in its password file"
+            case .another: "that another standby has in its password file"
             case .operatorsFile: "that your password file has for \(pair.primary)"
             case .prompt: "that you are asked for"
             case .random: "that is made at random, and is nowhere else"
@@ -30,15 +32,18 @@ struct CreateReplicationRole: Step {
 
     private struct Ground {
         var role: ReplicationRole?
-        var passfile: StandbyPair.FoundPassfile
+        /// `nil` where nobody asks for a password.
+        var passfile: StandbyPair.FoundPassfile?
         var origin: Origin
         var known: Secret?
     }
 
     private func look() async throws -> Ground {
-        async let found = pair.access.server(pair.primary).replicationRole(pair.role, deadline: .after(.seconds(20)))
+        async let found = pair.replicationRole(deadline: .after(.seconds(20)))
+        if pair.isTrusted { return Ground(role: try await found, passfile: nil, origin: .standby, known: nil) }
         let passfile = try await pair.passfile(), line = try pair.passfileLine(), role = try await found
         if let password = line.password(in: passfile.text ?? "") { return Ground(role: role, passfile: passfile, origin: .standby, known: password) }
+        if let password = try await pair.knownElsewhere() { return Ground(role: role, passfile: passfile, origin: .another, known: password) }
         let primary = try pair.access.roster.entry(pair.primary)
         if let password = PasswordFile.password(host: primary.address, port: primary.port, database: "replication", user: pair.role) {
             return Ground(role: role, passfile: passfile, origin: .operatorsFile, known: password)
@@ -48,8 +53,8 @@ struct CreateReplicationRole: Step {
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         let ground = try await look(), name = pair.role, primary = pair.primary, standby = pair.standby.name
-        if ground.passfile.isOpen {
-            return .blocked([Problem("\(standby): others may read \(ground.passfile.path), and it is not used therefore", hint: "chmod 0600 \(ground.passfile.path)")])
+        if let file = ground.passfile, file.isOpen {
+            return .blocked([Problem("\(standby): others may read \(file.path), and it is not used therefore", hint: "chmod 0600 \(file.path)")])
         }
         if let role = ground.role {
             let problems = Self.problems(of: role, called: name, on: primary)
@@ -57,16 +62,15 @@ struct CreateReplicationRole: Step {
         }
         var changes: [Change] = []
         if ground.role == nil {
-            changes.append(
-                Change("\(primary): CREATE ROLE \(name) LOGIN REPLICATION CONNECTION LIMIT \(pair.connectionLimit), with the verifier of the password \(ground.origin.words(pair))")
-            )
+            let password = pair.isTrusted ? "without a password" : "with the verifier of the password \(ground.origin.words(pair))"
+            changes.append(Change("\(maker): CREATE ROLE \(name) LOGIN REPLICATION CONNECTION LIMIT \(pair.connectionLimit), \(password)"))
         }
-        if ground.origin != .standby {
-            changes.append(Change("\(standby): \(ground.passfile.path) gets a line for \(try pair.passfileLine().key) (0600), with the password \(ground.origin.words(pair))"))
+        if ground.origin != .standby, let file = ground.passfile {
+            changes.append(Change("\(standby): \(file.path) gets a line for \(try pair.passfileLine().key) (0600), with the password \(ground.origin.words(pair))"))
         }
         guard changes.isEmpty else { return .needed(changes) }
         let limit = ground.role.map { $0.connectionLimit < 0 ? "no connection limit" : "connection limit \($0.connectionLimit)" } ?? ""
-        return .done("\(name) has REPLICATION, \(limit), and \(standby) its password")
+        return .done("\(name) has REPLICATION, \(limit)\(pair.isTrusted ? "" : ", and \(standby) its password")")
     }
 
     /// Why a role that is there cannot be streamed as.
@@ -84,23 +88,22 @@ struct CreateReplicationRole: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let ground = try await look(), primary = pair.primary, line = try pair.passfileLine()
-        let password = try ground.known ?? newPassword(ground.origin)
-        if ground.origin != .standby {
+        let ground = try await look(), line = try pair.passfileLine()
+        let password: Secret? = if pair.isTrusted { nil } else if let known = ground.known { known } else { try newPassword(ground.origin) }
+        if ground.origin != .standby, let file = ground.passfile, let password {
             // Before the role: what was made at random is nowhere else.
             let standby = pair.standby.name, host = try await pair.access.host(standby), user = try pair.access.roster.entry(standby).osUser
-            if ground.passfile.text == nil { try run.creating(Created(Self.file, on: standby, ground.passfile.path.path)) }
+            if file.text == nil { try run.creating(Created(Self.file, on: standby, file.path.path)) }
             try run.creating(Created(Self.line, on: standby, line.key))
-            let text = line.added(to: ground.passfile.text ?? "", password: password)
+            let text = line.added(to: file.text ?? "", password: password)
             let isWritten = try await host.write(
-                Array(text.utf8), to: ground.passfile.path, replacing: ground.passfile.text.map { Array($0.utf8) }, as: user,
-                mode: ground.passfile.text == nil ? 0o600 : nil, deadline: .after(.seconds(20)))
-            guard isWritten else { throw Problem("\(standby): \(ground.passfile.path) was changed meanwhile", hint: "resume the run") }
+                Array(text.utf8), to: file.path, replacing: file.text.map { Array($0.utf8) }, as: user, mode: file.text == nil ? 0o600 : nil, deadline: .after(.seconds(20)))
+            guard isWritten else { throw Problem("\(standby): \(file.path) was changed meanwhile", hint: "resume the run") }
         }
         guard ground.role == nil else { return "\(pair.role) is there; \(pair.standby.name) has its password" }
-        try run.creating(Created(Self.role, on: primary, pair.role))
-        try await pair.access.server(primary).createReplicationRole(pair.role, connectionLimit: pair.connectionLimit, password: password, deadline: .after(.seconds(20)))
-        return "created, connection limit \(pair.connectionLimit); its password is in the password file of \(pair.standby.name)"
+        try run.creating(Created(Self.role, on: maker, pair.role))
+        try await pair.access.server(maker).createReplicationRole(pair.role, connectionLimit: pair.connectionLimit, password: password, deadline: .after(.seconds(20)))
+        return "created, connection limit \(pair.connectionLimit)\(pair.isTrusted ? "" : "; its password is in the password file of \(pair.standby.name)")"
     }
 
     private func newPassword(_ origin: Origin) throws -> Secret {
@@ -125,7 +128,7 @@ struct CreateReplicationRole: Step {
             switch thing.kind {
             case Self.role:
                 let server = try await pair.access.server(thing.place), deadline = Deadline.after(.seconds(20))
-                guard let role = try await server.replicationRole(thing.name, deadline: deadline) else { return .absent }
+                guard let role = try await pair.replicationRole(deadline: deadline) else { return .absent }
                 guard role.connections == 0 else {
                     return .left(
                         Problem("\(thing) is in use by \(role.connections) connections: left alone", hint: "stop those standbys, or keep the role; then undo again"))

@@ -27,6 +27,7 @@ public struct HotStandby: Procedure {
     private let backRest: BackRestCopy?
     /// The stanza that the primary archives into, where the copy does not come from there.
     private let archiver: BackRestCopy?
+    private let archive: ArchiveDirectory?
     private let sender: ConfiguredNode
     /// `nil` where there is no slot.
     private let fuse: SlotFuse?
@@ -59,13 +60,13 @@ public struct HotStandby: Procedure {
             case .named(let name): SlotName(rawValue: name)
             }
         standby = Standby(
-            node, replicationUser: playbook.replication.user, slot: slot, patience: patience, archiveCleanupCommand: archive?.cleanupCommand,
+            node, replicationUser: playbook.replication.user, slot: slot, patience: patience, archiveCleanupCommand: { archive?.cleanupCommand },
             restoreCommand: { [stanza = backRest ?? archiver] in if let stanza { try await stanza.restoreCommand() } else { archive?.restoreCommand } },
             archiving: { [stanza = backRest ?? archiver] in .afterPromotion(command: try await stanza?.archiveCommand() ?? archive?.ofStandby.archiveCommand) })
         pair = StandbyPair(
             access: access, primary: playbook.primary, standby: standby, connectionLimit: playbook.replication.connectionLimit,
-            asksPassword: playbook.replication.asksPassword, archive: archive, restarts: playbook.restarts, copiesByStream: backRest == nil)
-        (self.access, self.node) = (access, node)
+            asksPassword: playbook.replication.asksPassword, archiveCommand: archive?.archiveCommand, restarts: playbook.restarts, copiesByStream: backRest == nil)
+        (self.access, self.node, self.archive) = (access, node, archive)
         fuse = slot.map { SlotFuse($0, on: playbook.upstream, for: made.node.name, keepingFree: UInt64(max(0, playbook.replication.keepsFree.bytes)), access) }
         sender = try ConfiguredNode(playbook.upstream, of: access)
         lock = ClusterLock(playbook.cluster.name, on: playbook.primary, of: access, saying: "works on cluster \(playbook.cluster.name)")
@@ -83,7 +84,9 @@ public struct HotStandby: Procedure {
 
     private var primarySteps: [any Step] {
         var steps: [any Step] = [CreateReplicationRole(pair: pair)]
-        if let archive = pair.archive { steps += [SetUpArchive(archive, on: pair.primary, for: node), SetUpArchive(archive.ofStandby, on: node.name, for: node)] }
+        if let archive {
+            steps += [SetUpArchive(archive.path, on: pair.primary, for: node), SetUpArchive(archive.ofStandby.path, on: node.name, for: node, isLater: true)]
+        }
         return steps + [
             AllowStandby(pair, on: sender), ConfigurePrimary(pair: pair, node: sender), RestartPrimary(pair: pair, node: sender, lock: lock),
         ]
@@ -138,10 +141,10 @@ public struct HotStandby: Procedure {
             StandbyHasPassword(pair: pair, ground: ground),
         ]
         target += ServiceIsOurs.each(of: ups + [node.name], of: access, survey: survey)
-        if let archive = pair.archive {
+        if let archive {
             target += [
-                ArchiveHasPlace(step: SetUpArchive(archive, on: pair.primary, for: node), requireUp: source.requireUp),
-                ArchiveHasPlace(step: SetUpArchive(archive.ofStandby, on: node.name, for: node)) { _ = try await ground.instance() },
+                ArchiveHasPlace(step: SetUpArchive(archive.path, on: pair.primary, for: node), requireUp: source.requireUp),
+                ArchiveHasPlace(step: SetUpArchive(archive.ofStandby.path, on: node.name, for: node, isLater: true)) { _ = try await ground.instance() },
             ]
         } else if let archiver {
             target += [StanzaIsReached(archiver, ground, survey: survey), CopyDoesNotArchive(ground, stanza: archiver.order.stanza)]

@@ -16,16 +16,35 @@ struct StandbyPair: Sendable {
     let connectionLimit: Int
     /// Whether the password of a role that is made is asked for.
     let asksPassword: Bool
-    let archive: ArchiveDirectory?
+    /// By which the sender archives for it; `nil` where nothing is said of an archive.
+    let archiveCommand: String?
     /// Whether the node that it streams from may be restarted.
     let restarts: Bool
     /// Whether the copy takes two senders, and not one.
     let copiesByStream: Bool
+    /// Whether the sender lets the standby in by its address alone.
+    var isTrusted = false
+    /// The server through which a role is made; `nil` for the primary.
+    var roleMaker: String?
+    /// Where else the role streams from.
+    var otherSenders: [String] = []
+    /// The password of the role where another standby has it already.
+    var knownElsewhere: @Sendable () async throws -> Secret? = { nil }
 
     /// The node that it streams from: the primary, or a standby of it.
     var sender: String { standby.source }
     var role: String { standby.replicationUser }
     var isCascading: Bool { sender != primary }
+
+    /// The role as it is, with its connections to all that it streams from.
+    func replicationRole(deadline: Deadline) async throws -> ReplicationRole? {
+        guard var role = try await access.server(primary).replicationRole(self.role, deadline: deadline) else { return nil }
+        for other in otherSenders {
+            let there = try await access.server(other).replicationRole(self.role, deadline: deadline)
+            role.connections = max(role.connections, there?.connections ?? 0)
+        }
+        return role
+    }
 
     /// The address from which the standby's host comes to the sender: what stands in a rule.
     func address() async throws -> IPAddress {
@@ -137,5 +156,5 @@ struct ArchiveDirectory: Sendable, Hashable {
     }
 
     /// A word of the shell; the server takes a percent sign for the beginning of what it replaces.
-    private static func word(_ path: String) -> String { Shell.quote(path).replacing("%", with: "%%") }
+    static func word(_ path: String) -> String { Shell.quote(path).replacing("%", with: "%%") }
 }

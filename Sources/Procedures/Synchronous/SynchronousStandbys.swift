@@ -18,8 +18,9 @@ actor SynchronousStandbys {
     private var answering: Group?
 
     /// Of a change that nobody has to catch up for.
-    init(_ change: Playbook.Synchronous.Change, _ group: Group, _ ways: Ways) {
-        (self.group, self.ways, self.change, catchUpLag, patience) = (group, ways, change, .max, Patience())
+    /// - Parameter primary: the node whose configuration is changed, where that is known.
+    init(_ change: Playbook.Synchronous.Change, _ group: Group, _ ways: Ways, primary: ConfiguredNode? = nil) {
+        (self.group, self.ways, self.change, catchUpLag, patience, configured) = (group, ways, change, .max, Patience(), primary)
     }
 
     init(_ playbook: Playbook.Synchronous, _ group: Group, _ ways: Ways) {

@@ -115,7 +115,7 @@ struct ArchiveHasPlace: Requirement {
     func look(_ memory: Memory) async throws -> [Finding] {
         try await requireUp()
         return switch try await step.inspect(memory) {
-        case .done(let seen): [Finding(name, on: place, "\(step.archive.path): \(seen)")]
+        case .done(let seen): [Finding(name, on: place, "\(step.directory): \(seen)")]
         case .needed(let changes): [Finding(name, on: place, "will be made: \(list(changes.map(\.text)))")]
         case .blocked(let problems): problems.map { Finding(notMet: name, on: place, $0) }
         }

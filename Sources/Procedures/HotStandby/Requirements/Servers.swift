@@ -63,7 +63,7 @@ struct ReplicationRoleIsUsable: Requirement {
 
     func look(_ memory: Memory) async throws -> [Finding] {
         try await ground.requireUp()
-        guard let role = try await pair.access.server(pair.primary).replicationRole(pair.role, deadline: .after(.seconds(20))) else {
+        guard let role = try await pair.replicationRole(deadline: .after(.seconds(20))) else {
             return [Finding(name, on: pair.primary, "\(pair.role) is not there, and will be made")]
         }
         let problems = memory.beganCopy ? [] : CreateReplicationRole.problems(of: role, called: pair.role, on: pair.primary)
@@ -81,10 +81,11 @@ struct StandbyHasPassword: Requirement {
 
     func look(_ memory: Memory) async throws -> [Finding] {
         _ = try await ground.instance()
+        if pair.isTrusted { return [] }
         let passfile = try await pair.passfile(), line = try pair.passfileLine(), standby = pair.standby.name
         if passfile.isOpen { return [Finding(name, on: standby, "others may read \(passfile.path)", .notMet(hint: "chmod 0600 \(passfile.path)"))] }
         guard line.password(in: passfile.text ?? "") != nil else { return [Finding(name, on: standby, "\(passfile.path) has none for \(line.key), and will get it")] }
-        let isThere = try await pair.access.server(pair.primary).replicationRole(pair.role, deadline: .after(.seconds(20))) != nil
+        let isThere = try await pair.replicationRole(deadline: .after(.seconds(20))) != nil
         guard isThere, let refusal = try await pair.refusal() else {
             return [Finding(name, on: standby, isThere ? "\(pair.sender) takes that of \(passfile.path)" : "\(passfile.path) has one for \(line.key)")]
         }
