@@ -13,11 +13,6 @@ import Testing
         return order
     }
 
-    private func drop(_ edits: KeyValuePairs<String, String> = [:]) throws -> Playbook.DatanodeDropSlave {
-        guard case .datanodeDropSlave(let order) = try Playbook.parse(edited("datanode-drop-slave", edits), name: "p.yaml").procedure else { throw OtherProcedure() }
-        return order
-    }
-
     private func edited(_ name: String, _ edits: KeyValuePairs<String, String>) throws -> String {
         var text = try Self.shipped(name)
         for (from, to) in edits {

@@ -71,7 +71,7 @@ struct TakingBackTests {
         #expect(kept == ["pg1-path=/data", "repo1-cipher-pass"])
         let written = WrittenConfiguration(host: "h", user: "postgres", path: "/f", added: kept), stanza = try #require(StanzaName("app")), path = try #require(HostPath("/f"))
         let file = try IniFile(Array("[app]\npg1-path=/data\nrepo1-cipher-pass=whatever it is\n".utf8), path: path)
-        #expect(try written.takingBack(from: file, of: stanza, isOwnFile: true) == .remove)
+        #expect(written.takingBack(from: file, of: stanza, isOwnFile: true) == .remove)
         #expect(written.isMissing(in: file, of: stanza) == false)
         #expect(written.isMissing(in: try IniFile(Array("[app]\npg1-path=/data\n".utf8), path: path), of: stanza))
     }
