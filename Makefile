@@ -1,11 +1,12 @@
 # pggraft: what a new machine needs is installed by these targets (apt, PyPI); they end by themselves and leave nothing behind.
 #   make demo         a three-node Spock cluster under load, a fourth node seeded into it, the proof
 #   make demo-standby a hot standby of a loaded primary: built, made synchronous, switched over to, the proof
+#   make demo-datanode  slaves of the datanodes of a loaded Postgres-XC cluster, a failover with ALTER NODE, the old master back; PGGRAFT_XC_BINDIR: the real one
 #   make test         all tests; what took longest, what was skipped and why
 #   make lint         the form of every Swift file, by .swift-format
 #   make shell        the demo's cluster, left to you: type the commands yourself
 #   make bench        what pggraft adds to pgBackRest and pg_basebackup by hand, as a ratio; the window, check and a run near and far, in round trips, and
-#                     a switchover beside one by hand; a pg_hba.conf of 10,000 lines explained; commands on 32 hosts, beside ssh and Ansible.
+#                     a switchover and a datanode's failover beside one by hand; a pg_hba.conf of 10,000 lines explained; commands on 32 hosts, beside ssh and Ansible.
 #                     A part: make bench PART=window, PART=standby, PART=switchover, PART='window distance logins'
 #   make test-faults  the whole matrix of kills and faults, as a table (four hours); DISTANCE=80: with the operator 80 ms away
 #   make test-fuzz    a million generated configuration files (and values), compared with what PostgreSQL 15, 16 and 18 say of them (forty minutes)
@@ -15,7 +16,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: build lint test tests-on-bed tests-beside-and-faults demo demo-standby shell bench test-faults test-fuzz packages clean
+.PHONY: build lint test tests-on-bed tests-beside-and-faults demo demo-standby demo-datanode shell bench test-faults test-fuzz packages clean
 
 packages:
 	@fixtures/install
@@ -51,6 +52,10 @@ demo: packages
 demo-standby: packages
 	$(SWIFT) build
 	.build/debug/pggraft-bed demo-standby
+
+demo-datanode: packages
+	$(SWIFT) build
+	.build/debug/pggraft-bed demo-datanode
 
 shell: packages
 	$(SWIFT) build
