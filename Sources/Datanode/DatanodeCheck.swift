@@ -20,8 +20,7 @@ public struct DatanodeCheck: Sendable, CustomStringConvertible {
 
     /// Whether an error says that the GTM holds a transaction for open that the nodes have ended: a restart of it ends that.
     public static func isGTMBehind(_ error: any Error) -> Bool {
-        guard case PostgresError.server(_, let said)? = error as? PostgresError else { return false }
-        return said.message.hasPrefix("Could not synchronize gxid")
+        (error as? PostgresError)?.says("Could not synchronize gxid") ?? false
     }
 
     /// Whether an error may be gone in a moment: of a coordinator that crashed when pools were reloaded, or of one that reaches such a one.

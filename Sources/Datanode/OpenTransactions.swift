@@ -42,9 +42,14 @@ extension ServerSession {
     public func hasCommitted(_ transaction: UInt32, deadline: Deadline) async throws -> Bool? {
         do {
             return try await connection.query(InDoubtTransaction.committed(transaction), deadline: deadline).first?.optional("committed")
-        } catch let error as PostgresError where error.code == "XX000" {
+        } catch let error as PostgresError where error.says("could not access status of transaction") {
             // Beyond what its files reach: it has never had it.
             return nil
         }
     }
+}
+
+extension PostgresError {
+    /// Whether the server's own words begin so: `XX000` is what its nodes say of everything.
+    func says(_ words: String) -> Bool { if case .server(_, let said) = self { said.message.hasPrefix(words) } else { false } }
 }

@@ -66,6 +66,12 @@ public struct StandbyNames: Sendable, Hashable, CustomStringConvertible {
     /// As C makes an `int` of it.
     private static func count(_ digits: String) -> Int { Int(Int32(truncatingIfNeeded: Int(digits) ?? Int.max)) }
 
+    /// Whether every commit waits for this standby, whatever the others do.
+    public func isAlwaysWaitedFor(_ name: String) -> Bool {
+        guard !contains("*"), let index = names.firstIndex(where: { isSameSetting($0, name) }) else { return false }
+        return if case .any = method { number >= names.count } else { index < number }
+    }
+
     /// How many standbys a commit waits for; 0 without any.
     public var number: Int {
         switch method {

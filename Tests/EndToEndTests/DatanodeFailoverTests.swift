@@ -75,6 +75,21 @@ struct DatanodeFailoverTests {
         }
     }
 
+    @Test func `with no coordinator to be reached nobody was told, and that is not done`() async throws {
+        try await withXC { cluster in
+            try await cluster.synchronousSlave()
+            let someone = try cluster.failover()
+            for coordinator in XC.coordinators { try await cluster.stop(coordinator, mode: "immediate") }
+            try await cluster.kill("datanode1")
+            let output = try await someone.pggraft("run", "--yes", "--restart-gtm", someone.playbook)
+            #expect(output.status == 1 && output.standardOutput.contains("no coordinator was told"), "\(output.standardOutput)\(output.standardError)")
+            for coordinator in XC.coordinators { try await cluster.start(coordinator) }
+            let finished = try await someone.pggraft("resume", someone.run())
+            #expect(finished.status == 0 && finished.standardOutput.contains("coord1 and coord2 reach datanode1_slave"), "\(finished.standardOutput)\(finished.standardError)")
+            for coordinator in XC.coordinators { #expect(try await cluster.sql(on: coordinator, "SELECT count(*) FROM app.bulk") == "2000") }
+        }
+    }
+
     @Test func `what does not fit is refused before anything is changed`() async throws {
         try await withXC { cluster in
             let nodes = "SELECT * FROM pgxc_node ORDER BY 1", before = try await cluster.sql(on: "coord1", nodes)

@@ -28,6 +28,10 @@ public struct Group: Sendable {
         return GroupView.Node(name: name, address: entry.address, port: entry.port, state: try await state(of: name, deadline: deadline))
     }
 
+    /// What the server of one of the roster says, whether or not it is of this group.
+    /// - Throws: what asking it throws.
+    public func look(at name: String, deadline: Deadline = .after(.seconds(20))) async throws -> ReplicationLook { try await ask(name, deadline) }
+
     /// Whether one that was looked at gave no answer: it is not waited for as long again.
     public func gaveNoAnswer(_ name: String) -> Bool { silent.contains(name) }
 

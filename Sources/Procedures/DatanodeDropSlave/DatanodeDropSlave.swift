@@ -43,7 +43,8 @@ public struct DatanodeDropSlave: Procedure {
     public var requirements: [RequirementGroup] {
         [
             RequirementGroup("servers", [StandbyMayGo(dropped: dropped, removesData: playbook.removesData)]),
-            RequirementGroup("standbys", [ThereIsOnePrimary(standbys: standbys)]),
+            RequirementGroup(
+                "standbys", [ThereIsOnePrimary(standbys: standbys), ArchiveIsKnown(archive: archive, slave: dropped.name, master: master, access: access)]),
         ]
     }
 

@@ -40,6 +40,38 @@ struct StopArchiving: Step {
     func undo(_ run: StepRun) async throws -> UndoOutcome { try run.created.isEmpty ? .undone([]) : try await writer.undo(run) }
 }
 
+/// What the master archives for the slave is what the playbook says.
+struct ArchiveIsKnown: Requirement {
+    let name = "archive"
+    let archive: SlaveArchive?
+    let slave: String
+    let master: ConfiguredNode
+    let access: ClusterAccess
+    var place: String? { master.target.name }
+
+    func look(_ memory: Memory) async throws -> [Finding] {
+        if memory.began(StopArchiving.self) { return [] }
+        let settings = try await access.server(master.target.name).settings(["archive_mode", "archive_command"], deadline: .after(.seconds(20)))
+        let command = settings["archive_command"] ?? "", entry = try access.roster.entry(slave), shown = Redaction.redacted(command).onOneLine
+        guard settings["archive_mode"] != "off", !["", "(disabled)"].contains(command) else { return [Finding(name, on: place, "archives nothing")] }
+        if let archive {
+            if command == archive.archiveCommand { return [Finding(name, on: place, "archives into \(archive.directory) on the host of \(slave): that ends")] }
+            let hint =
+                "it is not what pggraft writes for `archive: \(archive.directory)` and this `archive_host`: correct them, "
+                + "or set archive_command = '/bin/true' there and take `archive` out"
+            return [Finding(name, on: place, "archive_command is \(shown)", .notMet(hint: hint))]
+        }
+        guard [entry.address, entry.ssh].contains(where: { !$0.isEmpty && command.contains($0) }) else {
+            return [Finding(name, on: place, "archive_command does not name \(slave), and stays: \(shown)")]
+        }
+        return [
+            Finding(
+                name, on: place, "archives to the host of \(slave): \(shown)",
+                .notMet(hint: "say `archive:` of \(slave) in the playbook; or set archive_command = '/bin/true' there: once that host is gone, the disk of \(place ?? "") fills"))
+        ]
+    }
+}
+
 /// Let the slave in no more: the lines of `pg_hba.conf` for replication that are for its address alone.
 struct ForbidSlave: Step {
     static let name = "forbid-slave"
@@ -54,18 +86,37 @@ struct ForbidSlave: Step {
     /// Those that are for replication from its address alone, and that no other slave on the same host needs.
     private func lines() async throws -> [String] {
         let entry = try access.roster.entry(slave), deadline = Deadline.after(.seconds(30))
-        let network = IPNetwork(entry.address), other = access.roster.entries.first { $0.name != slave && $0.copyOf == datanode && $0.address == entry.address }
+        let networks = try await networks(), other = access.roster.entries.first { $0.name != slave && $0.copyOf == datanode && $0.address == entry.address }
         guard other == nil else { return [] }
         let instance = try await master.instance(deadline: deadline), connection = try await master.connection(deadline: deadline)
         let rules = try await instance.accessRules(try await instance.configuration(through: connection, deadline: deadline), through: connection, deadline: deadline)
         return HBAFile(rules.content ?? [], for: rules.server).rules.filter { rule in
             guard rule.databases == [.replication], rule.method != "reject" else { return false }
             return switch rule.address {
-            case .network(let from): network.map { from == $0 } ?? false
+            case .network(let from): networks.contains(from)
             case .hostName(let name): name == entry.address
             default: false
             }
         }.map { "\($0)" }
+    }
+
+    // What a name means to the master's host.
+    private static let addresses = #"getent ahosts "$1" | cut -d ' ' -f 1 | sort -u"#
+
+    /// The addresses that it has in the playbook, that this means to the master's host, and that its own host comes from, where that can be asked.
+    private func networks() async throws -> [IPNetwork] {
+        let entry = try access.roster.entry(slave), deadline = Deadline.after(.seconds(20)), own = IPNetwork(entry.address)
+        let instance = try await master.instance(deadline: deadline)
+        let known = try await instance.host.require(.script(Self.addresses, entry.address).as(instance.user), deadline: deadline).text.split(separator: "\n")
+        var networks = [own].compactMap(\.self) + known.compactMap { IPAddress($0).map { IPNetwork($0) } }
+        do {
+            let routes = try await Routes.look(
+                to: [access.roster.entry(datanode).address], from: access.host(slave, deadline: .after(.seconds(5))), as: entry.osUser, deadline: .after(.seconds(10)))
+            networks += (routes.addresses.first ?? []).map { IPNetwork($0) }
+        } catch let error where !(error is CancellationError) {
+            // Its host may be gone for good.
+        }
+        return networks
     }
 
     func inspect(_ memory: Memory) async throws -> Inspection {

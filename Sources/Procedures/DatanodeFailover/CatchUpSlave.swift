@@ -45,8 +45,9 @@ struct CatchUpSlave: LeavesNothing {
         do {
             let instance = try await order.failed.oldInstance()
             let names = try await instance.configuration(through: nil, deadline: .after(.seconds(20))).tree.deciding("synchronous_standby_names")?.value ?? ""
-            guard let list = StandbyNames(names, version: instance.version), list.contains(order.slave) else {
-                return "\(order.datanode) waited for no standby by this name: what it has acknowledged last may be missing"
+            guard let list = StandbyNames(names, version: instance.version), list.isAlwaysWaitedFor(order.slave) else {
+                let said = names.isEmpty ? "no slave" : "synchronous_standby_names = '\(names)', and not in every commit for \(order.slave)"
+                return "\(order.datanode) waited for \(said): what it has acknowledged last may be missing"
             }
             return "\(order.datanode) waited for \(order.slave) (synchronous_standby_names = '\(names)'): what it has acknowledged is there"
         } catch let error where !(error is CancellationError) {

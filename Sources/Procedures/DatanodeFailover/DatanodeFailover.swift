@@ -59,22 +59,22 @@ public struct DatanodeFailover: Procedure {
     /// The lock on the servers of the datanodes that can be reached.
     public func takeLock(holder: Holder) async throws {
         await access.beginToReach(instances: [order.slave, order.datanode], servers: [order.slave] + order.others + order.coordinators)
-        try await takeLocks(holder)
+        try await takeLocks(holder, startsGTM: false)
     }
 
-    /// Without the GTM no server can be asked anything.
-    private func takeLocks(_ holder: Holder) async throws {
+    /// Without the GTM no server can be asked anything. A run that has begun may have stopped it.
+    private func takeLocks(_ holder: Holder, startsGTM: Bool) async throws {
         do {
             try await locks.take(holder: holder)
         } catch let error where !(error is CancellationError || error is LockTaken) {
-            guard try await order.gtmIsDown() else { throw error }
+            guard try await order.gtmIsDown(starts: startsGTM) else { throw error }
             try await locks.take(holder: holder)
         }
     }
 
     /// Also ends the sessions that an earlier process of the run has left on the servers.
     public func takeOver(holder: Holder) async throws {
-        try await takeLocks(holder)
+        try await takeLocks(holder, startsGTM: true)
         await access.endEarlierSessions(on: [order.slave] + order.others + order.coordinators)
     }
 

@@ -30,7 +30,8 @@ struct SlaveIsUsable: Requirement {
             return [Finding(name, on: slave, "is no standby: it takes writes", .notMet(hint: hint))]
         }
         var findings: [Finding] = []
-        if let other = try await otherSystem(deadline) { findings.append(other) }
+        findings += try await identity(deadline)
+        findings += try await otherSlaves(state)
         if !state.hasStreamed {
             let hint =
                 "if it has streamed before it was restarted last, or its master has written nothing since, say `slave_has_streamed: as-i-say`; "
@@ -51,15 +52,58 @@ struct SlaveIsUsable: Requirement {
         return findings
     }
 
-    /// Of another cluster than the lost master, where that can be read.
-    private func otherSystem(_ deadline: Deadline) async throws -> Finding? {
+    /// Whether it is a copy of this datanode: by the identifier that all copies of one share, and, where the master's cannot be read, by where it streams from.
+    private func identity(_ deadline: Deadline) async throws -> [Finding] {
         let own = try await order.access.instance(order.slave).controlData(deadline: deadline).systemIdentifier
-        let master: SystemIdentifier
-        do { master = try await order.failed.oldInstance().controlData(deadline: deadline).systemIdentifier } catch let error where !(error is CancellationError) { return nil }
-        guard own != master else { return nil }
-        return Finding(
-            name, on: order.slave, "is a copy of another cluster: its system identifier is \(own), that of \(order.datanode) \(master)",
-            .notMet(hint: "name the slave of \(order.datanode)"))
+        for other in order.others {
+            let found: SystemIdentifier
+            do {
+                found = try await order.access.instance(other, deadline: deadline).controlData(deadline: deadline).systemIdentifier
+            } catch let error where !(error is CancellationError) {
+                // Its own requirement tells of it.
+                continue
+            }
+            if found == own { return [Finding(name, on: order.slave, "is a copy of \(other)", .notMet(hint: "name the slave of \(order.datanode)"))] }
+        }
+        do {
+            let master = try await order.failed.oldInstance().controlData(deadline: deadline).systemIdentifier
+            guard own != master else { return [] }
+            return [
+                Finding(
+                    name, on: order.slave, "is a copy of another cluster: its system identifier is \(own), that of \(order.datanode) \(master)",
+                    .notMet(hint: "name the slave of \(order.datanode)"))
+            ]
+        } catch let error where !(error is CancellationError) {
+            let master = try order.access.roster.entry(order.datanode), said = try await order.failed.group.node(order.slave, deadline: deadline).look?.conninfo
+            let from = "\(said?["host"] ?? said?["hostaddr"] ?? "?") port \(said?["port"] ?? "5432")"
+            if from == "\(master.address) port \(master.port)" { return [Finding(name, on: order.slave, "streams from \(from), which is \(order.datanode)")] }
+            return [
+                Finding(
+                    name, on: order.slave, "streams from \(from), and \(order.datanode) is at \(master.address) port \(master.port): whether that is the same nobody can say",
+                    .notMet(hint: "if it is, write the address of \(order.datanode) in the playbook as the slave's primary_conninfo has it; else name its slave"))
+            ]
+        }
+    }
+
+    /// Another slave of the datanode that has more: what it has beyond would be lost.
+    private func otherSlaves(_ own: RecoveryState) async throws -> [Finding] {
+        func reached(_ state: RecoveryState) -> LSN { [state.receivedLSN, state.replayedLSN].compactMap(\.self).max() ?? .zero }
+        var findings: [Finding] = []
+        for other in order.otherSlaves {
+            do {
+                let state = try await order.access.server(other, deadline: .after(.seconds(10))).recovery(deadline: .after(.seconds(10)))
+                let more = reached(state).bytes(since: reached(own))
+                findings.append(
+                    more > 0
+                        ? Finding(
+                            name, on: order.slave, "has \(UInt64(more).inBytes) less than \(other): they would be lost", .notMet(hint: "say `to: \(other)`"))
+                        : Finding(name, on: other, "has no more than \(order.slave); it is left behind, and has to be made anew", .note(hint: nil)))
+            } catch let error where !(error is CancellationError) {
+                let hint = "it may have more than \(order.slave): start it first, if it can be"
+                findings.append(Finding(name, on: other, "cannot be asked: \(Problem(explaining: error).fact)", .note(hint: hint)))
+            }
+        }
+        return findings
     }
 }
 
@@ -140,12 +184,11 @@ struct OtherDatanodeAnswers: Requirement {
     func look(_ memory: Memory) async throws -> [Finding] {
         do {
             let server = try await order.access.server(datanode, deadline: order.silent.deadline(for: datanode, .seconds(10)))
-            let recovers = try await server.isInRecovery(deadline: .after(.seconds(20)))
-            return [
-                recovers
-                    ? Finding(name, on: datanode, "is a standby", .notMet(hint: "cluster.datanodes has where each datanode's master is: correct its address and port"))
-                    : Finding(name, on: datanode, "answers")
-            ]
+            if try await server.isInRecovery(deadline: .after(.seconds(20))) {
+                return [Finding(name, on: datanode, "is a standby", .notMet(hint: "cluster.datanodes has where each datanode's master is: correct its address and port"))]
+            }
+            if let hanging = try await order.hangingCommits(on: datanode) { return [Finding(notMet: name, on: datanode, hanging)] }
+            return [Finding(name, on: datanode, "answers")]
         } catch let error where !(error is CancellationError) {
             order.silent.add(datanode)
             return [

@@ -3,6 +3,7 @@ import EventLoop
 import Instance
 import Playbook
 import PostgresClient
+import PostgresConfig
 import ProcedureKit
 import RemoteHost
 import Report
@@ -21,6 +22,8 @@ struct FailedDatanode: Sendable {
     let datanode: String
     let slave: String
     let coordinators: [String]
+    /// Its other slaves, which may have more.
+    let otherSlaves: [String]
     /// The other datanodes, which may know what became of a transaction.
     let others: [String]
     let failed: FailedGroup
@@ -33,6 +36,7 @@ struct FailedDatanode: Sendable {
     init(_ playbook: Playbook.DatanodeFailover, _ access: ClusterAccess, consents: [Consent]) {
         let cluster = playbook.cluster
         (self.access, datanode, slave, coordinators) = (access, playbook.datanode, playbook.slave, cluster.coordinators.map(\.name))
+        otherSlaves = cluster.slaves(of: playbook.datanode).map(\.node.name).filter { $0 != playbook.slave }
         others = cluster.datanodes.map(\.name).filter { $0 != playbook.datanode }
         (tables, slaveHasStreamed, restartsGTM) = (playbook.tables, playbook.slaveHasStreamed, playbook.restartsGTM || consents.contains(.restartGTM))
         failed = FailedGroup(
@@ -61,7 +65,7 @@ struct FailedDatanode: Sendable {
     }
 
     /// Whether the GTM did not run, and does by now. One that may not be started is told of.
-    func gtmIsDown() async throws -> Bool {
+    func gtmIsDown(starts: Bool) async throws -> Bool {
         let gtm: GTM
         do {
             gtm = try await self.gtm()
@@ -69,10 +73,10 @@ struct FailedDatanode: Sendable {
         } catch let error where !(error is CancellationError) {
             return false
         }
-        guard restartsGTM else {
+        guard starts, restartsGTM else {
             throw Problem(
                 "the GTM does not run, and without it no server of the cluster can be asked",
-                hint: "start it, and run or resume again; with `restart_gtm: yes` in the playbook a run that has stopped it starts it")
+                hint: "start it, and run or resume again; a run that was begun with --restart-gtm starts it when it is resumed")
         }
         try await gtm.restart(deadline: .after(.seconds(60)))
         return true
@@ -91,6 +95,19 @@ struct FailedDatanode: Sendable {
         }
     }
 
+    /// Why every commit on another datanode hangs: with a host may go the master of one and the slave of the other; `nil` where none does.
+    func hangingCommits(on other: String) async throws -> Problem? {
+        let look = try await failed.group.look(at: other), server = try await access.server(other)
+        guard let names = StandbyNames(look.settings["synchronous_standby_names"] ?? "", version: server.features.version), names.number > 0 else { return nil }
+        let there = GroupView.Node(name: other, address: "", state: .serving(look)), found = GroupView([there]).standbysWaitedFor(by: names, on: there)
+        guard found.count < names.number else { return nil }
+        let streaming = found.isEmpty ? "nobody streams" : "only \(list(found.map(\.application))) \(found.count == 1 ? "streams" : "stream")"
+        return Problem(
+            "\(other): commits there wait for \(names), of which \(streaming): every write hangs",
+            hint: "take the slave that is gone out first (`procedure: datanode-drop-slave`, also where its host is gone), "
+                + "or empty synchronous_standby_names in the files of \(other) and reload it; then go on")
+    }
+
     // MARK: Coordinators
 
     /// How one coordinator has the datanode.
@@ -101,24 +118,31 @@ struct FailedDatanode: Sendable {
         case not(String)
         /// It could not be asked.
         case silent(Problem)
+
+        var isProven: Bool { if case .proven = self { true } else { false } }
     }
 
-    /// Whether a coordinator reaches the new master, which is `server`.
-    func told(_ name: String, _ server: ReachedServer, deadline: Deadline = .after(.seconds(10))) async throws -> Told {
-        let coordinator: Coordinator
+    /// Whether this run has seen a coordinator's pool reloaded. That a session of ours reaches the new master proves nothing of the others': where a database
+    /// and user have no connection yet, the new place is taken without that.
+    static func reloaded(_ coordinator: String) -> Fact<Bool> { Fact("pool of \(coordinator) reloaded") }
+
+    /// Whether a coordinator reaches the new master, which is `server`, and its pool was reloaded.
+    func told(_ name: String, _ server: ReachedServer, _ memory: Memory) async throws -> Told {
+        let deadline = Deadline.after(.seconds(15)), coordinator: Coordinator
         do { coordinator = try await self.coordinator(name) } catch let error where !(error is CancellationError) {
             return .silent(Problem(explaining: error))
         }
         do {
             guard let known = try await coordinator.nodes(deadline: deadline).first(where: { $0.name == datanode }) else { return .not("it does not know \(datanode)") }
             guard try known.place == place else { return .not("it has \(datanode) at \(known.place)") }
+            guard try memory.recall(Self.reloaded(name)) == true else { return .not("its pool was not reloaded by this run") }
             let reached = try await coordinator.reach(datanode, deadline: deadline)
             return reached.isSame(as: server) ? .proven(reached) : .not("its sessions reach \(reached)")
-        } catch let error as PostgresError where error.isServerAway {
-            await access.forgetServer(name)
-            return .silent(Problem(explaining: error))
         } catch let error as PostgresError where error.code == "53000" || error.code == "XX000" {
             return .not("its sessions do not reach it: \(error.fact)")
+        } catch let error where (error as? PostgresError)?.isServerAway ?? (error is DeadlineExceeded) {
+            await access.forgetServer(name)
+            return .silent(Problem(explaining: error))
         }
     }
 

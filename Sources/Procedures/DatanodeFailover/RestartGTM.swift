@@ -63,8 +63,11 @@ extension FailedDatanode {
     private func held() async throws -> Set<UInt32> {
         let looks = await attemptOnEach(coordinators) { try await self.coordinator($0).openTransactions(deadline: .after(.seconds(10))) }
         try Task.checkCancellation()
-        // All have it from the one GTM. What cannot be asked now is told by others.
-        guard let open = looks.lazy.compactMap({ look -> Set<UInt32>? in if case .success(let open) = look.result { open } else { nil } }).first else { return [] }
+        // All have it from the one GTM.
+        guard let open = looks.lazy.compactMap({ look -> Set<UInt32>? in if case .success(let open) = look.result { open } else { nil } }).first else {
+            let why = looks.compactMap { look in if case .failure(let error) = look.result { Problem(explaining: error).fact } else { nil } }
+            throw Problem("what the GTM holds for open cannot be seen, for no coordinator can be asked: \(why.joined(separator: "; "))", hint: "start one, and resume")
+        }
         let servers = [slave] + others, access = access, silent = silent
         let running = await attemptOnEach(servers + coordinators) { name in
             try await access.server(name, deadline: silent.deadline(for: name, .seconds(10))).runningTransactions(deadline: .after(.seconds(10)))
@@ -78,6 +81,8 @@ extension FailedDatanode {
             }
             try Task.checkCancellation()
             if answers.contains(where: { if case .success(true?) = $0.result { true } else { false } }) { held.insert(transaction) }
+            // One that cannot be asked may have: the others are told of it by their own requirement.
+            for case (slave, .failure(let error)) in answers.map({ ($0.name, $0.result) }) { throw error }
         }
         return held
     }

@@ -51,12 +51,11 @@ struct SettleInDoubt: LeavesNothing {
         let all = try await order.access.server(order.slave).preparedTransactions(deadline: .after(.seconds(20)))
         for other in all where InDoubtTransaction(identifier: other.identifier) == nil { run.note("\(order.slave): \(other) is not a coordinator's: left alone") }
         for (transaction, found) in try await prepared() {
-            let isCommitted: Bool, reason: String
-            (isCommitted, reason) = try await decide(transaction, run)
+            var (isCommitted, reason) = try await decide(transaction, run)
+            if !isCommitted, try await rollBackElsewhere(transaction, found.database) { (isCommitted, reason) = (true, "a node has committed it meanwhile") }
             decisions.append(Decision(transaction: transaction.identifier, isCommitted: isCommitted, reason: reason))
             try run.remember(Self.decided, decisions)
             run.note("\(transaction.identifier): \(isCommitted ? "COMMIT" : "ROLLBACK") PREPARED, for \(reason)")
-            if !isCommitted { try await rollBackElsewhere(transaction, found.database) }
             let server = try await order.access.separateServer(order.slave, database: found.database)
             do {
                 _ = try await server.endPrepared(transaction, commit: isCommitted, deadline: .after(.seconds(60)))
@@ -128,19 +127,27 @@ struct SettleInDoubt: LeavesNothing {
     }
 
     /// Before it is rolled back here: whoever comes late finds nothing to commit.
-    private func rollBackElsewhere(_ transaction: InDoubtTransaction, _ database: String) async throws {
+    /// - Returns: whether another node has committed it after all.
+    private func rollBackElsewhere(_ transaction: InDoubtTransaction, _ database: String) async throws -> Bool {
         for name in order.others {
-            let server: ServerSession
-            do { server = try await order.access.server(name) } catch let error where !(error is CancellationError) { continue }
-            guard try await server.answer(of: transaction, deadline: .after(.seconds(20))).isPrepared else { continue }
+            let deadline = Deadline.after(.seconds(20)), server: ServerSession
+            do { server = try await order.access.server(name, deadline: deadline) } catch let error where !(error is CancellationError) {
+                throw undecided(transaction, Problem(explaining: error).fact)
+            }
+            let answer = try await server.answer(of: transaction, deadline: deadline)
+            if answer.isCommitted == true { return true }
+            guard answer.isPrepared else { continue }
             let own = try await order.access.separateServer(name, database: database)
             do {
-                _ = try await own.endPrepared(transaction, commit: false, deadline: .after(.seconds(60)))
+                let wasThere = try await own.endPrepared(transaction, commit: false, deadline: .after(.seconds(60)))
                 await own.connection.close()
+                // Somebody was faster: it is known by now what became of it.
+                if !wasThere, try await server.answer(of: transaction, deadline: deadline).isCommitted == true { return true }
             } catch {
                 await own.connection.close()
                 throw error
             }
         }
+        return false
     }
 }

@@ -21,8 +21,12 @@ struct TellCoordinators: LeavesNothing {
             return .needed(
                 order.coordinators.map { Change("\($0): ALTER NODE \(order.datanode) WITH (HOST = '\(place.host)', PORT = \(place.port)); SELECT pgxc_pool_reload()") })
         }
-        let untold = try await order.coordinatorsThatAre(not: order.newMaster(), silent: false)
-        return untold.isEmpty ? .done("every coordinator that can be reached reaches \(order.slave)") : .needed(untold.map { Change("\($0.name): \($0.why)") })
+        let states = try await order.told(order.newMaster(), memory), untold = order.untold(states, silent: false)
+        // Where none can be reached nobody was told, and that is not done.
+        guard untold.isEmpty, states.values.contains(where: \.isProven) else {
+            return .needed((untold.isEmpty ? order.untold(states, silent: true) : untold).map { Change("\($0.name): \($0.why)") })
+        }
+        return .done("every coordinator that can be reached reaches \(order.slave)")
     }
 
     func perform(_ run: StepRun) async throws -> String {
@@ -56,8 +60,8 @@ struct TellAbsent: LeavesNothing {
     var leavesNothing: String { "the coordinators go on with the new master" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
-        guard memory.began(TellCoordinators.self) else { return .done("whoever can be reached is told before") }
-        let untold = try await order.coordinatorsThatAre(not: order.newMaster(), silent: true)
+        guard try await order.failed.promoted(memory) != nil else { return .done("whoever can be reached is told before") }
+        let untold = order.untold(try await order.told(order.newMaster(), memory), silent: true)
         return untold.isEmpty ? .done("every coordinator reaches \(order.slave)") : .needed(untold.map { Change("\($0.name): \($0.why)") })
     }
 
@@ -97,13 +101,14 @@ struct CoordinatorAbsent: Error {
 }
 
 extension FailedDatanode {
-    /// Tells one coordinator, and sees that its sessions reach the new master. One that crashes while its pool is reloaded is told again.
+    /// Tells one coordinator, and sees that its sessions reach the new master. One that crashes while its pool is reloaded is told again; one that was told is
+    /// left alone, for its sessions lose what they are at.
     /// - Throws: ``CoordinatorAbsent`` where it cannot be reached.
     func tell(_ name: String, of master: ReachedServer, _ run: StepRun) async throws {
-        let place = try place, patience = Deadline.after(.seconds(90))
-        try await wait(for: "\(name) to reach \(slave)", until: patience, every: .milliseconds(200)) { () -> Look<Void> in
-            let deadline = Deadline.after(.seconds(15))
-            let coordinator: Coordinator
+        let place = try place
+        if case .proven = try await told(name, master, run.memory) { return }
+        try await wait(for: "\(name) to reach \(slave)", until: .after(.seconds(90)), every: .milliseconds(200)) { () -> Look<Void> in
+            let deadline = Deadline.after(.seconds(15)), coordinator: Coordinator
             do { coordinator = try await self.coordinator(name) } catch let error as PostgresError where error.code == "57P03" {
                 return .notYet(error.fact)
             } catch let error where !(error is CancellationError) {
@@ -112,13 +117,15 @@ extension FailedDatanode {
             do {
                 try await coordinator.move(datanode, to: place, deadline: deadline)
                 try await coordinator.reloadPool(deadline: deadline)
-            } catch let error as PostgresError where error.isServerAway || error.code == "57P02" {
+                try run.remember(Self.reloaded(name), true)
+            } catch let error where (error as? PostgresError).map({ $0.isServerAway || $0.code == "57P02" }) ?? (error is DeadlineExceeded) {
                 // It crashed, or is about to: with its first answer it may have taken the statement, or not.
-                run.note("\(name): the connection was lost while its pool was reloaded; told again: \(error.fact)")
+                let fact = Problem(explaining: error).fact
+                run.note("\(name): its pool was not seen to be reloaded; told again: \(fact)")
                 await access.forgetServer(name)
-                return .notYet(error.fact)
+                return .notYet(fact)
             }
-            switch try await told(name, master, deadline: deadline) {
+            switch try await told(name, master, run.memory) {
             case .proven: return .found(())
             case .not(let why): return .notYet(why)
             case .silent(let problem): return .notYet(problem.fact)
@@ -126,11 +133,13 @@ extension FailedDatanode {
         }
     }
 
-    /// Coordinators whose sessions do not reach `master`, and why.
+    /// How each coordinator has the datanode.
+    func told(_ master: ReachedServer, _ memory: Memory) async throws -> [String: Told] { try await onEach(coordinators) { try await told($0, master, memory) } }
+
+    /// Those whose sessions do not reach the new master, and why.
     /// - Parameter silent: also those that cannot be reached.
-    func coordinatorsThatAre(not master: ReachedServer, silent: Bool) async throws -> [(name: String, why: String)] {
-        let states = try await onEach(coordinators) { try await told($0, master) }
-        return coordinators.compactMap { name in
+    func untold(_ states: [String: Told], silent: Bool) -> [(name: String, why: String)] {
+        coordinators.compactMap { name in
             switch states[name] {
             case .not(let why): (name, why)
             case .silent(let problem) where silent: (name, problem.fact)

@@ -44,15 +44,16 @@ extension FailedDatanode {
                     do {
                         return .found(try await self.coordinator(name).check(counting: counted, writes: isWhole, deadline: .after(.seconds(120))))
                     } catch let error as PostgresError where DatanodeCheck.mayPass(error) {
-                        if error.isServerAway { await self.access.forgetServer(name) }
+                        // Its temporary table is as it was left.
+                        await self.access.forgetServer(name)
                         run.progress("\(name): \(error.fact.onOneLine)")
                         return .notYet(error.fact)
                     }
                 }
             }
         }
-        // Somebody may have been killed between its end and its start.
-        if try mayRestartGTM(run.memory), try await !gtm().isRunning(deadline: .after(.seconds(20))) { try await gtm().restart(deadline: .after(.seconds(120))) }
+        try await startGTM(run)
+        for other in others where !silent.contains(other) { if let hanging = try await hangingCommits(on: other) { throw hanging } }
         var seen: [String: DatanodeCheck] = [:], open: String?
         do {
             seen = try await look()
@@ -72,5 +73,15 @@ extension FailedDatanode {
         let said = present.compactMap { name in seen[name].map { "\(name): \($0)" } }.joined(separator: "; ")
         if isWhole { try run.remember(VerifyDatanode.said, said) }
         return said
+    }
+
+    /// Starts the GTM where a process of the run was killed between its end and its start.
+    private func startGTM(_ run: StepRun) async throws {
+        guard try mayRestartGTM(run.memory) else { return }
+        let runs: Bool
+        do { runs = try await gtm().isRunning(deadline: .after(.seconds(20))) } catch let error where !(error is CancellationError) {
+            return run.note("whether the GTM runs cannot be seen: \(Problem(explaining: error).fact)")
+        }
+        if !runs { try await gtm().restart(deadline: .after(.seconds(120))) }
     }
 }

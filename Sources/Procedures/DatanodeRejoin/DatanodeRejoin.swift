@@ -46,7 +46,11 @@ public struct DatanodeRejoin: Procedure {
             watched(FollowPrimary(node: node, patience: Patience(limit: .seconds(300)), copy: copy, stopsOnUndo: true)), RemoveStaleSlots(node: node), VerifyRejoin(node: node),
         ]
         let synchronous: [any Step] =
-            playbook.isSynchronous ? [CatchUpStandbys(standbys: standbys), ChangeSynchronousStandbys(standbys: standbys), SeeWaitedFor(standbys: standbys)] : []
+            playbook.isSynchronous
+            ? [
+                CatchUpStandbys(standbys: standbys),
+                ChangeSlaveToSynchronous(slave: node.name, datanode: playbook.datanode, standbys: standbys, access: access),
+            ] : []
         return (back + (copy?.steps(watchedBy: fuse) ?? []) + follow + synchronous).map { ListedStep("", $0) }
     }
 

@@ -99,7 +99,13 @@ public struct DatanodeStandby: Procedure {
     }
 
     private var lastSteps: [any Step] {
-        let change: [any Step] = playbook.isSynchronous ? [each("Change \(names) to synchronous mode") { ChangeSlaveToSynchronous(slave: $0) }] : []
+        let change: [any Step] =
+            playbook.isSynchronous
+            ? [
+                each("Change \(names) to synchronous mode") { slave in
+                    ChangeSlaveToSynchronous(slave: slave.name, datanode: slave.datanode, standbys: slave.synchronous, access: access)
+                }
+            ] : []
         return change + [VerifySlaves(slaves: slaves, coordinators: coordinators, isSynchronous: playbook.isSynchronous, access: access)]
     }
 
@@ -184,8 +190,10 @@ public struct DatanodeStandby: Procedure {
     }
 
     public func afterFailure(_ failure: RunFailure, _ memory: Memory) async -> AfterFailure {
-        let isLost = memory.began(RestartPrimary.name)
-        guard isLost else { return .stays("The masters work as before.") }
+        guard !memory.began(ChangeSynchronousStandbys.name) else {
+            return .stays("Commits of \(list(slaves.map(\.datanode))) may wait for \(list(slaves.map(\.name))): where they hang, undo the run, and they wait no more.")
+        }
+        guard memory.began(RestartPrimary.name) else { return .stays("The masters work as before.") }
         var away: [String] = []
         for slave in slaves {
             do { _ = try await access.server(slave.datanode).reached(deadline: .after(.seconds(10))) } catch { away.append(slave.datanode) }

@@ -83,8 +83,11 @@ struct SeeReplayed: LeavesNothing {
 /// Change a slave to synchronous mode, and see that a commit of its master returns: where it does not, nobody waits for the slave any more.
 struct ChangeSlaveToSynchronous: Step {
     static let name = ChangeSynchronousStandbys.name
-    let slave: MadeSlave
-    private var change: ChangeSynchronousStandbys { ChangeSynchronousStandbys(standbys: slave.synchronous) }
+    let slave: String
+    let datanode: String
+    let standbys: SynchronousStandbys
+    let access: ClusterAccess
+    private var change: ChangeSynchronousStandbys { ChangeSynchronousStandbys(standbys: standbys) }
     var title: String { change.title }
 
     func inspect(_ memory: Memory) async throws -> Inspection { try await change.inspect(memory) }
@@ -92,22 +95,22 @@ struct ChangeSlaveToSynchronous: Step {
     func perform(_ run: StepRun) async throws -> String {
         let said = try await change.perform(run)
         do {
-            let waitedFor = try await slave.synchronous.awaitWaitedFor(deadline: .after(.seconds(60))).standbys.map(\.application)
+            let waitedFor = try await standbys.awaitWaitedFor(deadline: .after(.seconds(60))).standbys.map(\.application)
             return "\(said); \(list(waitedFor)) synchronous; a commit took \(try await commit().inSeconds)"
         } catch let error where !(error is JournalError) && !((error as? HostError)?.isOfConnection ?? false) {
             // Clients may hang by now. In a task of its own, so that Ctrl-C does not leave half of it.
             let outcome = try await Task { try await change.undo(run) }.value
-            throw Problem(explaining: error, leaving: outcome.problems.first?.fact ?? "no commit on \(slave.datanode) waits for \(slave.name) any more")
+            throw Problem(explaining: error, leaving: outcome.problems.first?.fact ?? "no commit on \(datanode) waits for \(slave) any more")
         }
     }
 
     private func commit() async throws -> Duration {
         do {
-            return try await slave.node.access.withSeparateServer(slave.datanode) { try await $0.commitOfReaderWaitingForStandbys(deadline: .after(.seconds(10))) }
+            return try await access.withSeparateServer(datanode) { try await $0.commitOfReaderWaitingForStandbys(deadline: .after(.seconds(10))) }
         } catch is DeadlineExceeded {
             throw Problem(
-                "\(slave.datanode): a commit did not return within 10 s: \(slave.name) does not say that it is written there",
-                hint: "see the log and the disk of \(slave.name), and resume")
+                "\(datanode): a commit did not return within 10 s: \(slave) does not say that it is written there",
+                hint: "see the log and the disk of \(slave), and resume")
         }
     }
 
