@@ -45,9 +45,8 @@ public struct AddSpockNode: Procedure {
         let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy), to: copied)
         (self.access, self.mesh, self.copy) = (access, mesh, copy)
         lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
-        standby = Standby(copied, replicationUser: playbook.replicationUser, becomesAnotherNode: true, patience: copy.order.patience) {
-            try await copy.restoreCommand()
-        }
+        standby = Standby(
+            copied, replicationUser: playbook.replicationUser, becomesAnotherNode: true, patience: copy.order.patience, restoreCommand: { try await copy.restoreCommand() })
         window = ClosedWindow(
             mesh.nodes, of: access, by: .spockReadOnly, limit: playbook.handover.window.limit, lease: playbook.handover.window.lease,
             // Once it was emptied, nobody may write there any more.

@@ -89,7 +89,8 @@ struct NewCopy: Sendable {
         case .baseBackup(let order): (backRest, patience) = (nil, order.patience)
         case .pgBackRest(let order): (backRest, patience) = (BackRestCopy(order, to: copied), order.patience)
         }
-        let standby = Standby(copied, replicationUser: follower.role, slot: follower.slot, patience: patience) { try await backRest?.restoreCommand() }
+        let standby = Standby(
+            copied, replicationUser: follower.role, slot: follower.slot, patience: patience, restoreCommand: { try await backRest?.restoreCommand() })
         return Parts(copied: copied, standby: standby, backRest: backRest)
     }
 
