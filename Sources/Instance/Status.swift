@@ -54,10 +54,12 @@ public enum InstanceStatus: Sendable, Hashable {
         DataDirectoryState.script + """
 
             [ -f "$1/PG_VERSION" ] && [ -f "$1/postmaster.pid" ] || exit 0
-            cd -- "$1" && pwd -P
-            pid=$(head -n 1 postmaster.pid)
-            readlink "/proc/$pid/cwd" || echo
-            cat postmaster.pid
+            cd -- "$1" || exit 1
+            # At once: a server that ends removes it.
+            file=$(cat postmaster.pid 2>/dev/null) || exit 0
+            pwd -P
+            readlink "/proc/$(printf '%s\\n' "$file" | head -n 1)/cwd" || echo
+            printf '%s\\n' "$file"
             """
 
     /// What ``script`` wrote; `nil` for anything else.

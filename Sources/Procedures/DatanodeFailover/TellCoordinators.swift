@@ -106,7 +106,7 @@ extension FailedDatanode {
     /// - Throws: ``CoordinatorAbsent`` where it cannot be reached.
     func tell(_ name: String, of master: ReachedServer, _ run: StepRun) async throws {
         let place = try place
-        if case .proven = try await told(name, master, run.memory) { return }
+        if try run.memory.recall(Self.reloaded(name)) == true, case .proven = try await told(name, master, run.memory) { return }
         try await wait(for: "\(name) to reach \(slave)", until: .after(.seconds(90)), every: .milliseconds(200)) { () -> Look<Void> in
             let deadline = Deadline.after(.seconds(15)), coordinator: Coordinator
             do { coordinator = try await self.coordinator(name) } catch let error as PostgresError where error.code == "57P03" {
