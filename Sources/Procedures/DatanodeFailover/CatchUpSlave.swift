@@ -34,9 +34,10 @@ struct CatchUpSlave: LeavesNothing {
         let last = try await server.recovery(deadline: .after(.seconds(20)))
         let received = [end, last.receivedLSN ?? .zero, last.replayedLSN ?? .zero].max() ?? end
         let timeline = try await server.replication(deadline: .after(.seconds(20))).timeline ?? 0
-        try run.remember(FailedGroup.succession, Succession(old: order.datanode, new: order.slave, received: received, timeline: timeline))
         let acknowledged = try await acknowledged()
         if let acknowledged { try run.remember(Self.acknowledged, acknowledged) }
+        // By that the step is known as done.
+        try run.remember(FailedGroup.succession, Succession(old: order.datanode, new: order.slave, received: received, timeline: timeline))
         return "\(order.slave) has replayed all that it has, up to \(received) (\(UInt64(behind).inBytes) were left)\(acknowledged.map { "; \($0)" } ?? "")"
     }
 

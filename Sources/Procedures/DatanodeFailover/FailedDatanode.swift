@@ -95,17 +95,31 @@ struct FailedDatanode: Sendable {
         }
     }
 
-    /// Why every commit on another datanode hangs: with a host may go the master of one and the slave of the other; `nil` where none does.
+    /// Why every commit on another datanode hangs: with a host may go the master of one and the slave of the other; `nil` where none is seen to.
+    ///
+    /// A slave whose host lost power stays in the master's view for a minute: what it has written down does not move then.
     func hangingCommits(on other: String) async throws -> Problem? {
-        let look = try await failed.group.look(at: other), server = try await access.server(other)
-        guard let names = StandbyNames(look.settings["synchronous_standby_names"] ?? "", version: server.features.version), names.number > 0 else { return nil }
-        let there = GroupView.Node(name: other, address: "", state: .serving(look)), found = GroupView([there]).standbysWaitedFor(by: names, on: there)
-        guard found.count < names.number else { return nil }
-        let streaming = found.isEmpty ? "nobody streams" : "only \(list(found.map(\.application))) \(found.count == 1 ? "streams" : "stream")"
-        return Problem(
-            "\(other): commits there wait for \(names), of which \(streaming): every write hangs",
-            hint: "take the slave that is gone out first (`procedure: datanode-drop-slave`, also where its host is gone), "
-                + "or empty synchronous_standby_names in the files of \(other) and reload it; then go on")
+        let server = try await access.server(other)
+        func look() async throws -> (names: StandbyNames, written: LSN, waitedFor: [StreamingStandby])? {
+            let look = try await failed.group.look(at: other)
+            guard let names = StandbyNames(look.settings["synchronous_standby_names"] ?? "", version: server.features.version), names.number > 0 else { return nil }
+            let there = GroupView.Node(name: other, address: "", state: .serving(look))
+            return (names, look.writtenLSN ?? .zero, GroupView([there]).standbysWaitedFor(by: names, on: there))
+        }
+        guard let first = try await look() else { return nil }
+        func isWellServed(_ standbys: [StreamingStandby]) -> Bool { standbys.filter { ($0.flushedLSN ?? .zero) >= first.written }.count >= first.names.number }
+        guard !isWellServed(first.waitedFor) else { return nil }
+        do {
+            return try await wait(for: "commits of \(other) to be written down", until: .after(.seconds(5)), every: .milliseconds(200)) { () -> Look<Problem?> in
+                guard let now = try await look() else { return .found(nil) }
+                return isWellServed(now.waitedFor) ? .found(nil) : .notYet("\(now.waitedFor.count) of \(first.names.number)")
+            }
+        } catch is DeadlineExceeded {
+            return Problem(
+                "\(other): commits there wait for \(first.names), and no such slave writes anything down: every write hangs",
+                hint: "take the slave that is gone out first (`procedure: datanode-drop-slave`, also where its host is gone), "
+                    + "or empty synchronous_standby_names in the files of \(other) and reload it; then go on")
+        }
     }
 
     // MARK: Coordinators

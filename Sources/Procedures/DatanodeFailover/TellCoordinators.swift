@@ -107,13 +107,19 @@ extension FailedDatanode {
     func tell(_ name: String, of master: ReachedServer, _ run: StepRun) async throws {
         let place = try place
         if try run.memory.recall(Self.reloaded(name)) == true, case .proven = try await told(name, master, run.memory) { return }
+        // One that was there is waited for: its pool may be trying to connect to a host that is gone.
+        var wasThere = false
         try await wait(for: "\(name) to reach \(slave)", until: .after(.seconds(90)), every: .milliseconds(200)) { () -> Look<Void> in
             let deadline = Deadline.after(.seconds(15)), coordinator: Coordinator
             do { coordinator = try await self.coordinator(name) } catch let error as PostgresError where error.code == "57P03" {
                 return .notYet(error.fact)
+            } catch let late as DeadlineExceeded where wasThere {
+                silent.remove(name)
+                return .notYet(late.fact)
             } catch let error where !(error is CancellationError) {
                 throw CoordinatorAbsent(problem: Problem(explaining: error))
             }
+            wasThere = true
             do {
                 try await coordinator.move(datanode, to: place, deadline: deadline)
                 try await coordinator.reloadPool(deadline: deadline)
