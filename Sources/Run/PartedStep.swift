@@ -103,7 +103,7 @@ public struct PartedStep: Step {
             let own = run.of(part)
             guard own.memory.began(name), !own.memory.isUndone(name) else { continue }
             try Task.checkCancellation()
-            switch try await taking(back: step, own) {
+            switch try await step.takenBack(own) {
             case .nothing(let why): reason = why
             case .undone(let lines):
                 try own.write(.undone, lines.joined(separator: "; "))
@@ -115,17 +115,5 @@ public struct PartedStep: Step {
         }
         if let reason, outcome.lines.isEmpty, outcome.problems.isEmpty { return .nothing(because: reason) }
         return outcome
-    }
-
-    /// What cannot be undone of one part, because a host is gone, keeps no other part.
-    private func taking(back step: any Step, _ run: StepRun) async throws -> UndoOutcome {
-        do {
-            return try await step.undo(run)
-        } catch let error as JournalError {
-            throw error
-        } catch {
-            try Task.checkCancellation()
-            return .left((error as? Blocked)?.problems ?? [Problem(explaining: error)])
-        }
     }
 }

@@ -111,7 +111,7 @@ public struct Runner: Sendable {
                 continue
             }
             watch(.inspecting(step.id, title: step.title))
-            switch try await outcome(of: step.step, StepRun(step: step.id, journal: journal, watch: watch)) {
+            switch try await step.step.takenBack(StepRun(step: step.id, journal: journal, watch: watch)) {
             case .undone(let lines):
                 try journal.append(JournalEntry(.undone, step: step.id.name, text: lines.joined(separator: "; ")))
                 watch(.undone(step.id, title: step.title, lines: lines))
@@ -127,18 +127,6 @@ public struct Runner: Sendable {
         }
         try journal.append(JournalEntry(.ended, text: left.isEmpty ? "undone" : "undone in part"))
         return left
-    }
-
-    private func outcome(of step: any Step, _ run: StepRun) async throws -> UndoOutcome {
-        do {
-            return try await step.undo(run)
-        } catch let error as JournalError {
-            throw error
-        } catch {
-            try Task.checkCancellation()
-            if let blocked = error as? Blocked { return .left(blocked.problems) }
-            return .left([Problem(explaining: error)])
-        }
     }
 
     /// Opens what a run that was killed has left closed.

@@ -1,3 +1,5 @@
+import Report
+
 /// The unit of plan, journal, resume and undo.
 ///
 /// ```
@@ -30,6 +32,19 @@ public protocol Step: Sendable {
 
 extension Step {
     public var name: String { Self.name }
+
+    /// ``undo(_:)``, where what cannot be undone, because a host is gone or for any other reason, is left, and keeps nothing else from being undone.
+    /// - Throws: `JournalError`, `CancellationError`.
+    func takenBack(_ run: StepRun) async throws -> UndoOutcome {
+        do {
+            return try await undo(run)
+        } catch let error as JournalError {
+            throw error
+        } catch {
+            try Task.checkCancellation()
+            return .left((error as? Blocked)?.problems ?? [Problem(explaining: error)])
+        }
+    }
 }
 
 /// A step of which nothing is left that an undo would have to take back.
