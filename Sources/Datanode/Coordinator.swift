@@ -1,5 +1,6 @@
 public import EventLoop
 import PostgresClient
+import Report
 public import Server
 
 /// A coordinator of Postgres-XC: what it knows of the cluster's nodes, and how that is changed.
@@ -24,6 +25,19 @@ public struct Coordinator: Sendable {
     /// - Throws: `PostgresError` with `42P01` where the server is no part of a Postgres-XC cluster.
     public func nodes(deadline: Deadline) async throws -> [ClusterNode] {
         try await session.connection.look(ClusterNode.all(), deadline: deadline).map(ClusterNode.init(row:))
+    }
+
+    /// As ``nodes(deadline:)``, of a server that has to be the coordinator called `name`.
+    /// - Throws: `Problem` where it is another one, or none.
+    public func nodes(of name: String, deadline: Deadline) async throws -> [ClusterNode] {
+        let nodes: [ClusterNode]
+        do { nodes = try await self.nodes(deadline: deadline) } catch let error as PostgresError where error.code == "42P01" {
+            throw Problem("is no coordinator of Postgres-XC: it has no pgxc_node", hint: "correct its address and port")
+        }
+        if let called = try await nodeName(deadline: deadline), called != name {
+            throw Problem("calls itself \(called)", hint: "correct its address and port, or its name in cluster.coordinators")
+        }
+        return nodes
     }
 
     /// Says where the node called `name` is from now on: to this coordinator alone, whose sessions may go on with what their pool has.

@@ -136,13 +136,7 @@ struct CoordinatorIsUsable: Requirement {
             let hint = "connect as a superuser (cluster.user): ALTER NODE is refused to others"
             return [Finding(name, on: coordinator, "\(order.access.roster.role) is no superuser there", .notMet(hint: hint))]
         }
-        let asked = Coordinator(server), nodes: [ClusterNode]
-        do { nodes = try await asked.nodes(deadline: deadline) } catch let error as PostgresError where error.code == "42P01" {
-            return [Finding(name, on: coordinator, "is no coordinator of Postgres-XC: it has no pgxc_node", .notMet(hint: "correct its address and port"))]
-        }
-        if let called = try await asked.nodeName(deadline: deadline), called != coordinator {
-            return [Finding(name, on: coordinator, "calls itself \(called)", .notMet(hint: "correct its address and port, or its name in cluster.coordinators"))]
-        }
+        let nodes = try await Coordinator(server).nodes(of: coordinator, deadline: deadline)
         return [datanode(nodes)] + strangers(nodes)
     }
 

@@ -57,13 +57,7 @@ struct CoordinatorReachesMasters: Requirement {
         guard await server.isSuperuser else {
             return [Finding(name, on: coordinator, "\(access.roster.role) is no superuser there", .notMet(hint: "connect as a superuser (cluster.user)"))]
         }
-        let asked = Coordinator(server), nodes: [ClusterNode]
-        do { nodes = try await asked.nodes(deadline: deadline) } catch let error as PostgresError where error.code == "42P01" {
-            return [Finding(name, on: coordinator, "is no coordinator of Postgres-XC: it has no pgxc_node", .notMet(hint: "correct its address and port"))]
-        }
-        if let called = try await asked.nodeName(deadline: deadline), called != coordinator {
-            return [Finding(name, on: coordinator, "calls itself \(called)", .notMet(hint: "correct its address and port, or its name in cluster.coordinators"))]
-        }
+        let asked = Coordinator(server), nodes = try await asked.nodes(of: coordinator, deadline: deadline)
         var findings: [Finding] = []
         for datanode in datanodes { findings.append(try await finding(of: datanode, asked, nodes, deadline)) }
         return findings
