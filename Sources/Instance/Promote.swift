@@ -22,7 +22,7 @@ extension Instance {
     ///   promotion may still go on.
     public func promote(deadline: Deadline) async throws -> Promotion {
         let pgctl = (binaries.directory / "pg_ctl").path
-        let result = try await leaveRecovery(Self.promoting, pgctl, deadline: deadline)
+        let result = try await leaveRecovery(Self.promoting + (features.seesPromotionAtOnce ? Self.waiting : Self.waking), pgctl, deadline: deadline)
         guard result.status != .code(Self.notPromoted) else {
             throw InstanceError.cannotPromote(node: node, host: host.name, output: result.errorText.isEmpty ? result.text : result.errorText)
         }
@@ -32,7 +32,7 @@ extension Instance {
     /// Waits until the instance has left recovery, and says on which timeline.
     /// - Throws: `DeadlineExceeded`.
     public func promotion(deadline: Deadline) async throws -> Promotion {
-        try promotion(try await leaveRecovery("", "", deadline: deadline))
+        try promotion(try await leaveRecovery(Self.waiting, "", deadline: deadline))
     }
 
     private func leaveRecovery(_ before: String, _ pgctl: String, deadline: Deadline) async throws -> CommandResult {
@@ -62,9 +62,25 @@ extension Instance {
 
         """#
 
+    private static let waiting = "wake() { :; }\n"
+
+    // The signal that says it has been sent to the process that replays, and may have come right before it went to sleep. The same again wakes it, and
+    // does nothing to one that knows.
+    private static let waking = #"""
+        turns=0
+        wake() {
+            turns=$((turns + 1))
+            [ $((turns % 10)) = 0 ] && server=$(head -n 1 -- "$1/postmaster.pid" 2>/dev/null) || return 0
+            for process in $(cat "/proc/$server/task/$server/children" 2>/dev/null); do
+                ! tr '\0' ' ' <"/proc/$process/cmdline" 2>/dev/null | grep -q 'startup process' || kill -s USR2 "$process" 2>/dev/null
+            done
+        }
+
+        """#
+
     // The state is written when writers are let in. A promotion takes a timeline higher than all whose history is there.
     private static let leaving = #"""
-        while state=$("$2" "$1") || exit 1; ! printf '%s\n' "$state" | grep -q '^Database cluster state: *in production$'; do sleep 0.01; done
+        while state=$("$2" "$1") || exit 1; ! printf '%s\n' "$state" | grep -q '^Database cluster state: *in production$'; do wake "$1"; sleep 0.01; done
         history=$(cd "$3" && ls | grep -E '^[0-9A-F]{8}\.history$' | sort | tail -n 1) && printf '%s\n' "$history" && cat "$3/$history"
         """#
 }

@@ -42,6 +42,8 @@ public struct ServerFeatures: Sendable, Hashable {
     /// What is decided when the programs are built, and must be the same for a data directory as for the programs that start it: `postgres -C` says it
     /// (from 9.2); the size of WAL segments until 10.
     public let buildSettings: [String]
+    /// Whether a standby that has lost its primary sees at once that it is promoted (from 9.5); before, it may sleep for five seconds first.
+    public let seesPromotionAtOnce: Bool
     /// Whether `postmaster.pid` says `ready` in its eighth line (from 10).
     public let pidFileHasStatus: Bool
     /// Whether the views of sessions and senders have `pid`, `query` and `state` (from 9.2); before, `procpid` and `current_query`.
@@ -120,6 +122,7 @@ public struct ServerFeatures: Sendable, Hashable {
         canCheckFiles = version.number >= 902
         canBeginStart = version >= .postgres(15)
         buildSettings = canCheckFiles ? ["block_size", "wal_block_size", "segment_size"] + (version >= .postgres(11) ? [] : ["wal_segment_size"]) : []
+        seesPromotionAtOnce = version.number >= 905
         pidFileHasStatus = isAtLeast10
         activityHasState = version.number >= 902
         activityHasTransactionIDs = version.number >= 904

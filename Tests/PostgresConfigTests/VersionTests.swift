@@ -39,25 +39,26 @@ import Testing
         "what sessions, slots and positions a server shows",
         arguments: [
             ("9.1", []), ("9.2", ["state"]), ("9.4", ["state", "xid", "slots"]),
-            ("9.5", ["state", "xid", "slots", "slot reader", "origins"]),
+            ("9.5", ["state", "xid", "slots", "slot reader", "origins", "promotion"]),
             (
                 "9.6",
                 [
                     "state", "xid", "slots", "slot reader", "origins", "slot flush", "slots reserve", "blocking", "receiver", "flush", "control", "build",
+                    "promotion",
                 ]
             ),
             (
                 "10",
                 [
                     "state", "xid", "slots", "slot reader", "origins", "slot flush", "slots reserve", "blocking", "receiver", "flush", "control", "build",
-                    "backend type", "subscriptions",
+                    "promotion", "backend type", "subscriptions",
                 ]
             ),
             (
                 "13",
                 [
                     "state", "xid", "slots", "slot reader", "origins", "slot flush", "slots reserve", "blocking", "receiver", "flush", "control", "build",
-                    "backend type", "subscriptions", "slot WAL",
+                    "promotion", "backend type", "subscriptions", "slot WAL",
                 ]
             ),
         ])
@@ -68,7 +69,7 @@ import Testing
             ("slot reader", features.slots.haveReader), ("origins", features.hasReplicationOrigins), ("slot flush", features.slots.haveConfirmedFlush),
             ("slots reserve", features.slots.reserveAtOnce), ("blocking", features.hasBlockingPIDs), ("receiver", features.hasWALReceiverView),
             ("flush", features.hasFlushPosition), ("control", features.hasControlFunctions), ("build", features.hasBuildView),
-            ("backend type", features.activityHasBackendType), ("subscriptions", features.hasSubscriptions), ("slot WAL", features.slots.haveWALStatus),
+            ("promotion", features.seesPromotionAtOnce), ("backend type", features.activityHasBackendType), ("subscriptions", features.hasSubscriptions), ("slot WAL", features.slots.haveWALStatus),
         ]
         #expect(table.filter(\.1).map(\.0) == expected)
     }
