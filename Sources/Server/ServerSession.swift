@@ -17,7 +17,7 @@ public import PostgresConfig
 /// - Positions: ``currentLSN(deadline:)``, ``recovery(deadline:)``, ``waitReplayed(to:of:deadline:)``, ``standbys(deadline:)``
 /// - Replication: ``slots(deadline:)``, ``createPhysicalSlot(_:deadline:)``, ``origins(deadline:)``
 /// - Settings: ``settings(_:deadline:)``, ``alterSystem(_:to:expecting:deadline:)``, ``synchronousStandbyNames(deadline:)``
-/// - Holding: ``holdSnapshot(deadline:)``, ``tryAdvisoryLock(_:deadline:)``
+/// - Holding: ``tryAdvisoryLock(_:deadline:)``
 public struct ServerSession: Sendable {
     public let connection: PostgresConnection
     public let features: ServerFeatures

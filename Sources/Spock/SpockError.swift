@@ -40,7 +40,7 @@ public enum SpockError: Explained {
         case .extensionVersion: "install the packages of that very version on this host"
         case .replicationSetsDiffer: "nothing was changed; compare spock.replication_set_table on this node and on the source"
         case .slotNameDiffers: "nothing was changed; ask the server for the name with spock.spock_gen_slot_name"
-        case .resumePositionOutOfBounds: "do not join this node: drop its slots and build it again; the mesh itself is unharmed"
+        case .resumePositionOutOfBounds: "nothing has joined, and the mesh is unharmed: undo this run with --purge-data, and begin anew"
         }
     }
 }

@@ -140,7 +140,7 @@ struct UndoTests {
             try await bed.psql("n4", "INSERT INTO app.ledger (node, writer, seq) VALUES ('client of n4', 0, 1)")
 
             let moments: [(String, Duration)] = [
-                ("verify", .milliseconds(60)), ("drained-point", .milliseconds(150)), ("add-node", .milliseconds(100)), ("promote", .milliseconds(15)),
+                ("verify", .milliseconds(60)), ("read-write", .milliseconds(150)), ("add-node", .milliseconds(100)), ("promote", .milliseconds(15)),
                 ("streaming", .milliseconds(30)), ("backup", .milliseconds(40)), ("stanza", .zero), ("archiving", .zero),
             ]
             var struck = 0

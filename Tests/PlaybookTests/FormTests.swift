@@ -49,7 +49,7 @@ import Testing
             p.yaml:47:1: error: unknown key "queue"
             queue: 1
             ^
-              HINT: known here: procedure, cluster, source, new_node, copy, handover, subscriptions, proof
+              HINT: known here: procedure, cluster, source, new_node, copy, handover, subscriptions, proof, proof_sample_above
             """),
         Mistake(
             "user: admin", "user: admin\n  password: hunter2",
@@ -218,7 +218,7 @@ import Testing
             p.yaml:20:1: error: unknown key "x"
             x:
             ^
-              HINT: known here: procedure, cluster, source, new_node, copy, handover, subscriptions, proof
+              HINT: known here: procedure, cluster, source, new_node, copy, handover, subscriptions, proof, proof_sample_above
             """),
         Mistake(
             "procedure: add-spock-node", "procedure: add-spok-node",
@@ -311,13 +311,13 @@ import Testing
 
     @Test func `is told its repeated keys in every section, and the other mistakes too`() {
         let text = Examples.shortest.replacing("  name: app\n", with: "  name: app\n  name: b\n  'name': c\n")
-            .replacing("source: n1", with: "source: n1\nsource: n2").replacing("mode: read-only", with: "mode: live")
+            .replacing("source: n1", with: "source: n1\nsource: n2").replacing("mode: read-only", with: "mode: alive")
         #expect(
             Examples.mistakes(text).map { "\($0.place?.description ?? "") \($0.problem.fact)" } == [
                 "p.yaml:4:3 \"name\" is given twice, first in line 3",
                 "p.yaml:5:3 \"name\" is given twice, first in line 3",
                 "p.yaml:14:1 \"source\" is given twice, first in line 13",
-                "p.yaml:24:9 the mode \"live\" is not in this version",
+                "p.yaml:24:9 expected read-only or live, found \"alive\"",
             ])
     }
 
@@ -366,7 +366,7 @@ import Testing
               repository: {host: repo, shared: /x}
               compression: lz5
             handover:
-              mode: live
+              mode: lives
               catch_up_lag: 16
             stanza: x
             proof: hash
@@ -431,10 +431,10 @@ import Testing
                                ^
                   HINT: did you mean "lz4"?
 
-                p.yaml:20:9: error: handover.mode: the mode "live" is not in this version
-                  mode: live
+                p.yaml:20:9: error: handover.mode: expected read-only or live, found "lives"
+                  mode: lives
                         ^
-                  HINT: use read-only: writes pause for the length of the window
+                  HINT: did you mean "live"?
 
                 p.yaml:21:17: error: handover.catch_up_lag: expected a number of bytes such as 16MB, found "16"
                   catch_up_lag: 16

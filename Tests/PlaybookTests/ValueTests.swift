@@ -196,17 +196,31 @@ struct Mistake: Sendable, CustomTestStringConvertible {
                            ^
             """),
         Mistake(
-            "mode: read-only", "mode: live",
+            "  mode: read-only", "  mode: live",
             """
-            p.yaml:40:9: error: handover.mode: the mode "live" is not in this version
-              mode: live
+            p.yaml:43:3: error: handover.window_limit: only for the mode read-only: in the mode live nothing is closed
+              window_limit: 2min
+              ^
+              HINT: leave it out
+            """),
+        Mistake(
+            "  mode: read-only", "  mode: read-only\n  open: at-once",
+            """
+            p.yaml:41:9: error: handover.open: expected after-proof or after-join, found "at-once"
+              open: at-once
                     ^
-              HINT: use read-only: writes pause for the length of the window
+            """),
+        Mistake(
+            "  mode: read-only", "  mode: read-only\n  wal_fuse: 100",
+            """
+            p.yaml:41:13: error: handover.wal_fuse: expected a number from 1 to 90, found "100"
+              wal_fuse: 100
+                        ^
             """),
         Mistake(
             "mode: read-only", "mode: readonly",
             """
-            p.yaml:40:9: error: handover.mode: expected read-only, found "readonly"
+            p.yaml:40:9: error: handover.mode: expected read-only or live, found "readonly"
               mode: readonly
                     ^
               HINT: did you mean "read-only"?

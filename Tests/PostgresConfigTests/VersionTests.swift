@@ -69,7 +69,8 @@ import Testing
             ("slot reader", features.slots.haveReader), ("origins", features.hasReplicationOrigins), ("slot flush", features.slots.haveConfirmedFlush),
             ("slots reserve", features.slots.reserveAtOnce), ("blocking", features.hasBlockingPIDs), ("receiver", features.hasWALReceiverView),
             ("flush", features.hasFlushPosition), ("control", features.hasControlFunctions), ("build", features.hasBuildView),
-            ("promotion", features.seesPromotionAtOnce), ("backend type", features.activityHasBackendType), ("subscriptions", features.hasSubscriptions), ("slot WAL", features.slots.haveWALStatus),
+            ("promotion", features.seesPromotionAtOnce), ("backend type", features.activityHasBackendType), ("subscriptions", features.hasSubscriptions),
+            ("slot WAL", features.slots.haveWALStatus),
         ]
         #expect(table.filter(\.1).map(\.0) == expected)
     }

@@ -37,7 +37,7 @@ struct StepTests {
         #expect(brackets.map(\.opens) == ["read-only"])
         #expect(brackets.map(\.closes) == ["read-write"])
         let closes = try #require(ids.firstIndex(of: "read-write"))
-        for earlier in ["read-only", "slots", "drain", "promote", "drained-point"] { #expect(try #require(ids.firstIndex(of: earlier)) < closes, "\(earlier)") }
+        for earlier in ["read-only", "slots", "drain", "promote"] { #expect(try #require(ids.firstIndex(of: earlier)) < closes, "\(earlier)") }
         for later in ["remove-identity", "restart", "add-node", "subscriptions", "open-new-node"] {
             #expect(try #require(ids.firstIndex(of: later)) > closes, "\(later)")
         }

@@ -129,28 +129,4 @@ import Testing
         for connection in [plain, bare, primary.connection, watcher.connection] { await connection.close() }
     }
 
-    @Test(arguments: ScratchArea.versions)
-    func `hold a snapshot while others write`(binaries: String) async throws {
-        let pair = try await TestPair.of(binaries)
-        try await pair.database("snapshots")
-        let writer = try await pair.session(database: "snapshots"), reader = try await pair.session(database: "snapshots")
-        try await writer.run("CREATE TABLE public.t AS SELECT 1 AS id")
-        let holder = try await pair.session(database: "snapshots"), snapshot = try await holder.holdSnapshot(deadline: soon)
-        try await writer.run("INSERT INTO public.t VALUES (2)")
-        func count(_ session: ServerSession) async throws -> Int { try await session.run("SELECT count(*) AS n FROM public.t").one().get("n") }
-        for number in 1...2 {
-            let asked = Array(repeating: "SELECT count(*) AS n FROM public.t" as SQL, count: number)
-            let answers = try await reader.answers(to: asked, seeing: snapshot, waiting: number > 1 ? .seconds(10) : nil, deadline: soon)
-            #expect(try answers.map { try $0.one().get("n", as: Int.self) } == Array(repeating: 1, count: number))
-        }
-        #expect(try await reader.seeing(snapshot, deadline: soon) { try await count(reader) } == 1)
-        #expect(try await count(reader) == 2)
-        let refused = await #expect(throws: PostgresError.self) { try await reader.answers(to: ["INSERT INTO public.t VALUES (3)"], seeing: snapshot, deadline: soon) }
-        #expect(refused?.code == "25006")
-        // Nothing is locked between two looks, and after an error neither.
-        try await writer.run("SET lock_timeout = 1")
-        try await writer.run("ALTER TABLE public.t ADD COLUMN more int")
-        #expect(try await count(reader) == 2)
-        for session in [writer, reader, holder] { await session.connection.close() }
-    }
 }

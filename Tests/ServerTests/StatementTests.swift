@@ -219,14 +219,13 @@ import Testing
                 """)
     }
 
-    @Test func `a snapshot is held from one round trip on, and seen in another`() {
-        #expect(HeldSnapshot.hold().text == "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot() AS snapshot")
+    @Test func `when a server was started, and when it was promoted`() {
+        #expect(ServerMoment.started().text == "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS moment")
         #expect(
-            HeldSnapshot.seeing(["SELECT 1"], of: "00000003-1B-1").text
-                == "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '00000003-1B-1'; SELECT 1; COMMIT")
-        #expect(
-            HeldSnapshot.seeing(["SELECT 1", "SELECT 2"], of: "7", waiting: .milliseconds(100)).text
-                == "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '7'; SET LOCAL lock_timeout = '100ms'; SELECT 1; SELECT 2; COMMIT")
+            ServerMoment.began(timeline: 11).description == """
+                SELECT (extract(epoch FROM (pg_stat_file('pg_wal/' || lpad(upper(to_hex($1::bigint)), 8, '0') || '.history')).modification) \
+                * 1000000)::bigint AS moment  -- $1 = '11'
+                """)
     }
 
     @Test(arguments: [("9.1", "a.procpid"), ("15", "a.pid")])

@@ -111,15 +111,16 @@ struct MeshTests {
         let items = try #require(try await n1.replicatedTables(deadline: soon).first { $0.relation.name == "items" })
         #expect(items.columns == ["blob", "id", "name", "price", "secret", "seen"])
         #expect(items.memberships.map(\.set) == ["default"])
+        #expect(items.key == [KeyColumn(name: "id", type: "integer")])
         var looks: Set<TableLook> = []
-        for (index, session) in sessions.enumerated() {
-            let holder = try await mesh.session(index), snapshot = try await holder.server.holdSnapshot(deadline: soon)
+        let (moment, isTracked) = try await n1.commitMoment(deadline: soon)
+        #expect(isTracked)
+        for session in sessions {
             let part = TablePart(of: items, columns: ["blob", "id", "name", "price", "seen"])
-            looks.formUnion(try await session.fingerprints(of: [part, part], at: snapshot, deadline: soon))
-            await holder.connection.close()
+            looks.formUnion(try await session.fingerprints(of: [part, part], before: moment, deadline: soon))
         }
         #expect(looks.count == 1)
-        guard case .seen(let fingerprint)? = looks.first else { throw UnexpectedAnswer(text: "\(looks)") }
+        guard case .seen(let fingerprint, younger: 0)? = looks.first else { throw UnexpectedAnswer(text: "\(looks)") }
         #expect(fingerprint.rows == 3)
         for session in sessions { #expect(try await session.exceptionCount(deadline: soon) == 0) }
 

@@ -48,7 +48,7 @@ import Testing
         #expect(
             SpockError.resumePositionOutOfBounds(position).description == """
                 the position to go on from n2 is out of bounds: slot 0/30, resume 0/20, source's origin 0/30, n2 itself 0/40
-                  HINT: do not join this node: drop its slots and build it again; the mesh itself is unharmed
+                  HINT: nothing has joined, and the mesh is unharmed: undo this run with --purge-data, and begin anew
                 """)
     }
 }

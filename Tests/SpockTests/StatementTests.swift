@@ -59,24 +59,59 @@ import Testing
         ] as [(SQL, String)])
     func `slots, sync events and the extension`(sql: SQL, text: String) { #expect(sql.description == text) }
 
-    @Test func `a table is hashed over named columns, without its children, whatever it is called`() {
+    private static let keyed = ReplicatedTable(
+        relation: StatementTests.table, isPartitioned: false, columns: ["B\"c", "a"],
+        key: [KeyColumn(name: "a", type: "integer"), KeyColumn(name: "B\"c", type: "\"Sales\".kind")], memberships: [], bytes: 1 << 40)
+
+    @Test func `a range of a table is hashed over named columns, without its children, as it was committed before a moment`() {
+        let part = TablePart(
+            of: Self.keyed, columns: ["a"], rowFilter: "(a > 'x$1'::text)", range: KeyRange(after: ["1", "it's"], through: ["7", "x"]))
         #expect(
-            TableFingerprint.of(StatementTests.table, columns: ["a"], of: ["a", "B\"c"], rowFilter: "(a > 'x$1'::text)").description == """
-                SELECT t.rows, t.hash, coalesce(c.relfilenode = pg_relation_filenode(c.oid) AND ARRAY[\
-                pg_typeof((SELECT "a" FROM ONLY "Sales"."it's" LIMIT 0))::oid, pg_typeof((SELECT "B""c" FROM ONLY "Sales"."it's" LIMIT 0))::oid]::oid[] = \
-                ARRAY(SELECT a.atttypid FROM unnest(ARRAY['a', 'B"c']::text[]) WITH ORDINALITY wanted(name, place) \
-                LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = wanted.name AND NOT a.attisdropped ORDER BY place), false) AS unchanged \
-                FROM (SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW("a")::text, 0)), 0)::text AS hash FROM ONLY "Sales"."it's" WHERE (a > 'x$1'::text)) t \
-                LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) \
-                ON n.nspname = 'Sales' AND c.relname = 'it''s' AND c.oid = '"Sales"."it''s"'::regclass
+            TableFingerprint.of(part, before: CommitMoment(microseconds: 0, text: "2026-11-29 12:00:00.000001+00")).description == """
+                SELECT count(*) FILTER (WHERE settled) AS rows, coalesce(sum(hash) FILTER (WHERE settled), 0)::text AS hash, \
+                count(*) FILTER (WHERE NOT settled) AS younger FROM (SELECT hashtextextended(ROW("a")::text, 0) AS hash, \
+                coalesce(pg_xact_commit_timestamp(xmin) <= '2026-11-29 12:00:00.000001+00'::timestamptz, true) AS settled FROM ONLY "Sales"."it's" \
+                WHERE ("a", "B""c") > ('1'::integer, 'it''s'::"Sales".kind) AND ("a", "B""c") <= ('7'::integer, 'x'::"Sales".kind) AND (a > 'x$1'::text)) r
                 """)
+        #expect(
+            TableFingerprint.of(TablePart(of: Self.keyed, columns: []), before: nil).description == """
+                SELECT count(*) FILTER (WHERE settled) AS rows, coalesce(sum(hash) FILTER (WHERE settled), 0)::text AS hash, \
+                count(*) FILTER (WHERE NOT settled) AS younger FROM (SELECT hashtextextended(ROW()::text, 0) AS hash, true AS settled FROM ONLY "Sales"."it's") r
+                """)
+    }
+
+    @Test func `the keys of a table are walked, sampled and listed`() {
+        let part = TablePart(of: Self.keyed, columns: ["a"], range: KeyRange(after: ["1", "x"]))
+        let key = #"ARRAY["a"::text, "B""c"::text] AS key"#, rows = #" FROM ONLY "Sales"."it's" WHERE ("a", "B""c") > ('1'::integer, 'x'::"Sales".kind)"#
+        #expect(TableFingerprint.boundary(of: part, after: 1000).description == #"SELECT \#(key)\#(rows) ORDER BY "a", "B""c" OFFSET $1 LIMIT 1  -- $1 = '999'"#)
+        #expect(
+            TableFingerprint.each(of: part, before: nil, atMost: 5).description
+                == #"SELECT \#(key), hashtextextended(ROW("a")::text, 0)::text AS hash\#(rows) AND true ORDER BY "a", "B""c" LIMIT $1  -- $1 = '5'"#)
+        #expect(
+            TableFingerprint.sample(of: part, rows: 1000, seed: 7).description == """
+                SELECT key FROM (SELECT \(key), row_number() OVER (PARTITION BY (ctid::text::point)[0]) AS place FROM ONLY "Sales"."it's" \
+                TABLESAMPLE SYSTEM (0.0007450580596923828) REPEATABLE ($1)) s WHERE place = 1 LIMIT $2  -- $1 = '7', $2 = '1000'
+                """)
+    }
+
+    @Test(
+        "a stretch is told by the key's values",
+        arguments: [
+            (KeyRange.whole, "all rows"), (KeyRange(after: ["5"]), "id > 5"), (KeyRange(through: ["5"]), "id ≤ 5"),
+            (KeyRange(after: ["5"], through: ["70"]), "id > 5 and ≤ 70"),
+        ])
+    func told(range: KeyRange, text: String) { #expect(range.text(of: [KeyColumn(name: "id", type: "integer")]) == text) }
+
+    @Test func `a stretch of a key of two columns is told, long values cut`() {
+        #expect(
+            KeyRange(after: ["1", String(repeating: "x", count: 50)]).text(of: Self.keyed.key) == "(a, B\"c) > (1, \(String(repeating: "x", count: 37))...)")
     }
 
     @Test func `small tables are looked at together, a large one by itself`() {
         func tables(_ sizes: [Int64]) -> [ReplicatedTable] {
             sizes.enumerated().map { index, bytes in
                 ReplicatedTable(
-                    relation: RelationName(schema: "public", name: "t\(index)"), isPartitioned: false, columns: ["id"], memberships: [], bytes: bytes)
+                    relation: RelationName(schema: "public", name: "t\(index)"), isPartitioned: false, columns: ["id"], key: [], memberships: [], bytes: bytes)
             }
         }
         func sizes(_ batches: [[ReplicatedTable]]) -> [[Int64]] { batches.map { $0.map(\.bytes) } }

@@ -12,6 +12,8 @@ extension Playbook {
         public let subscriptions: Subscriptions
         /// How the nodes are compared at the end.
         @Located public var proof: Proof
+        /// Of a table that is larger only a sample is compared.
+        @Located public var proofSampleAbove: ByteCount
 
         /// The node that is copied.
         public let source: Node
@@ -33,6 +35,7 @@ extension Playbook {
             let handover = section.required("handover") { Handover($0) }
             let subscriptions = section.optional("subscriptions") { Subscriptions($0, roster) }
             let proof = section.optional("proof", .choice([("hashes", .hashes), ("counts", .counts)]), default: Proof.hashes)
+            let sampleAbove = section.optional("proof_sample_above", .byteCount, default: ByteCount(bytes: 200 << 30))
 
             if let source, !members.names.isEmpty, !members.knows(source.wrappedValue) {
                 let names = members.names.map(\.wrappedValue)
@@ -46,11 +49,11 @@ extension Playbook {
                     "\"\(name.wrappedValue)\" is already one of cluster.nodes",
                     hint: "cluster.nodes are the nodes there are; give the new one a name of its own", at: name.place)
             }
-            guard let cluster, let source, let newNode, let copy, let user, let handover, let subscriptions, let proof,
+            guard let cluster, let source, let newNode, let copy, let user, let handover, let subscriptions, let proof, let sampleAbove,
                 let sourceNode = cluster[source.wrappedValue]
             else { return nil }
             (self.cluster, _sourceName, self.source, self.newNode) = (cluster, source, sourceNode, newNode)
-            (self.copy, _replicationUser, self.handover, self.subscriptions, _proof) = (copy, user, handover, subscriptions, proof)
+            (self.copy, _replicationUser, self.handover, self.subscriptions, _proof, _proofSampleAbove) = (copy, user, handover, subscriptions, proof, sampleAbove)
         }
     }
 

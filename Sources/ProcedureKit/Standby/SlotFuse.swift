@@ -6,8 +6,19 @@ public import Report
 public import Run
 public import Server
 
-/// What keeps the WAL that a run's slot holds from filling a disk: where too little is free, the slot is given up.
-public struct SlotFuse: Sendable {
+/// What keeps the WAL that a run's slots hold from filling a disk.
+public protocol WALFuse: Sendable {
+    /// What made it blow.
+    associatedtype Cause: Sendable
+    /// Returns when the slots hold too much; a look that fails is told by the step that is watched.
+    func blow() async throws -> Cause
+    /// Gives the slots up.
+    /// - Returns: what the run ends with.
+    func giveUp(_ cause: Cause, _ run: StepRun) async throws -> any Error
+}
+
+/// For one slot: where too little is free, it is given up.
+public struct SlotFuse: WALFuse {
     private let access: ClusterAccess
     /// The node that has the slot.
     public let node: String
@@ -41,8 +52,8 @@ public struct SlotFuse: Sendable {
         public let hint: String?
     }
 
-    /// Returns when too little is free; a look that fails is told by the step that is watched.
-    func blow() async throws -> UInt64 {
+    /// Returns when too little is free.
+    public func blow() async throws -> UInt64 {
         try await wait(for: "less than \(keepsFree.inBytes) to be free on \(node)", until: .after(.seconds(365 * 24 * 3600)), every: .seconds(1)) { () -> Look<UInt64> in
             let free: UInt64
             do { free = try await self.free(deadline: .after(.seconds(20))) } catch let error where !(error is CancellationError) {
@@ -53,7 +64,7 @@ public struct SlotFuse: Sendable {
     }
 
     /// Ends what reads the slot, drops it, and has the node remove what it kept.
-    func giveUp(_ free: UInt64, _ run: StepRun) async throws -> Blown {
+    public func giveUp(_ free: UInt64, _ run: StepRun) async throws -> any Error {
         let server = try await access.server(node), held = try await server.slot(slot, deadline: .after(.seconds(20)))?.retainedBytes
         run.note("\(node): \(free.inBytes) are free for WAL, and \(keepsFree.inBytes) are to stay so: the slot \(slot) is given up")
         let instance = try await access.instance(reader)
@@ -75,14 +86,14 @@ public struct SlotFuse: Sendable {
     }
 }
 
-/// A step while which the run's slot is watched.
-public struct WatchingSlot<Inner: Step>: Step {
+/// A step while which the run's slots are watched.
+public struct WatchingSlot<Inner: Step, Fuse: WALFuse>: Step {
     public static var name: String { Inner.name }
     private let inner: Inner
-    private let fuse: @Sendable (Memory) async throws -> SlotFuse?
+    private let fuse: @Sendable (Memory) async throws -> Fuse?
 
     /// - Parameter fuse: `nil` where there is no slot.
-    public init(_ inner: Inner, _ fuse: @escaping @Sendable (Memory) async throws -> SlotFuse?) { (self.inner, self.fuse) = (inner, fuse) }
+    public init(_ inner: Inner, _ fuse: @escaping @Sendable (Memory) async throws -> Fuse?) { (self.inner, self.fuse) = (inner, fuse) }
 
     public var name: String { inner.name }
     public var title: String { inner.title }
@@ -91,7 +102,7 @@ public struct WatchingSlot<Inner: Step>: Step {
 
     public func perform(_ run: StepRun) async throws -> String {
         guard let fuse = try await fuse(run.memory) else { return try await inner.perform(run) }
-        let end = try await withThrowingTaskGroup(of: WatchedEnd.self) { tasks in
+        let end = try await withThrowingTaskGroup(of: WatchedEnd<Fuse.Cause>.self) { tasks in
             tasks.addTask { .done(try await inner.perform(run)) }
             tasks.addTask { .blown(try await fuse.blow()) }
             defer { tasks.cancelAll() }
@@ -100,13 +111,12 @@ public struct WatchingSlot<Inner: Step>: Step {
         }
         switch end {
         case .done(let said): return said
-        case .blown(let free): throw try await fuse.giveUp(free, run)
+        case .blown(let cause): throw try await fuse.giveUp(cause, run)
         }
     }
 }
 
-private enum WatchedEnd: Sendable {
+private enum WatchedEnd<Cause: Sendable>: Sendable {
     case done(String)
-    /// So many bytes are free.
-    case blown(UInt64)
+    case blown(Cause)
 }

@@ -32,8 +32,6 @@ public actor ClosedWindow {
     private var asked: Set<String> = []
     /// Those that were opened again since the last ``open(_:last:)`` began.
     private var reopened: Set<String> = []
-    /// Those that the last ``open(_:last:)`` found closed, still.
-    public private(set) var foundClosed: Set<String> = []
 
     /// - Parameters:
     ///   - nodes: all that may be closed in a run.
@@ -94,24 +92,6 @@ public actor ClosedWindow {
         flips = try await close(values, deadline: try deadline())
     }
 
-    /// Does `work` while all `nodes` are closed, and opens them in any case.
-    /// - Returns: how long they were closed.
-    public func closed(_ nodes: [String], _ memory: Memory, _ work: @escaping @Sendable (_ flips: [String: ServerMoment], Deadline) async throws -> Void) async throws -> Duration {
-        let deadline = Deadline.after(limit), began = ContinuousClock.Instant.now
-        do {
-            let values = try await closingValues(nodes, deadline: deadline)
-            try await startLeases(nodes, watching: [], memory)
-            try await watched(by: { try await self.watch() }) { try await work(try await self.close(values, deadline: deadline), deadline) }
-        } catch {
-            let problems = await openDetached(memory)
-            guard problems.isEmpty else { throw NotOpened(problems, after: error) }
-            throw error
-        }
-        let problems = await openDetached(memory)
-        guard problems.isEmpty else { throw NotOpened(problems) }
-        return began.duration(to: .now)
-    }
-
     /// Makes `nodes` read-only, all at once. Without a lease.
     /// - Returns: the moment on each node after which new statements are refused.
     public func close(_ nodes: [String], deadline: Deadline) async throws -> [String: ServerMoment] {
@@ -159,7 +139,7 @@ public actor ClosedWindow {
             return [Problem("what \(setting.name) was before cannot be read from the journal", because: error, hint: stillClosedHint)]
         }
         stopRenewing()
-        (reopened, foundClosed) = ([], [])
+        reopened = []
         let others = nodes.filter { $0 != last }
         let results = await attemptOnEach(nodes) { node in
             if let state = before[node] { try await self.open(node, to: state, after: node == last ? others : [], of: nodes) }
@@ -169,9 +149,6 @@ public actor ClosedWindow {
             return error as? Problem ?? Problem("\(node) may still be read-only", because: error, hint: stillClosedHint)
         }
     }
-
-    /// As ``open(_:last:)``, whether the task has been cancelled or not.
-    public func openDetached(_ memory: Memory) async -> [Problem] { await Task.detached { await self.open(memory) }.value }
 
     /// Waits until `first` are open, but not long for one that does not answer.
     private func letGoFirst(_ first: [String]) async {
@@ -219,7 +196,6 @@ public actor ClosedWindow {
     private func reopen(_ node: String, to before: AlteredSetting, after first: [String], within time: Duration) async throws -> Problem? {
         let server = try await access.server(node, deadline: .after(time))
         let now = try await server.alteredSetting(setting.name, deadline: .after(time))
-        if now.inForce != before.inForce { foundClosed.insert(node) }
         await letGoFirst(first)
         switch setting.opening(node, now: now, before: before) {
         // What this process has asked for may still be on its way: the answer to it was not waited for to the end.

@@ -12,7 +12,8 @@ import Spock
 /// that keeps every row: Spock leaves the preload list (7) before the copy is first started (8), both before the cluster
 /// is closed (5, 6); the slots of its subscriptions (15) are there, and it has left the timeline of its source (9), before
 /// the others take writes again (14). From then on the slots keep every write until the new node reads it. The document has no step that waits
-/// until everything has arrived, none that opens the new node, and no proof.
+/// until everything has arrived, none that opens the new node, and no proof. Or nobody is closed at all (5, 6, 14): then everything that was written
+/// before the slots is waited for, with everybody writing, and each subscription goes on exactly where the copy stands.
 public struct AddSpockNode: Procedure {
     private let playbook: Playbook.AddSpockNode
     private let text: RunOrigin
@@ -26,7 +27,8 @@ public struct AddSpockNode: Procedure {
     private let admittance: NodeAccess
     private let node: JoiningNode
     private let window: ClosedWindow
-    private let point: DrainedPoint
+    private let sessions: HandoverSessions
+    private let proofOrder: Proof.Order
     private let databases: CopiedDatabases
 
     /// - Throws: `Problem` for what no playbook can say.
@@ -44,6 +46,7 @@ public struct AddSpockNode: Procedure {
         }
         let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy), to: copied)
         (self.access, self.mesh, self.copy) = (access, mesh, copy)
+        proofOrder = try Proof.Order(playbook)
         lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
         standby = Standby(
             copied, replicationUser: playbook.replicationUser, becomesAnotherNode: true, patience: copy.order.patience, restoreCommand: { try await copy.restoreCommand() })
@@ -53,7 +56,7 @@ public struct AddSpockNode: Procedure {
             staysClosed: { memory in try memory.recall(OpenNewNode.isEmptied) == true ? [newNode] : [] })
         admittance = NodeAccess(mesh, standby, acceptsTrust: playbook.newNode.trustOverNetwork)
         node = JoiningNode(standby, mesh: mesh, admittance: admittance)
-        point = DrainedPoint(mesh)
+        sessions = HandoverSessions(mesh)
         databases = CopiedDatabases(mesh)
     }
 
@@ -62,9 +65,13 @@ public struct AddSpockNode: Procedure {
     public var cluster: String { playbook.cluster.name }
     public func origin() -> RunOrigin { text }
 
-    public var steps: [ListedStep] {
-        let times = playbook.handover.window, (limit, lease, grace) = (times.limit, times.lease, times.transactionGrace)
-        return [
+    public var steps: [ListedStep] { copied + (isLive ? live : readOnly) + joined + closing }
+
+    private var isLive: Bool { playbook.handover.mode == .live }
+
+    /// From the backup to a standby that has caught up.
+    private var copied: [ListedStep] {
+        [
             ListedStep("1", ConfigureBackRest(copy: copy)),
             ListedStep("1", ArchiveSource(copy: copy)),
             ListedStep("1", CreateStanza(copy: copy)),
@@ -74,31 +81,63 @@ public struct AddSpockNode: Procedure {
                 "4", SetUpStreaming(standby: standby, saying: "archiving off, closed to clients", removingLater: CopiedDatabase.knownReplicators, rules: node.closedRules)),
             ListedStep("7", RemovePreload(node: node)),
             ListedStep("8", StartStandby(standby: standby, hasLeft: node.stateBeyondStandby) { await node.reached(.standby) }),
-            ListedStep("8", CatchUp(node: node, databases: databases, limit: times.catchUpLag.bytes)),
-            ListedStep("5", MakeReadOnly(mesh: mesh, node: node, window: window, lock: lock, point: point, limit: limit, lease: lease)),
-            ListedStep("6", EndTransactions(mesh: mesh, node: node, window: window, grace: grace)),
-            ListedStep("15", CreateSlots(mesh: mesh, node: node, window: window, point: point)),
-            ListedStep("", DrainMesh(mesh: mesh, node: node, window: window, point: point)),
-            ListedStep("9", PromoteNewNode(node: node, window: window)),
-            ListedStep("", HoldDrainedPoint(mesh: mesh, node: node, window: window, point: point)),
-            ListedStep("14", MakeReadWrite(mesh: mesh, node: node, window: window, point: point)),
-            ListedStep("10", RemoveIdentity(mesh: mesh, node: node, databases: databases)),
-            ListedStep("11", RestorePreload(node: node)),
-            ListedStep("12", RestartNewNode(node: node, point: point)),
-            ListedStep("13", AddNode(mesh: mesh, node: node)),
-            ListedStep("15", Subscribe(mesh: mesh, node: node, point: point)),
-            ListedStep("", OpenNewNode(mesh: mesh, node: node, window: window, grace: grace, givesUpWrites: undo.givesUpWrites)),
-            ListedStep("16", Verify(proof: Proof(mesh: mesh, compares: playbook.proof == .hashes, patience: copy.order.patience), window: window, point: point, grace: grace)),
+            ListedStep("8", CatchUp(node: node, databases: databases, limit: playbook.handover.window.catchUpLag.bytes, rehearses: !isLive)),
         ]
+    }
+
+    /// The handover while all nodes refuse writes for a moment.
+    private var readOnly: [ListedStep] {
+        let times = playbook.handover.window
+        return [
+            ListedStep("5", MakeReadOnly(mesh: mesh, node: node, window: window, lock: lock, sessions: sessions, limit: times.limit, lease: times.lease)),
+            ListedStep("6", EndTransactions(mesh: mesh, node: node, window: window, grace: times.transactionGrace)),
+            ListedStep("15", fused(CreateSlots(mesh: mesh, node: node, pause: .window(window), sessions: sessions))),
+            ListedStep("", fused(DrainMesh(mesh: mesh, node: node, window: window, sessions: sessions))),
+            ListedStep("9", fused(PromoteNewNode(node: node, window: window))),
+            ListedStep("14", fused(MakeReadWrite(mesh: mesh, node: node, window: window))),
+        ]
+    }
+
+    /// The handover with everybody writing.
+    private var live: [ListedStep] {
+        [
+            ListedStep("15", fused(CreateSlots(mesh: mesh, node: node, pause: .none(slotWait: playbook.handover.slotWait), sessions: sessions))),
+            ListedStep("", fused(PassSlots(mesh: mesh, node: node, patience: copy.order.patience))),
+            ListedStep("9", fused(PromoteNewNode(node: node, window: window))),
+        ]
+    }
+
+    /// From a copy that has left its source to a member of the mesh.
+    private var joined: [ListedStep] {
+        [
+            ListedStep("10", fused(RemoveIdentity(mesh: mesh, node: node, databases: databases))),
+            ListedStep("11", fused(RestorePreload(node: node))),
+            ListedStep("12", fused(RestartNewNode(node: node, sessions: sessions))),
+            ListedStep("13", fused(AddNode(mesh: mesh, node: node))),
+            ListedStep("15", fused(Subscribe(mesh: mesh, node: node, sessions: sessions))),
+        ]
+    }
+
+    /// The proof, and clients on the new node.
+    private var closing: [ListedStep] {
+        let open = OpenNewNode(mesh: mesh, node: node, window: window, grace: playbook.handover.window.transactionGrace, givesUpWrites: undo.givesUpWrites)
+        let verify = ListedStep("16", Verify(proof: Proof(mesh: mesh, nodes: mesh.nodes, newNode: mesh.newNode, order: proofOrder)))
+        return playbook.handover.open == .afterProof ? [verify, ListedStep("", open)] : [ListedStep("", open), verify]
+    }
+
+    /// A step while which the new node's slots may hold WAL that nobody reads.
+    private func fused<Inner: Step>(_ step: Inner) -> WatchingSlot<Inner, MeshFuse> {
+        WatchingSlot(step) { [mesh, node, share = playbook.handover.walFuse] in MeshFuse(mesh: mesh, node: node, share: share, memory: $0) }
     }
 
     /// The window: whatever happens between steps 5 and 14, source and peers take writes again.
     public func brackets(_ memory: Memory) -> [Bracket] {
-        [
+        guard !isLive else { return [] }
+        return [
             Bracket(
                 "read-only window", opens: MakeReadOnly.name, closes: MakeReadWrite.name, watch: window.watch,
                 release: {
-                    await point.drop()
+                    await sessions.drop()
                     await databases.drop()
                     await window.end()
                     return await window.open(memory)
@@ -130,7 +169,7 @@ public struct AddSpockNode: Procedure {
                 "mesh",
                 [ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock")]
                     + mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) }
-                    + [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, window: playbook.handover.window.limit)]),
+                    + [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, mode: isLive ? .live : .readOnly, window: playbook.handover.window.limit)]),
             RequirementGroup("the copy", target + routes + passwords + [BackRestIsUsable(copy, ground, survey: survey)]),
         ]
     }
@@ -160,19 +199,19 @@ public struct AddSpockNode: Procedure {
     public func removeLeft(_ thing: Created, _ memory: Memory) async throws { try await KeptFiles.remove(thing, keptBy: memory, access) }
 
     public func closingWords(run: String, _ memory: Memory) throws -> [String] {
-        guard let number = try memory.recall(Verify.notCompared), number > 0 else { return ["Done. Nothing was lost."] }
-        return ["Done. Nothing was lost in what was compared; \(number == 1 ? "a table was" : "\(number) tables were") changed meanwhile, and could not be."]
+        guard let number = try memory.recall(Verify.notInWhole), number > 0 else { return ["Done. Nothing was lost."] }
+        return ["Done. Nothing was lost in what was compared; \(number == 1 ? "a table was" : "\(number) tables were") not compared, or only in a sample: see above."]
     }
 
     public func afterFailure(_ failure: RunFailure, _ memory: Memory) async -> AfterFailure {
         if !failure.notOpened.isEmpty { return .stays(failure.step == nil ? "\(Problem(explaining: failure.cause).fact)." : "") }
-        let open = failure.opened.isEmpty ? "No node is read-only because of it." : "Every node that was closed is open again."
+        let open = isLive ? "Every node takes writes, as before." : failure.opened.isEmpty ? "No node is read-only because of it." : "Every node that was closed is open again."
         return .stays([open, await mesh.retained(memory)].compactMap(\.self).joined(separator: "\n"))
     }
 
     public func close() async {
         await lock.release()
-        await point.drop()
+        await sessions.drop()
         await databases.drop()
         await access.close()
     }

@@ -6,7 +6,7 @@ import Run
 import Server
 import Spock
 
-/// The new node's slots on the existing nodes, made at the drained point.
+/// The new node's slots on the existing nodes, which keep for it what it has not read.
 ///
 /// They come before the promotion. Whatever happens afterwards, everything that is written from here on is kept for the
 /// new node, so that the rest can be taken up again without a second copy.
@@ -17,26 +17,64 @@ struct CreateSlots: Step {
     /// The LSN at which the new node's slot on each node begins.
     static let positions = Fact<[String: LSN]>("slot positions")
 
+    /// How many rows `spock.exception_log` had before the handover, by node.
+    static let exceptionsBefore = Fact<[String: Int]>("exceptions before")
+    /// Since when the source runs that the copy is to leave.
+    static let sourceStarted = Fact<ServerMoment>("start of the source")
+
     let mesh: SpockMesh
     let node: JoiningNode
-    let window: ClosedWindow
-    let point: DrainedPoint
+    /// In which nobody writes, or how long the slots may wait for those who do.
+    let pause: Pause
+    let sessions: HandoverSessions
     var title: String { "Create the slots of \(node.name) on \(list(mesh.members))" }
+
+    enum Pause: Sendable {
+        case window(ClosedWindow)
+        case none(slotWait: Duration)
+    }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         if try await node.state(memory) >= .promoted { return .done("they were made before \(node.name) was promoted") }
-        return .needed([Change("\(list(mesh.members)): pg_create_logical_replication_slot, one for the subscription of \(node.name)")])
+        var changes = [Change("\(list(mesh.members)): pg_create_logical_replication_slot, one for the subscription of \(node.name)")]
+        if case .none(let slotWait) = pause {
+            changes.append(Change("writes paused: none; each slot waits until the transactions that are open now have ended, for \(slotWait.inSeconds) at most"))
+        }
+        return .needed(changes)
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let positions = try await create(run, deadline: try await window.deadline())
-        await window.book("slots")
+        let positions: [String: LSN]
+        switch pause {
+        case .window(let window):
+            positions = try await create(run, deadline: try await window.deadline())
+            await window.book("slots")
+        case .none(let slotWait):
+            try await Self.prepare(run, on: mesh, sessions, deadline: .after(.seconds(60)))
+            try await tellWhoIsWaitedFor(run)
+            positions = try await create(run, deadline: .after(slotWait))
+        }
         return positions.sorted { $0.key < $1.key }.map { "\($0.key) at \($0.value)" }.joined(separator: ", ")
     }
 
-    /// Looks, before the window, and so in another step's name, that there is none of their names which this run did not make.
-    /// - Throws: `Problem`.
-    static func prepare(_ run: StepRun, on mesh: SpockMesh, deadline: Deadline) async throws {
+    /// Names the transactions that have been open for a while: no slot is there before they have ended.
+    private func tellWhoIsWaitedFor(_ run: StepRun) async throws {
+        let open = try await onEach(mesh.members) { member in
+            let server = try await mesh.access.server(member), deadline = Deadline.after(.seconds(20))
+            return try await server.clientTransactions(begunBefore: ServerMoment(microseconds: 0), everywhere: true, deadline: deadline)
+        }
+        for (member, transactions) in open.sorted(by: { $0.key < $1.key }) {
+            for transaction in transactions where transaction.age > .seconds(5) { run.note("\(member): the slot waits for \(transaction)") }
+        }
+    }
+
+    /// Everything that is asked and connected before the slots are made; before a window, and so in another step's name.
+    /// - Throws: `Problem` where there is a slot of their names which this run did not make.
+    static func prepare(_ run: StepRun, on mesh: SpockMesh, _ sessions: HandoverSessions, deadline: Deadline) async throws {
+        async let exceptions = mesh.exceptionCounts(mesh.members), models = mesh.models()
+        async let connected: Void = sessions.prepare(mesh.members, deadline: deadline)
+        async let started = mesh.access.server(mesh.source).started(deadline: deadline)
+        async let prepared: Void = mesh.prepareDrain(deadline: deadline)
         // Made in this step, whoever calls it.
         let directions = try await mesh.inwardDirections(), ours = Set(try run.memory.created(by: name))
         try run.remember(Self.directions, directions)
@@ -45,6 +83,10 @@ struct CreateSlots: Step {
             guard !ours.contains(thing), try await mesh.access.server(direction.provider).slot(direction.slot, deadline: deadline) != nil else { return }
             throw Problem("\(thing) is there already, and this run did not make it", hint: "find out whose it is; drop it if nobody needs it")
         }
+        if try run.memory.recall(exceptionsBefore) == nil { try run.remember(exceptionsBefore, try await exceptions) }
+        try run.remember(Subscribe.models, try await models)
+        try run.remember(sourceStarted, try await started)
+        _ = try await (connected, prepared)
     }
 
     private static func thing(_ direction: SpockMesh.Direction) -> Created { Created("replication slot", on: direction.provider, direction.slot.rawValue) }
@@ -63,11 +105,11 @@ struct CreateSlots: Step {
                 try await session.server.dropSlot(direction.slot, deadline: deadline)
             }
             if !ours.contains(thing) { try run.creating(thing) }
-            let watcher = try await point.session(direction.provider, deadline: deadline)
+            let watcher = try await sessions.session(direction.provider, deadline: deadline)
             let (begin, event) = try await session.createSlotWithEvent(direction.slot, watcher: watcher, deadline: deadline)
             return (begin, event)
         }
-        await point.expect(Dictionary(made.compactMap { direction, slot in slot.event.map { (direction.provider, $0) } }) { first, _ in first })
+        await sessions.expect(Dictionary(made.compactMap { direction, slot in slot.event.map { (direction.provider, $0) } }) { first, _ in first })
         let positions = Dictionary(made.map { ($0.key.provider, $0.value.begin) }) { first, _ in first }
         try run.remember(Self.positions, positions)
         return positions

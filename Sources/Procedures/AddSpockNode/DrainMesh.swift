@@ -11,7 +11,7 @@ struct DrainMesh: LeavesNothing {
     let mesh: SpockMesh
     let node: JoiningNode
     let window: ClosedWindow
-    let point: DrainedPoint
+    let sessions: HandoverSessions
     var title: String { "Drain \(list(mesh.members)) in every direction, and \(node.name) with them" }
     var leavesNothing: String { "it only waited" }
 
@@ -25,7 +25,7 @@ struct DrainMesh: LeavesNothing {
 
     func perform(_ run: StepRun) async throws -> String {
         let deadline = try await window.deadline()
-        let drained = try await mesh.drain(mesh.members, after: await point.takeEvents(), deadline: deadline)
+        let drained = try await mesh.drain(mesh.members, after: await sessions.takeEvents(), deadline: deadline)
         await window.book("drain")
         // Everything before the slots is on the source by now; it must be on the standby before that is promoted.
         let target: LSN

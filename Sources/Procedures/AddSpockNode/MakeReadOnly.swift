@@ -8,14 +8,11 @@ import Spock
 /// Make the source and its peers read-only. The window opens.
 struct MakeReadOnly: Step {
     static let name = "read-only"
-    /// How many rows `spock.exception_log` had before the window, by node.
-    static let exceptionsBefore = Fact<[String: Int]>("exceptions before")
-
     let mesh: SpockMesh
     let node: JoiningNode
     let window: ClosedWindow
     let lock: ClusterLock
-    let point: DrainedPoint
+    let sessions: HandoverSessions
     /// How long the window may last, and after how long without a sign of pggraft a node opens by itself.
     let limit: Duration, lease: Duration
     var title: String { "Make \(list(mesh.members)) read-only" }
@@ -29,17 +26,11 @@ struct MakeReadOnly: Step {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        async let held: Void = lock.keep()
         // Asked for and connected now, so that it need not be in the window.
-        let deadline = Deadline.after(.seconds(60))
+        async let held: Void = lock.keep()
         async let kept: Void = window.remember(mesh.members, run)
-        async let exceptions = mesh.exceptionCounts(mesh.members), models = mesh.models()
-        async let slots: Void = CreateSlots.prepare(run, on: mesh, deadline: deadline)
-        async let connected: Void = point.prepare(mesh.members, deadline: deadline)
-        async let directions: Void = mesh.prepareDrain(deadline: deadline)
-        if try run.memory.recall(Self.exceptionsBefore) == nil { try run.remember(Self.exceptionsBefore, try await exceptions) }
-        try run.remember(Subscribe.models, try await models)
-        _ = try await (held, kept, slots, connected, directions)
+        try await CreateSlots.prepare(run, on: mesh, sessions, deadline: .after(.seconds(60)))
+        _ = try await (held, kept)
         try await window.begin(mesh.members, watching: [mesh.newNode], run.memory)
         await node.reached(.standby)
         await window.book("read-only")

@@ -11,7 +11,6 @@ struct MakeReadWrite: LeavesNothing {
     let mesh: SpockMesh
     let node: JoiningNode
     let window: ClosedWindow
-    let point: DrainedPoint
     var title: String { "Remove read-only mode from \(list(mesh.peers)), then \(mesh.source)" }
     var leavesNothing: String { "the nodes are open" }
 
@@ -23,12 +22,9 @@ struct MakeReadWrite: LeavesNothing {
     func perform(_ run: StepRun) async throws -> String {
         let problems = await window.open(run.memory, last: mesh.source)
         await window.end()
-        // A lease that ran out has opened a node before all were seen: they are of different moments then.
-        let isHeld = await window.foundClosed.isSuperset(of: mesh.members)
-        if !isHeld { await point.drop() }
         if let first = problems.first { throw problems.count == 1 ? first : Blocked(problems: problems) as any Error }
         guard let summary = await window.summary else { return "they take writes; the window was an earlier process's" }
         try run.remember(Self.windowLasted, summary)
-        return "the read-only window lasted \(summary)" + (isHeld ? "" : "; a lease ran out in it: the proof makes a drained point of its own")
+        return "the read-only window lasted \(summary)"
     }
 }

@@ -82,16 +82,23 @@ struct RemoveIdentity: LeavesNothing {
         var nodes: [SpockNode]
         /// Of the source.
         var origins: [ReplicationOrigin]
+        /// When the source was started.
+        var started: ServerMoment
+        /// When the copy left it, by a clock that is less than a second apart.
+        var left: ServerMoment
     }
 
     private func positionsReached(deadline: Deadline) async throws -> Reached {
         async let promotion = node.standby.promotion(deadline: deadline)
         async let written = onEach(mesh.members) { try await mesh.access.server($0).insertLSN(deadline: deadline) }
         let original = try await mesh.spock(mesh.source)
+        async let started = original.server.started(deadline: deadline)
         async let nodes = original.nodes(deadline: deadline), origins = original.server.origins(deadline: deadline)
+        let left = try await promotion
         return Reached(
-            switchpoint: try await promotion.switchpoint, written: try await written, subscriptions: try await original.subscriptions(deadline: deadline),
-            nodes: try await nodes, origins: try await origins)
+            switchpoint: left.switchpoint, written: try await written, subscriptions: try await original.subscriptions(deadline: deadline),
+            nodes: try await nodes, origins: try await origins, started: try await started,
+            left: try await mesh.access.server(node.name).began(timeline: left.timeline, deadline: deadline))
     }
 
     /// Where the new node goes on reading from each node, exact whether or not anything was written since the slots were
@@ -119,6 +126,12 @@ struct RemoveIdentity: LeavesNothing {
                 ResumePosition(peer: try mesh.name(member), slotLSN: slotLSN, lsn: resume, sourceOrigin: sourceOrigin, peerLSN: peerLSN))
         }
         for position in positions { try position.check() }
+        let before = try run.memory.recall(CreateSlots.sourceStarted)
+        if let before, before != reached.started, reached.started.microseconds < reached.left.microseconds + 2_000_000 {
+            throw Problem(
+                "\(source) was restarted while \(node.name) left it: after a crash Spock applies again what it has applied, and \(node.name) may have such rows twice",
+                hint: "nothing has joined. See with `pggraft verify` whether \(source) is like its peers, and put it right; then undo this run with --purge-data, and begin anew")
+        }
         return positions
     }
 }

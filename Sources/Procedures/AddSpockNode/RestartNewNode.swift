@@ -9,7 +9,7 @@ import Run
 struct RestartNewNode: LeavesNothing {
     static let name = "restart"
     let node: JoiningNode
-    let point: DrainedPoint
+    let sessions: HandoverSessions
     var title: String { "Restart \(node.name) with Spock" }
     var leavesNothing: String { "its server is stopped where it was promoted" }
 
@@ -24,12 +24,12 @@ struct RestartNewNode: LeavesNothing {
         let deadline = Deadline.after(.seconds(300))
         let instance = try await node.copy.instance(), began = ContinuousClock.Instant.now
         await node.copy.access.forgetServer(node.name)
-        await point.drop(node.name)
+        await sessions.drop(node.name)
         await node.prepareOpening(run.memory)
         // Spock 6 keeps its progress there: the source's, on a copy.
         try await instance.restart(removing: instance.dataDirectory / "spock", deadline: deadline)
         // What the next steps need of it is prepared side by side.
-        async let connected: Void = point.prepare([node.name], deadline: deadline)
+        async let connected: Void = sessions.prepare([node.name], deadline: deadline)
         guard try await node.isSpockLoaded() else {
             throw Problem("\(node.name) runs without Spock after its restart", hint: "see shared_preload_libraries there, and pg_file_settings for who sets it")
         }

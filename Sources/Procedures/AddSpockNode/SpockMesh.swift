@@ -156,6 +156,15 @@ actor SpockMesh {
         try await Spock.drain(try await directions(among: nodes, deadline: .after(.seconds(60))), with: patience, tell: tell)
     }
 
+    /// Waits until the source has applied what every peer has written so far, for as long as that moves.
+    /// - Returns: up to where the source has written then: a standby that has replayed that has it, too.
+    nonisolated func drainIntoSource(with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> LSN {
+        let directions = try await directions(among: members, deadline: .after(.seconds(60))).filter { $0.subscriber.name == source }
+        _ = try await Spock.drain(directions, with: patience, tell: tell)
+        // Flushes what the apply workers have committed without: it is not streamed before.
+        return try await spock(source).syncEvent(deadline: .after(.seconds(60)))
+    }
+
     private nonisolated func directions(among nodes: [String], deadline: Deadline) async throws -> [Spock.Direction] {
         let directions = try await onEach(nodes) { subscriber in
             let session = try await self.spock(subscriber)

@@ -16,7 +16,7 @@ struct Subscribe: Step {
 
     let mesh: SpockMesh
     let node: JoiningNode
-    let point: DrainedPoint
+    let sessions: HandoverSessions
     var title: String { "Add the subscriptions between \(node.name) and \(list(mesh.members)), both ways" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
@@ -74,6 +74,11 @@ struct Subscribe: Step {
                     "\(direction.provider) has not kept what \(node.name) still has to read: the slot \(direction.slot) is gone or has lost its WAL",
                     hint: "the copy is of no use any more: undo this run with --purge-data, and begin anew")
             }
+            guard slot.confirmedFlushLSN.map({ $0 <= position.lsn }) ?? false else {
+                throw Problem(
+                    "\(direction.provider): the slot \(direction.slot) stands at \(slot.confirmedFlushLSN?.description ?? "no position"), behind \(position.lsn) where \(node.name) has to go on: somebody has read or moved it",
+                    hint: "nothing has joined. What lies between is in no copy: undo this run with --purge-data, and begin anew")
+            }
             return NewSubscription(
                 name: direction.subscription, providerDSN: try mesh.dsn(of: direction.provider, among: nodes),
                 settings: try mesh.settings(from: direction.provider, to: node.name, in: models), slot: direction.slot, resumeLSN: position.lsn)
@@ -85,8 +90,6 @@ struct Subscribe: Step {
                     subscriber: member, name: made.direction.subscription, provider: node.name, slot: made.direction.slot,
                     settings: try mesh.settings(from: node.name, to: member, in: models))
             })
-        // From here on the new node is not any more what the members were at the drained point.
-        if there.isEmpty, await point.holdsMembers { try await point.hold([node.name], deadline: deadline) }
         async let arrived: Void = clone.createSubscriptions(arriving, deadline: deadline)
         _ = try await onEach(mesh.members) { member in
             guard let (direction, lsn) = outward[member], reading[member]?.contains(direction.subscription) != true else { return }
@@ -109,7 +112,7 @@ struct Subscribe: Step {
     /// - Returns: by subscriber, the direction and where its slot begins; only those that are not subscribed yet need it.
     private func createOutwardSlots(deadline: Deadline) async throws -> [String: (direction: SpockMesh.Direction, lsn: LSN)] {
         let clone = try await mesh.spock(node.name)
-        async let found = clone.server.slots(deadline: deadline), watching = point.session(node.name, deadline: deadline)
+        async let found = clone.server.slots(deadline: deadline), watching = sessions.session(node.name, deadline: deadline)
         let directions = try await onEach(mesh.members) { try await mesh.direction(from: node.name, to: $0, deadline: deadline) }
         var finished = try await found.reduce(into: [SlotName: LSN?]()) { $0[$1.name] = $1.confirmedFlushLSN }
         for slot in directions.values.map(\.slot) where finished[slot] == .some(nil) {

@@ -54,7 +54,7 @@ public struct DatanodeRejoin: Procedure {
         return (back + (copy?.steps(watchedBy: fuse) ?? []) + follow + synchronous).map { ListedStep("", $0) }
     }
 
-    private func watched<Inner: Step>(_ step: Inner) -> WatchingSlot<Inner> { WatchingSlot(step, fuse) }
+    private func watched<Inner: Step>(_ step: Inner) -> WatchingSlot<Inner, SlotFuse> { WatchingSlot(step, fuse) }
 
     @Sendable private func fuse(_ memory: Memory) async throws -> SlotFuse? { try memory.recall(RejoiningNode.follower).flatMap(fuse(of:)) }
 

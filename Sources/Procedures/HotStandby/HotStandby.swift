@@ -117,7 +117,7 @@ public struct HotStandby: Procedure {
     }
 
     /// While `step` takes its time, what the slot keeps does not fill the disk.
-    private func watched<Inner: Step>(_ step: Inner) -> WatchingSlot<Inner> { WatchingSlot(step) { [fuse] _ in fuse } }
+    private func watched<Inner: Step>(_ step: Inner) -> WatchingSlot<Inner, SlotFuse> { WatchingSlot(step) { [fuse] _ in fuse } }
 
     /// Those of the node that it streams from: who is let in there is let in here.
     @Sendable private func rules() async throws -> HBAFile {

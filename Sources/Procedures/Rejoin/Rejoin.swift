@@ -47,7 +47,7 @@ public struct Rejoin: Procedure {
         return (back + (copy?.steps(watchedBy: fuse) ?? []) + follow).map { ListedStep("", $0) }
     }
 
-    private func watched<Inner: Step>(_ step: Inner) -> WatchingSlot<Inner> { WatchingSlot(step, fuse) }
+    private func watched<Inner: Step>(_ step: Inner) -> WatchingSlot<Inner, SlotFuse> { WatchingSlot(step, fuse) }
 
     /// Of the slot on the primary, once that is known.
     @Sendable private func fuse(_ memory: Memory) async throws -> SlotFuse? {

@@ -62,6 +62,7 @@ struct MajorVersionsAgree: Requirement {
 struct MeshIsSound: Requirement {
     let name = "mesh"
     let survey: MeshSurvey
+    let mode: MeshChecks.Handover
     /// How long the window may last.
     let window: Duration
 
@@ -71,10 +72,12 @@ struct MeshIsSound: Requirement {
         guard missing.isEmpty else {
             return [Finding(name, "could not be looked at as a whole: \(list(missing)) \(missing.count == 1 ? "is" : "are") missing", .notMet(hint: "see above"))]
         }
-        let isUnderWay = memory.began(RestoreBackup.self) || memory.began(MakeReadOnly.self)
+        let isUnderWay = memory.began(RestoreBackup.self) || memory.began(CreateSlots.self)
         let newName = try mesh.name(mesh.newNode), id = try await mesh.spock(mesh.source).nodeID(of: newName, deadline: .after(.seconds(10)))
         let view = MeshView(Array(states.values)), new = NewNode(name: newName, id: id, source: try mesh.name(mesh.source))
-        let found = (MeshChecks.all(of: view, adding: new, mode: .readOnly) + MeshChecks.delays(of: view, window: window)).filter { !(isUnderWay && $0.comesWithARunUnderWay) }
+        let found = (MeshChecks.all(of: view, adding: new, mode: mode) + (mode == .readOnly ? MeshChecks.delays(of: view, window: window) : [])).filter {
+            !(isUnderWay && $0.comesWithARunUnderWay)
+        }
         var findings = found.map { finding in
             Finding(name, finding.fact, finding.severity == .blocker ? .notMet(hint: finding.hint) : .note(hint: finding.hint))
         }

@@ -1,0 +1,200 @@
+import EventLoop
+import Foundation
+import PostgresClient
+import ProcedureKit
+import Report
+import Run
+import Server
+import Spock
+
+/// What shows that nothing was lost: what every node says of the others, a row that crosses the mesh, and every table compared. Nobody is kept from writing.
+struct Proof: Sendable {
+    let mesh: SpockMesh
+    /// The nodes that are compared; the others are held against the first.
+    let nodes: [String]
+    /// The one that has just joined as a copy of the first: it has all of that, and the others have what is replicated to them.
+    let newNode: String?
+    let order: Order
+
+    /// How the tables are compared.
+    struct Order: Sendable {
+        /// Whether rows are compared, or only counted.
+        var compares: Bool
+        /// Bytes of a table above which only a sample of it is compared.
+        var samplesAbove: Int64
+        /// What decides which rows a sample has.
+        var seed: Int
+        /// With a table that cannot be looked at, because somebody has locked it; and with rows that do not come to agree.
+        var patience: Patience
+    }
+
+    /// What the proof looks at, for a plan.
+    var changes: [Change] {
+        [
+            Change("every node: the node table, all subscriptions replicating with their slots read, spock.exception_log not grown"),
+            Change("every node: a canary row from every other one (a table pggraft.canary, removed afterwards)"),
+            Change("every node: \(order.compares ? "row counts and hashes" : "row counts") of every replicated table, by ranges of its key, with everybody writing"),
+        ]
+    }
+
+    /// What the proof came to.
+    struct Proven: Sendable {
+        /// What the nodes say of each other.
+        var mesh: String
+        var comparison: Comparison
+        var text: String { [mesh, comparison.text].joined(separator: "\n") }
+    }
+
+    /// Makes the proof.
+    /// - Parameters:
+    ///   - exceptions: how many rows `spock.exception_log` had, by node, before what is proven.
+    ///   - tell: takes the line that says why it does not get on.
+    /// - Throws: `Problem` that says what is not as it must be, and where.
+    func make(since exceptions: [String: Int], tell: @escaping @Sendable (String) -> Void, progress: @escaping (String, Double?) -> Void) async throws -> Proven {
+        let deadline = Deadline.after(.seconds(60))
+        try await checkExceptions(since: exceptions)
+        let table = try await nodeTable(deadline: deadline, tell: tell)
+        for silence in try await canary(token: UUID().uuidString, deadline: deadline) { tell(silence) }
+        let comparison = try await compare(tell: tell, progress: progress)
+        // Once more: a change that was discarded after the canary counts too.
+        try await checkExceptions(since: exceptions)
+        return Proven(mesh: table, comparison: comparison)
+    }
+
+    /// The node table as each node sees it, and all subscriptions; each must be as it should.
+    /// - Parameter tell: takes the line that says what is waited for.
+    func nodeTable(deadline: Deadline, tell: (String) -> Void) async throws -> String {
+        let states = try await onEach(nodes) { try await mesh.spock($0).state(deadline: deadline) }
+        var lines: [String] = []
+        var directions: [SpockMesh.Direction] = []
+        for node in nodes {
+            guard let state = states[node], let local = state.local, local.name.rawValue == node else {
+                throw Problem("\(node) is no Spock node called \(node)", hint: "look at spock.local_node on \(node)")
+            }
+            let known = Set(state.nodes.map(\.name.rawValue))
+            guard known.isSuperset(of: nodes) else {
+                throw Problem("\(node) does not know \(list(nodes.filter { !known.contains($0) }))", hint: "look at spock.node on \(node)")
+            }
+            let subscriptions = state.subscriptions.filter { $0.subscriber.rawValue == node && nodes.contains($0.provider.rawValue) }
+            directions += subscriptions.map {
+                SpockMesh.Direction(provider: $0.provider.rawValue, subscriber: node, subscription: $0.name, slot: $0.slot)
+            }
+            lines.append(
+                "\(node)  id \(local.id)  \(local.dsn.map(\.description) ?? "")  reads " + subscriptions.map(\.provider.rawValue).sorted().joined(separator: ", "))
+        }
+        guard directions.count == nodes.count * (nodes.count - 1) else {
+            throw Problem(
+                "there are \(directions.count) subscriptions among \(list(nodes)), not \(nodes.count * (nodes.count - 1))",
+                hint: "look at spock.sub_show_status() on every node")
+        }
+        async let sets = replicationSets(deadline: deadline)
+        try await mesh.waitReplicating(directions, deadline: deadline, tell: tell)
+        lines.append("\(directions.count) subscriptions replicating, every slot read")
+        if let sets = try await sets { lines.append(sets) }
+        return lines.joined(separator: "\n")
+    }
+
+    /// No node has discarded changes since it had `before` rows in `spock.exception_log`.
+    func checkExceptions(since before: [String: Int]) async throws {
+        let now = try await mesh.exceptionCounts(nodes)
+        for node in nodes {
+            let (count, then) = (now[node] ?? 0, before[node] ?? 0)
+            guard count <= then else {
+                throw Problem(
+                    "\(node): spock.exception_log has grown from \(then) to \(count) rows: changes were discarded there",
+                    hint: "read them (error_message, remote_new_tup) and apply what is missing by hand, delete them, and resume; the nodes differ until then")
+            }
+        }
+    }
+
+    /// Sends a row from every node to every other one, and removes the table again.
+    /// - Parameter token: of this attempt; what an earlier one has left somewhere is not heard.
+    /// - Returns: who does not hear whom, because the subscription names no set that takes rows.
+    func canary(token: String, deadline: Deadline) async throws -> [String] {
+        func everywhere(_ work: @escaping @Sendable (SpockSession, NodeName) async throws -> Void) async throws {
+            _ = try await onEach(nodes) { try await work(try await mesh.spock($0), try mesh.name($0)) }
+        }
+        let names = try nodes.map(mesh.name), sets = try await canarySets(deadline: deadline)
+        try await everywhere { session, node in try await session.createCanary(in: sets[node]?.sets ?? [], deadline: deadline) }
+        try await everywhere { session, node in try await session.singCanary(node: node, run: token, deadline: deadline) }
+        try await everywhere { session, node in
+            try await session.hearCanary(from: names.filter { !(sets[$0]?.deaf.contains(node) ?? false) }, run: token, deadline: deadline)
+        }
+        try await everywhere { session, _ in try await session.dropCanary(deadline: deadline) }
+        return names.flatMap { provider in (sets[provider]?.deaf ?? []).map { "\($0) reads no set of \(provider) that takes rows: it is not asked for the canary" } }
+    }
+
+    /// Compares every replicated table on all nodes, with everybody writing.
+    ///
+    /// The new node is compared with its source in whole. A peer is compared in what is replicated to it: the columns and rows of the set that the table
+    /// is in. Nothing is locked longer, and no snapshot kept longer, than a range of a table is looked at.
+    /// - Parameter tell: takes the line that says why it does not get on.
+    /// - Throws: `Problem` that names tables, keys and nodes; `Stalled`.
+    func compare(tell: @escaping @Sendable (String) -> Void, progress: @escaping (String, Double?) -> Void) async throws -> Comparison {
+        let looks = try await TableLooks(on: nodes, of: mesh, patience: order.patience, tell: tell)
+        do {
+            async let named = commonSets(deadline: .after(.seconds(60)))
+            let tables = try await tables()
+            var comparing = Comparing(self, through: looks, among: try await named, tell: tell, progress: progress)
+            try await comparing.compare(tables)
+            await looks.close()
+            return try judged(comparing.comparison)
+        } catch {
+            await looks.close()
+            throw error
+        }
+    }
+
+    private func judged(_ comparison: Comparison) throws -> Comparison {
+        guard comparison.differences.isEmpty else {
+            let blame =
+                newNode.map { newNode in
+                    "If \(newNode) is like \(nodes[0]), the difference is not of this run: changes were discarded (see spock.exception_log), or a node crashed, after which Spock 5.0 applies transactions again and doubles rows of tables without a primary key; put it right by hand, then resume. If \(newNode) differs from \(nodes[0]), take it out with `pggraft undo` and report this."
+                }
+                ?? "changes were discarded (see spock.exception_log), somebody wrote with replication off, or a node crashed, after which Spock 5.0 applies transactions again and doubles rows of tables without a primary key; put it right by hand, then verify again"
+            throw NodesDiffer(differences: comparison.differences, hint: blame)
+        }
+        return comparison
+    }
+
+    /// The replicated tables with rows of their own, as the first node has them now.
+    func tables() async throws -> [ReplicatedTable] {
+        try await mesh.spock(nodes[0]).replicatedTables(deadline: .after(.seconds(60))).filter { !$0.isPartitioned && $0.relation.schema != "pggraft" }
+    }
+
+    /// A moment that every node's clock has passed and before which everything is applied on every node; `nil` where a node does not keep when rows were committed.
+    /// - Parameter tell: takes the line that says which node does not get on.
+    func moment(_ tell: @escaping @Sendable (String) -> Void) async throws -> CommitMoment? {
+        let moments = try await onEach(nodes) { try await mesh.spock($0).commitMoment(deadline: .after(.seconds(60))) }
+        _ = try await mesh.drain(nodes, with: order.patience, tell: tell)
+        return moments.values.allSatisfy(\.isTracked) ? moments.values.map(\.moment).min() : nil
+    }
+}
+
+/// In what a table is compared: with the new node in whole, with a peer in what is replicated to it.
+struct View: Sendable {
+    let table: ReplicatedTable
+    /// The whole, and the part that the peers have, where that is another; the first one's rows are told as the table's.
+    let questions: [TableLooks.Question]
+    let remark: String?
+
+    /// - Parameter common: the sets that every subscription reads; what only some read, the peers have each in another way.
+    init(of table: ReplicatedTable, among common: Set<ReplicationSetName>, _ proof: Proof) {
+        let shared = table.memberships.filter { common.contains($0.set) }
+        let membership = shared.first { $0.columns == nil && $0.rowFilter == nil } ?? shared.first
+        let isPart = membership == nil || membership?.columns != nil || membership?.rowFilter != nil
+        let (source, newNode, compares) = (proof.nodes[0], proof.newNode, proof.order.compares)
+        let peers = proof.nodes.dropFirst().filter { $0 != newNode }
+        var questions: [TableLooks.Question] = []
+        let whole = isPart ? [newNode].compactMap(\.self) : Array(proof.nodes.dropFirst())
+        if !whole.isEmpty { questions.append(.init(part: TablePart(of: table, columns: compares ? table.columns : []), nodes: [source] + whole)) }
+        if isPart, let membership {
+            let columns = compares ? membership.columns?.sorted() ?? table.columns : []
+            questions.append(.init(part: TablePart(of: table, columns: columns, rowFilter: membership.rowFilter), nodes: [source] + peers))
+        }
+        (self.table, self.questions) = (table, questions)
+        remark =
+            membership == nil
+            ? "\(list(peers)) are left out: not every subscription reads it" : isPart ? "\(list(peers)): the columns and rows replicated to them" : nil
+    }
+}
