@@ -57,6 +57,7 @@ public enum InstanceError: Explained {
         case .wrongBinaries(_, _, _, _, let needed): "give the bin_directory of PostgreSQL \(needed)"
         case .noCluster: "check the node's data_directory"
         case .notRunning: "start it, or correct the node's data_directory"
+        case .cannotStart(_, _, _, let log) where log.contains("resource manager with ID "): RecoveryLog.foreignRecord
         case .cannotStart: "the lines above are the server's own; what they name must be put right before the next attempt"
         case .cannotStop: "look for sessions that do not end in pg_stat_activity, and for an archive_command that hangs"
         case .cannotReload: "the old settings are still in force; the server's log says why"

@@ -14,6 +14,9 @@ enum RecoveryLog {
         if [ -f "$log" ]; then tail -n 400 -- "$log"; fi
         """
 
+    /// What an extension's record in the WAL is to a copy that does not load the extension. What the server advises, to load it, would make the copy act as its source.
+    static let foreignRecord = "its source's WAL has a record of an extension that a copy does not load, and must not: make the copy anew, from a backup that is younger"
+
     /// The newest complaint of the server that runs now; `nil` where there is none.
     static func obstacle(in text: String) -> Obstacle? {
         let all = lines(of: text)
@@ -47,6 +50,7 @@ enum RecoveryLog {
         if says("is not in this server's history", "is not a child of this server's history", "system identifier differs", "is behind recovery timeline") {
             return Complaint(text: text, isFinalTwice: true)
         }
+        if says("resource manager with ID ") && says("not registered") { return Complaint(text: "\(text) (\(foreignRecord))", isFinal: true) }
         if says("insufficient parameter settings") { return Complaint(text: text, isFinal: true) }
         let isOfRecovery = says("primary server", "WAL stream", "streaming", "restore_command", "could not restore file", "replication state slot", "recovery target")
         return isOfRecovery ? Complaint(text: text) : nil

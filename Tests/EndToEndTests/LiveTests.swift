@@ -114,13 +114,30 @@ struct LiveTests {
         }
     }
 
-    /// Starts a live run and stops it, killed, as `step` begins; n4 is promoted by then.
+    /// Starts a live run and kills it as `step` begins.
     private func killed(in step: String, _ bed: Bed) async throws -> Operator {
         let someone = try Operator(of: bed, playbook: Self.live), run = try someone.start("run", "--yes", someone.playbook)
+        // It does not get past the slots before it is killed.
+        let holds = step == "pass-slots"
+        if holds {
+            try await someone.reaches("catch-up")
+            try await bed.block("n1", "n2")
+        }
         try await someone.reaches(step)
         run.signal(SIGKILL)
         _ = try await run.wait(within: .seconds(30))
+        if holds {
+            try await bed.unblock("n1", "n2")
+            try #require(try await bed.psql("n4", "SELECT pg_is_in_recovery()") == "t")
+        }
         return someone
+    }
+
+    /// As a promotion would that was on its way.
+    private func promote(_ bed: Bed) async throws {
+        let output = try await bed.host("n4").execute(asUser: "postgres", "\(bed.binaryDirectory)/pg_ctl promote -w -D \(Bed.dataDirectory)")
+        let log = try await bed.host("n4").execute("tail -n 40 \(Bed.dataDirectory)/log/*.log").standardOutput
+        try #require(output.status == 0, "\(output.standardOutput)\(output.standardError)\n\(log)")
     }
 
     /// Expects that a resume is refused with `words`, and that nothing has joined; and that an undo leaves nothing.
@@ -137,8 +154,8 @@ struct LiveTests {
     @Test func `an origin or a slot that somebody moves in between is seen before anything joins`() async throws {
         try await Bed.exclusively { bed in
             try await bed.mesh()
-            let first = try await killed(in: "promote", bed)
-            try await eventually("n4 to have left its source", within: .seconds(60)) { try await bed.psql("n4", "SELECT pg_is_in_recovery()") == "f" }
+            let first = try await killed(in: "pass-slots", bed)
+            try await promote(bed)
             let ahead = try await bed.psql("n2", "SELECT pg_current_wal_insert_lsn() + 100000000")
             let origin = try await bed.psql("n1", "SELECT sub_slot_name FROM spock.subscription JOIN spock.node ON node_id = sub_origin WHERE node_name = 'n2'")
             try await bed.psql("n4", "SELECT pg_replication_origin_advance('\(origin)', '\(ahead)')")
@@ -156,17 +173,19 @@ struct LiveTests {
         try await Bed.exclusively { bed in
             try await bed.mesh()
             let someone = try await killed(in: "pass-slots", bed)
-            try #require(try await bed.psql("n4", "SELECT pg_is_in_recovery()") == "t")
             try await bed.host("n1").stopPostgres()
             try await bed.host("n1").startPostgres()
             try await bed.waitUntilWhole()
-            // As a promotion would that was on its way.
-            try await bed.host("n4").run(asUser: "postgres", "\(bed.binaryDirectory)/pg_ctl promote -D \(Bed.dataDirectory)")
+            // Spock 6 writes a record of its own when its server is stopped, which no copy can replay.
+            if bed.spockDescription.contains("Spock 6") {
+                try await expectRefused(someone, "its source's WAL has a record of an extension that a copy does not load … make the copy anew", bed)
+                return
+            }
+            try await promote(bed)
             try await expectRefused(someone, "n1 was restarted while n4 left it", bed)
 
             // Before n4 has left, the slots are waited for anew.
             let other = try await killed(in: "pass-slots", bed)
-            try #require(try await bed.psql("n4", "SELECT pg_is_in_recovery()") == "t")
             try await bed.host("n1").stopPostgres()
             try await bed.host("n1").startPostgres()
             try await bed.waitUntilWhole()

@@ -47,6 +47,10 @@ import Testing
             [start, "2026-11-28 07:00:01.000 UTC [5] WARNING:  hot standby is not possible because of insufficient parameter settings"],
             Obstacle("hot standby is not possible because of insufficient parameter settings", isFinal: true)
         ),
+        (
+            [start, "2026-11-29 14:00:02.825 UTC [1369] FATAL:  resource manager with ID 144 not registered"],
+            Obstacle("resource manager with ID 144 not registered (\(RecoveryLog.foreignRecord))", isFinal: true)
+        ),
         // What stands before the start was said by another server.
         ([slot, slot, start], nil),
         (
