@@ -114,6 +114,22 @@ struct LiveTests {
         }
     }
 
+    @Test("of two nodes, and of five", arguments: [2, 5])
+    func wide(_ count: Int) async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh(nodes: count)
+            let nodes = Bed.meshNodes(count), (three, these) = Operator.nodes(count)
+            let someone = try Operator(of: bed, playbook: ["  mode: read-only": "  mode: live", three: these])
+            let writers = try await Writers.start(on: nodes, of: bed, perNode: 1, rate: 15)
+            let output = try await someone.pggraft("run", "--yes", someone.playbook, within: .seconds(300)), ledger = try await writers.stop()
+            try #require(output.status == 0, "\(output.standardOutput)\n\(output.standardError)")
+            #expect((ledger.failed, ledger.inDoubt) == (0, 0))
+            let verification = try await ledger.verify(on: nodes + ["n4"], of: bed)
+            #expect(verification.isClean, "\(verification)")
+            #expect(output.standardOutput.contains("\(count * (count + 1)) subscriptions replicating"))
+        }
+    }
+
     /// Starts a live run and kills it as `step` begins.
     private func killed(in step: String, _ bed: Bed) async throws -> Operator {
         let someone = try Operator(of: bed, playbook: Self.live), run = try someone.start("run", "--yes", someone.playbook)

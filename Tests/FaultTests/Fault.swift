@@ -95,18 +95,20 @@ func removeDoubledEvents(on node: String, of bed: Bed) async throws -> Int {
 struct FaultCase: Sendable, CustomTestStringConvertible {
     var fault: Fault
     var step: String
+    var isLive = false
 
-    var testDescription: String { "\(fault.testDescription) in \(step)" }
+    var testDescription: String { "\(isLive ? "live: " : "")\(fault.testDescription) in \(step)" }
 
     /// Whether the new node's server may have crashed while it read what the others write, after which Spock 5.0 applies some of it again.
-    var mayDouble: Bool { (fault == .newNodeOff || fault == .newNodeCrashed) && ["subscriptions", "open-new-node"].contains(step) }
+    var mayDouble: Bool { (fault == .newNodeOff || fault == .newNodeCrashed) && ["subscriptions", "verify", "open-new-node"].contains(step) }
 
     /// The steps behind the window: the members write, and their slots keep it for the new node.
-    static let join = ["remove-identity", "restore-preload", "restart", "add-node", "subscriptions", "open-new-node"]
+    static let join = ["remove-identity", "restore-preload", "restart", "add-node", "subscriptions", "verify", "open-new-node"]
 
     static func all() -> [FaultCase] {
         Fault.allCases.flatMap { fault in
             (["restore", "drain"] + (fault.isSilence ? join : ["subscriptions"])).map { FaultCase(fault: fault, step: $0) }
+                + ["slots", "pass-slots", "remove-identity", "subscriptions"].map { FaultCase(fault: fault, step: $0, isLive: true) }
         }
     }
 }

@@ -14,20 +14,26 @@ struct FaultMatrix {
     // MARK: Kills
 
     /// A run for each step, killed as it begins, three times inside of it, and before the next.
-    static func resumes() throws -> [[KillPoint]] {
-        guard !isWhole else { return try KillPoint.steps().asked { $0 }.map { KillPoint.all(in: $0, withBegin: true) } }
+    static func resumes() throws -> [KillCase] {
+        guard !isWhole else { return try KillCase.all(withBegin: true) }
         return [
-            [
+            KillCase(points: [
                 // Before it is promoted, a window is opened anew, in which the slots are there.
                 KillPoint(step: "restore", moment: .soon), KillPoint(step: "slots", moment: .done),
                 KillPoint(step: "promote", moment: .done), KillPoint(step: "subscriptions", moment: .soon),
-            ]
+            ]),
+            KillCase(
+                points: [
+                    KillPoint(step: "slots", moment: .soon), KillPoint(step: "pass-slots", moment: .begun), KillPoint(step: "promote", moment: .begun),
+                    KillPoint(step: "remove-identity", moment: .soon), KillPoint(step: "verify", moment: .soon),
+                ], isLive: true),
         ]
     }
 
     @Test("killed again and again, it is resumed to the end that it would have had", arguments: try FaultMatrix.resumes())
-    func killAndResume(_ points: [KillPoint]) async throws {
-        try await withLoad("kill at \(points.map(\.testDescription).joined(separator: "; at ")), and resume") { bed, writers, run in
+    func killAndResume(_ each: KillCase) async throws {
+        let points = each.points
+        try await withLoad("kill at \(each.testDescription), and resume", playbook: each.isLive ? live : [:]) { bed, writers, run in
             try await Durations.shared.learn(for: points, in: bed, run)
             for (index, point) in points.enumerated() {
                 try await run.killed(at: point, index == 0 ? run.begin : ["resume", try run.name])
@@ -40,14 +46,15 @@ struct FaultMatrix {
     }
 
     /// A cluster for each step, on which a run is killed and undone four times, one after the other.
-    static func undos() throws -> [[KillPoint]] {
-        guard !isWhole else { return try KillPoint.steps().asked { $0 }.map { KillPoint.all(in: $0, withBegin: false) } }
-        return [[KillPoint(step: "restore", moment: .soon)]]
+    static func undos() throws -> [KillCase] {
+        guard !isWhole else { return try KillCase.all(withBegin: false) }
+        return [KillCase(points: [KillPoint(step: "restore", moment: .soon)]), KillCase(points: [KillPoint(step: "pass-slots", moment: .soon)], isLive: true)]
     }
 
     @Test("killed, it is undone without a trace", arguments: try FaultMatrix.undos())
-    func killAndUndo(_ points: [KillPoint]) async throws {
-        try await withLoad("kill at \(points.map(\.testDescription).joined(separator: "; at ")), and undo each time") { bed, writers, run in
+    func killAndUndo(_ each: KillCase) async throws {
+        let points = each.points
+        try await withLoad("kill at \(each.testDescription), and undo each time", playbook: each.isLive ? live : [:]) { bed, writers, run in
             try await Durations.shared.learn(for: points, in: bed, run)
             let before = try await Snapshot(of: bed)
             for point in points {
@@ -67,7 +74,7 @@ struct FaultMatrix {
 
     @Test("a fault ends it with an error and open nodes, and it is resumed when the fault is mended", arguments: faults())
     func faultAndResume(_ each: FaultCase) async throws {
-        try await withLoad("\(each.testDescription), and resume") { bed, writers, run in
+        try await withLoad("\(each.testDescription), and resume", playbook: each.isLive ? live : [:]) { bed, writers, run in
             let program = try await run.starts(run.begin, until: KillPoint(step: each.step, moment: .begun))
             try await each.fault.strike(bed)
             let struck = ContinuousClock.now
@@ -111,7 +118,7 @@ struct FaultMatrix {
     private func resumesDespiteDoubling(_ run: WatchedRun, _ bed: Bed) async throws -> Int {
         let output = try await run.someone.start(["resume", try run.name]).wait(within: .seconds(400)), said = output.standardOutput + output.standardError
         guard output.status != 0 else { return 0 }
-        #expect(said.contains("the nodes differ at the drained point:\n         app.events: n4 has"), "\(said)")
+        #expect(said.contains("the nodes differ:\n         app.events: n4 has"), "\(said)")
         let count = try await removeDoubledEvents(on: "n4", of: bed)
         try await run.succeeds(["resume", try run.name])
         return count

@@ -64,6 +64,24 @@ struct KillPoint: Sendable, CustomTestStringConvertible {
     }
 }
 
+/// The handover in which nobody waits.
+let live: KeyValuePairs<String, String> = ["  mode: read-only": "  mode: live"]
+
+/// Where one run is killed, again and again.
+struct KillCase: Sendable, CustomTestStringConvertible {
+    var points: [KillPoint]
+    var isLive = false
+
+    var testDescription: String { "\(isLive ? "live: " : "")\(points.map(\.testDescription).joined(separator: "; at "))" }
+
+    /// One for every step, and for each of the live handover that is another one there, or stands between others.
+    static func all(withBegin: Bool) throws -> [KillCase] {
+        let cases = try KillPoint.steps().map { KillCase(points: KillPoint.all(in: $0, withBegin: withBegin)) }
+        let others = try KillPoint.steps(of: "spock-add-node", live).drop { $0 != "slots" }
+        return (cases + others.map { KillCase(points: KillPoint.all(in: $0, withBegin: withBegin), isLive: true) }).asked(\.testDescription)
+    }
+}
+
 /// How long the steps take here: a kill inside of a step needs to know.
 actor Durations {
     static let shared = Durations()

@@ -121,7 +121,13 @@ struct RemoveIdentity: LeavesNothing {
                 let peer = nodes.first(where: { $0.name.rawValue == member })
             else { throw Problem("\(source) does not subscribe to \(member) any more", hint: "repair the mesh first; then resume") }
             let resume = origins.resumePosition(peer: peer.id, origin: subscription.origin, slotLSN: slotLSN)
-            let sourceOrigin = ofSource.first { $0.name == subscription.origin }?.remoteLSN
+            guard let sourceOrigin = ofSource.first(where: { $0.name == subscription.origin })?.remoteLSN else {
+                throw Problem(
+                    "\(source) does not say how far it has applied \(member): its origin \(subscription.origin) is not there, or stands nowhere",
+                    hint:
+                        "nothing has joined. It may have crashed since the slots were made: see with `pggraft verify` whether it is like its peers; then undo this run with --purge-data, and begin anew"
+                )
+            }
             positions.append(
                 ResumePosition(peer: try mesh.name(member), slotLSN: slotLSN, lsn: resume, sourceOrigin: sourceOrigin, peerLSN: peerLSN))
         }

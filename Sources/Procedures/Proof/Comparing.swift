@@ -14,7 +14,7 @@ struct Comparing {
     private let looks: TableLooks
     private let common: Set<ReplicationSetName>
     private let tell: @Sendable (String) -> Void
-    private let progress: (String, Double?) -> Void
+    private let progress: @Sendable (String, Double?) -> Void
     private(set) var comparison: Comparison
     private var moment: CommitMoment?
     /// What has to be looked at again.
@@ -22,7 +22,7 @@ struct Comparing {
 
     init(
         _ proof: Proof, through looks: TableLooks, among common: Set<ReplicationSetName>, tell: @escaping @Sendable (String) -> Void,
-        progress: @escaping (String, Double?) -> Void
+        progress: @escaping @Sendable (String, Double?) -> Void
     ) {
         (self.proof, self.looks, self.common, self.tell, self.progress) = (proof, looks, common, tell, progress)
         comparison = Comparison(nodes: proof.nodes, hashed: proof.order.compares)
@@ -65,6 +65,7 @@ struct Comparing {
 
     mutating func compare(_ tables: [ReplicatedTable]) async throws {
         moment = try await proof.moment(tell)
+        if moment == nil { tell("not every node keeps when rows were committed (track_commit_timestamp): ranges are looked at until they agree as a whole") }
         var done = 0
         for batch in ReplicatedTable.batches(tables) {
             progress("comparing \(list(batch.map(\.relation.description), atMost: 3))", Double(done) / Double(tables.count))

@@ -37,7 +37,7 @@ public struct MeshProof: Sendable {
 
     /// - Parameter tell: takes what is worth a line: why it does not get on.
     /// - Throws: `NodesDiffer`, `Problem` that says what is not as it must be; `LockTaken` while a run works on the cluster.
-    public func make(tell: @escaping @Sendable (String) -> Void, progress: @escaping (String, Double?) -> Void) async throws -> Verdict {
+    public func make(tell: @escaping @Sendable (String) -> Void, progress: @escaping @Sendable (String, Double?) -> Void) async throws -> Verdict {
         do {
             // Runs use the same table.
             try await lock.take(holder: Holder())

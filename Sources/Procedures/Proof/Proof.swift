@@ -50,12 +50,14 @@ struct Proof: Sendable {
     ///   - exceptions: how many rows `spock.exception_log` had, by node, before what is proven.
     ///   - tell: takes the line that says why it does not get on.
     /// - Throws: `Problem` that says what is not as it must be, and where.
-    func make(since exceptions: [String: Int], tell: @escaping @Sendable (String) -> Void, progress: @escaping (String, Double?) -> Void) async throws -> Proven {
+    func make(since exceptions: [String: Int], tell: @escaping @Sendable (String) -> Void, progress: @escaping @Sendable (String, Double?) -> Void) async throws -> Proven {
         let deadline = Deadline.after(.seconds(60))
+        // Side by side with what the nodes say of each other; what stands first is told first.
+        async let compared = compare(tell: tell, progress: progress)
         try await checkExceptions(since: exceptions)
         let table = try await nodeTable(deadline: deadline, tell: tell)
         for silence in try await canary(token: UUID().uuidString, deadline: deadline) { tell(silence) }
-        let comparison = try await compare(tell: tell, progress: progress)
+        let comparison = try await compared
         // Once more: a change that was discarded after the canary counts too.
         try await checkExceptions(since: exceptions)
         return Proven(mesh: table, comparison: comparison)
@@ -130,7 +132,7 @@ struct Proof: Sendable {
     /// is in. Nothing is locked longer, and no snapshot kept longer, than a range of a table is looked at.
     /// - Parameter tell: takes the line that says why it does not get on.
     /// - Throws: `Problem` that names tables, keys and nodes; `Stalled`.
-    func compare(tell: @escaping @Sendable (String) -> Void, progress: @escaping (String, Double?) -> Void) async throws -> Comparison {
+    func compare(tell: @escaping @Sendable (String) -> Void, progress: @escaping @Sendable (String, Double?) -> Void) async throws -> Comparison {
         let looks = try await TableLooks(on: nodes, of: mesh, patience: order.patience, tell: tell)
         do {
             async let named = commonSets(deadline: .after(.seconds(60)))
