@@ -19,7 +19,7 @@ public struct GTM: Sendable {
     private var program: String { binDirectory.map { ($0 / "gtm_ctl").path } ?? "gtm_ctl" }
 
     static func words(_ program: String, _ action: String, _ directory: HostPath) -> [String] {
-        [program, "-Z", "gtm", "-D", directory.path] + (action == "restart" ? ["-m", "fast"] : []) + [action]
+        [program, "-Z", "gtm", "-D", directory.path] + (action == "restart" ? ["-m", "fast", "-t", "10"] : []) + [action]
     }
 
     /// Whether it runs.
@@ -35,10 +35,26 @@ public struct GTM: Sendable {
     }
 
     /// Stops it, where it runs, and starts it with the options that it was started with last. It forgets which transactions are open: what was settled on
-    /// the nodes is settled for it, too. Its program says that it has started it without a look: one that found the port still taken is started again.
+    /// the nodes is settled for it, too. One that has just begun may not hear that it is to end: it is told again.
     /// - Throws: `Problem` that says whether it runs.
     public func restart(deadline: Deadline) async throws {
-        var result = try await run("restart", deadline: deadline), ranBefore = false, downSince: ContinuousClock.Instant?
+        var result = try await run("restart", deadline: deadline)
+        while result.status != .code(0), try await isRunning(deadline: deadline.forLook) {
+            guard !deadline.hasPassed else {
+                throw Problem(
+                    "the GTM on \(host.name) does not end: \((result.errorText + result.text).onOneLine)",
+                    hint: "it runs as before, and transactions are open for it that are none. Restart it by hand, as \(user) on \(host.name), and resume")
+            }
+            result = try await run("restart", deadline: deadline)
+        }
+        try await start(deadline: deadline, result)
+    }
+
+    /// Starts it, where it does not run. Its program says that it has started it without a look: one that found the port still taken is started again.
+    /// - Parameter before: what its program has said.
+    /// - Throws: `Problem` that says whether it runs.
+    public func start(deadline: Deadline, _ before: CommandResult? = nil) async throws {
+        var result = before, ranBefore = false, downSince: ContinuousClock.Instant?
         do {
             try await wait(for: "the GTM on \(host.name) to run", until: deadline, every: .milliseconds(200)) { () -> Look<Void> in
                 guard try await !isRunning(deadline: deadline.forLook) else {
@@ -50,6 +66,7 @@ public struct GTM: Sendable {
                 ranBefore = false
                 let since = downSince ?? .now
                 downSince = since
+                // A process of the run that was killed may be about to.
                 if since.duration(to: .now) > .seconds(2) {
                     result = try await run("start", deadline: deadline)
                     downSince = nil
@@ -58,7 +75,7 @@ public struct GTM: Sendable {
             }
         } catch is DeadlineExceeded {
             throw Problem(
-                "the GTM on \(host.name) does not come up: \((result.errorText + result.text).onOneLine)",
+                "the GTM on \(host.name) does not come up: \(((result?.errorText ?? "") + (result?.text ?? "")).onOneLine)",
                 hint: "no server of the cluster can be asked without it. See its log, and start it, as \(user) on \(host.name): "
                     + "\(Shell.line(Self.words(program, "start", dataDirectory))); then resume")
         }
