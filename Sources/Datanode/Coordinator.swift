@@ -52,6 +52,10 @@ public struct Coordinator: Sendable {
         try await session.connection.query("SELECT pgxc_pool_reload() AS reloaded", deadline: deadline)
     }
 
+    /// What the session ends from now on it ends on this coordinator alone: else it asks the GTM for a prepared transaction, which does not know those of
+    /// coordinators ("does not exist").
+    public func beAlone(deadline: Deadline) async throws { try await session.connection.query("SET xc_maintenance_mode = on", deadline: deadline) }
+
     /// Which server a session of this coordinator reaches under a datanode's name.
     /// - Throws: `PostgresError`: `53000` where it reaches none.
     public func reach(_ name: String, deadline: Deadline) async throws -> ReachedServer {

@@ -63,6 +63,17 @@ public struct InDoubtTransaction: Sendable, Hashable {
         return .rollBack("no node has committed it, and none works at it")
     }
 
+    /// The same while clients write: what a session works at is not in doubt, whatever a node has committed of it, and a coordinator that cannot be asked may
+    /// have one that does. A session holds its transaction from before the first node prepares it until it is ended on the last.
+    public static func verdictUnderWriters(_ answers: [String: Answer], silentDatanodes: [String], silentCoordinators: [String]) -> Verdict {
+        let running = answers.filter(\.value.isRunning).keys.sorted()
+        if !running.isEmpty { return .wait("a session of \(list(running)) works at it") }
+        if !silentCoordinators.isEmpty { return .unknown("\(list(silentCoordinators)) cannot be asked, and may work at it") }
+        // Prepared elsewhere, too, it has to be ended there as well.
+        let others = answers.mapValues { Answer(isCommitted: $0.isCommitted) }
+        return verdict(others, silentDatanodes: silentDatanodes, silentCoordinators: [])
+    }
+
     static func look(_ transaction: UInt32) -> SQL {
         """
         SELECT EXISTS (SELECT 1 FROM pg_prepared_xacts WHERE gid = \("T\(transaction)")) AS prepared, \
@@ -84,13 +95,13 @@ extension ServerSession {
         return InDoubtTransaction.Answer(isCommitted: committed, isPrepared: try row.get("prepared"), isRunning: try row.get("running"))
     }
 
-    /// Ends a prepared transaction of this database. One that is not there any more was ended by somebody else.
-    /// - Returns: whether it was there.
+    /// Ends a prepared transaction of this database. One that is not there any more was ended by somebody else, or is about to be.
+    /// - Returns: whether it was there for us.
     public func endPrepared(_ transaction: InDoubtTransaction, commit: Bool, deadline: Deadline) async throws -> Bool {
         do {
             try await connection.query(InDoubtTransaction.end(transaction.identifier, commit: commit), deadline: deadline)
             return true
-        } catch let error as PostgresError where error.code == "42704" {
+        } catch let error as PostgresError where ["42704", "55000"].contains(error.code) {
             return false
         }
     }

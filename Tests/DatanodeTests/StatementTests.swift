@@ -70,6 +70,25 @@ import Testing
                 == .unknown("it is prepared on datanode2 too, and coord2, which cannot be asked, may decide it"))
         #expect(verdict(["coord1": Answer(isCommitted: false)], datanodes: ["datanode2"]) == .unknown("datanode2 cannot be asked, and may have committed it"))
     }
+
+    private func underWriters(_ answers: [String: Answer], datanodes: [String] = [], coordinators: [String] = []) -> InDoubtTransaction.Verdict {
+        InDoubtTransaction.verdictUnderWriters(answers, silentDatanodes: datanodes, silentCoordinators: coordinators)
+    }
+
+    // Recorded of a commit that hung: its coordinator's session holds the transaction, whatever the datanodes have of it.
+    @Test func `while clients write, what a session works at is left to it, also where a node has committed it`() {
+        for here in [Answer(isCommitted: nil, isPrepared: true), Answer(isCommitted: true)] {
+            #expect(underWriters(["datanode1": here, "coord1": Answer(isCommitted: nil, isRunning: true)]) == .wait("a session of coord1 works at it"))
+        }
+        #expect(underWriters(["datanode1": Answer(isCommitted: true)], coordinators: ["coord1"]) == .unknown("coord1 cannot be asked, and may work at it"))
+        #expect(underWriters(["coord1": Answer(isCommitted: false)], datanodes: ["datanode2"]) == .unknown("datanode2 cannot be asked, and may have committed it"))
+    }
+
+    @Test func `while clients write, what nobody works at is ended wherever it is prepared`() {
+        let here = Answer(isCommitted: nil, isPrepared: true)
+        #expect(underWriters(["datanode1": here, "datanode2": Answer(isCommitted: true), "coord1": Answer(isCommitted: false)]) == .commit("datanode2 has committed it"))
+        #expect(underWriters(["datanode1": here, "datanode2": here, "coord2": here]) == .rollBack("no node has committed it, and none works at it"))
+    }
 }
 
 @Suite struct OpenTransactionTests {

@@ -48,6 +48,13 @@ struct FailedDatanode: Sendable {
             hasOneStandby: true)
     }
 
+    /// Coordinators that nobody waits for: on the host of a master that is said to be dead.
+    func deadCoordinators(_ memory: Memory) throws -> [String] {
+        guard try failed.primaryIsDead(memory) else { return [] }
+        let address = try access.roster.entry(datanode).address
+        return try coordinators.filter { try access.roster.entry($0).address == address }
+    }
+
     /// Where the coordinators shall reach it.
     var place: NodeAddress {
         get throws {
@@ -78,7 +85,7 @@ struct FailedDatanode: Sendable {
                 "the GTM does not run, and without it no server of the cluster can be asked",
                 hint: "start it, and run or resume again; a run that was begun with --restart-gtm starts it when it is resumed")
         }
-        try await gtm.restart(deadline: .after(.seconds(60)))
+        try await gtm.start(deadline: .after(.seconds(60)))
         return true
     }
 
