@@ -79,6 +79,9 @@ public struct Memory: Sendable {
         return (each, .seconds(last.timeIntervalSince(first)))
     }
 
+    /// For how long there has been a run; `nil` before it.
+    public var age: Duration? { entries().first.map { .seconds(Date().timeIntervalSince($0.at)) } }
+
     public var header: RunHeader? {
         get throws { try entries().first { $0.event == .began }?.value?.decoded(as: RunHeader.self) }
     }

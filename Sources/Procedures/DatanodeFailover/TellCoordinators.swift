@@ -62,7 +62,9 @@ struct TellAbsent: LeavesNothing {
     func inspect(_ memory: Memory) async throws -> Inspection {
         guard try await order.failed.promoted(memory) != nil else { return .done("whoever can be reached is told before") }
         let untold = order.untold(try await order.told(order.newMaster(), memory), silent: true)
-        return untold.isEmpty ? .done("every coordinator reaches \(order.slave)") : .needed(untold.map { Change("\($0.name): \($0.why)") })
+        guard untold.isEmpty else { return .needed(untold.map { Change("\($0.name): \($0.why)") }) }
+        if memory.began(VerifyDatanode.self), try memory.recall(VerifyDatanode.said) == nil { return .needed([Change("verify through every coordinator: one was away before")]) }
+        return .done("every coordinator reaches \(order.slave)")
     }
 
     func perform(_ run: StepRun) async throws -> String {
@@ -78,7 +80,13 @@ struct TellAbsent: LeavesNothing {
             }
         }
         guard absent.isEmpty else { throw try await stillAbsent(absent, run.memory) }
-        return "every coordinator reaches \(order.slave); \(try await order.verify(run))"
+        let said = try await order.verify(run)
+        guard try run.memory.recall(VerifyDatanode.said) != nil else {
+            throw Problem(
+                "every coordinator was told of \(order.slave), and not every one could be asked in the verification: \(said)",
+                hint: "start what does not answer, and resume: what is still prepared may be settled only then")
+        }
+        return "every coordinator reaches \(order.slave); \(said)"
     }
 
     private func stillAbsent(_ absent: [String: Problem], _ memory: Memory) async throws -> Problem {

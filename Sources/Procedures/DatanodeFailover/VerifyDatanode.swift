@@ -7,7 +7,7 @@ import Report
 import Run
 import Server
 
-/// Verify through every coordinator: every table is read, and a row is written and removed again.
+/// Verify through every coordinator: every table is read, and a row is written and removed again. Nothing is left prepared that nobody works at.
 struct VerifyDatanode: LeavesNothing {
     static let name = "verify"
     static let said = Fact<String>("verification")
@@ -17,7 +17,8 @@ struct VerifyDatanode: LeavesNothing {
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         if let said = try memory.recall(Self.said) { return .done(said) }
-        return .needed(order.coordinators.map { Change("\($0): read every table, and write to a temporary one on every datanode") })
+        let late = "every node: COMMIT or ROLLBACK PREPARED what a coordinator has left there and works at no more, by the rule of \(SettleInDoubt.name)"
+        return .needed(order.coordinators.map { Change("\($0): read every table, and write to a temporary one on every datanode") } + [Change(late)])
     }
 
     func perform(_ run: StepRun) async throws -> String {
@@ -54,25 +55,29 @@ extension FailedDatanode {
         }
         try await startGTM(run)
         for other in others where !silent.contains(other) { if let hanging = try await hangingCommits(on: other) { throw hanging } }
-        var seen: [String: DatanodeCheck] = [:], open: String?
-        do {
-            seen = try await look()
-            // A table may be read that has no row of such a transaction where it was looked at.
-            let held = try await committedAndOpen().map { "T\($0)" }
-            if !held.isEmpty { open = "\(list(held, atMost: 5)) \(held.count == 1 ? "was" : "were") committed" }
-        } catch let error where DatanodeCheck.isGTMBehind(error) {
-            open = Problem(explaining: error).fact
-        }
-        if let open {
+        var seen: [String: DatanodeCheck] = [:], late = try await SettleLate(order: self, run: run).settle(), restarts = 0
+        while let open = try await heldOpen({ seen = try await look() }) {
             guard try mayRestartGTM(run.memory) else { throw RestartGTM.refused(open) }
+            // What is committed late may be held once more.
+            guard restarts < 3 else { throw Problem("\(open), and the GTM holds that for open, \(restarts) restarts later", hint: "see the GTM's log, and resume") }
+            restarts += 1
             run.note("the GTM is restarted: \(open)")
             try await gtm().restart(deadline: .after(.seconds(120)))
             try run.remember(RestartGTM.isRestarted, true)
-            seen = try await look()
+            // Who was in a commit meanwhile may have failed in it.
+            late = try await SettleLate(order: self, run: run).settle()
         }
-        let said = present.compactMap { name in seen[name].map { "\(name): \($0)" } }.joined(separator: "; ")
-        if isWhole { try run.remember(VerifyDatanode.said, said) }
+        let said = (present.compactMap { name in seen[name].map { "\(name): \($0)" } } + [late.words]).joined(separator: "; ")
+        if isWhole, late.isSettled { try run.remember(VerifyDatanode.said, said) }
         return said
+    }
+
+    /// What the GTM holds for open although a datanode has committed it, in words, where every coordinator looks; `nil` for nothing.
+    private func heldOpen(_ look: () async throws -> Void) async throws -> String? {
+        do { try await look() } catch let error where DatanodeCheck.isGTMBehind(error) { return Problem(explaining: error).fact }
+        // A table may be read that has no row of such a transaction where it was looked at.
+        let held = try await committedAndOpen().map { "T\($0)" }
+        return held.isEmpty ? nil : "\(list(held, atMost: 5)) \(held.count == 1 ? "was" : "were") committed"
     }
 
     /// Starts the GTM where a process of the run was killed between its end and its start.
@@ -82,6 +87,6 @@ extension FailedDatanode {
         do { runs = try await gtm().isRunning(deadline: .after(.seconds(20))) } catch let error where !(error is CancellationError) {
             return run.note("whether the GTM runs cannot be seen: \(Problem(explaining: error).fact)")
         }
-        if !runs { try await gtm().restart(deadline: .after(.seconds(120))) }
+        if !runs { try await gtm().start(deadline: .after(.seconds(120))) }
     }
 }

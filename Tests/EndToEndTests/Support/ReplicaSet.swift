@@ -57,9 +57,15 @@ extension Operator {
     func killed(_ arguments: [String], in step: String, done: Bool = false, after time: Duration = .zero) async throws {
         let before = try journals().count, seen = arguments.first == "run" ? 0 : try entries().count
         let program = try start(arguments)
-        try await eventually("\(step) in the journal", within: .seconds(120), every: .milliseconds(2)) {
-            guard try arguments.first != "run" || journals().count > before else { return program.hasEnded }
-            return try entries().dropFirst(seen).contains { $0.step == step && ($0.event == (done ? .done : .intent)) } || program.hasEnded
+        do {
+            try await eventually("\(step) in the journal", within: .seconds(120), every: .milliseconds(2)) {
+                guard try arguments.first != "run" || journals().count > before else { return program.hasEnded }
+                return try entries().dropFirst(seen).contains { $0.step == step && ($0.event == (done ? .done : .intent)) } || program.hasEnded
+            }
+        } catch {
+            program.signal(SIGKILL)
+            let output = try await program.wait(within: .seconds(20))
+            throw BedError.unexpected("\(error)\n\(output.standardOutput)\(output.standardError)")
         }
         if time > .zero { try await Task.sleep(for: time) }
         program.signal(SIGKILL)
