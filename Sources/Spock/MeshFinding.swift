@@ -128,7 +128,7 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
         case .applyDelayed(_, _, let needed, let window):
             needed > window
                 ? "let handover.window_limit be \(needed.inSeconds), or make these subscriptions anew without it" : "every node is read-only for that much longer"
-        case .superuserClients: "what they write in the window is not lost, but the nodes may differ while they are compared: stop them for the run"
+        case .superuserClients: "what they write in the window is not lost: they only write on while the others wait"
         case .noSubscriptionPattern: "the new ones are called \(SubscriptionPattern.usual), unless the playbook says otherwise"
         case .nameTaken: "choose another name, or remove the node of that name first"
         case .idTaken: "choose another name: the id is made from it"

@@ -169,7 +169,8 @@ public struct AddSpockNode: Procedure {
                 "mesh",
                 [ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock")]
                     + mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) }
-                    + [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, mode: isLive ? .live : .readOnly, window: playbook.handover.window.limit)]),
+                    + [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, mode: isLive ? .live : .readOnly, window: playbook.handover.window.limit)]
+                    + (isLive ? [TransactionsAreShort(survey: members, slotWait: playbook.handover.slotWait)] : [])),
             RequirementGroup("the copy", target + routes + passwords + [BackRestIsUsable(copy, ground, survey: survey)]),
         ]
     }

@@ -59,13 +59,7 @@ struct CreateSlots: Step {
 
     /// Names the transactions that have been open for a while: no slot is there before they have ended.
     private func tellWhoIsWaitedFor(_ run: StepRun) async throws {
-        let open = try await onEach(mesh.members) { member in
-            let server = try await mesh.access.server(member), deadline = Deadline.after(.seconds(20))
-            return try await server.clientTransactions(begunBefore: ServerMoment(microseconds: 0), everywhere: true, deadline: deadline)
-        }
-        for (member, transactions) in open.sorted(by: { $0.key < $1.key }) {
-            for transaction in transactions where transaction.age > .seconds(5) { run.note("\(member): the slot waits for \(transaction)") }
-        }
+        for (member, transaction) in try await mesh.longTransactions(mesh.members) { run.note("\(member): the slot waits for \(transaction)") }
     }
 
     /// Everything that is asked and connected before the slots are made; before a window, and so in another step's name.

@@ -237,6 +237,15 @@ actor SpockMesh {
         }
     }
 
+    /// The clients' transactions on each of `nodes`, in any database, that have a transaction id and have been open for longer than a few seconds: a new slot
+    /// waits until they have ended.
+    nonisolated func longTransactions(_ nodes: [String]) async throws -> [(node: String, transaction: ClientTransaction)] {
+        let open = try await onEach(nodes) { node in
+            try await self.access.server(node).clientTransactions(begunBefore: ServerMoment(microseconds: 0), everywhere: true, deadline: .after(.seconds(20)))
+        }
+        return nodes.flatMap { node in (open[node] ?? []).filter { $0.age > .seconds(5) }.map { (node, $0) } }
+    }
+
     // MARK: Exceptions
 
     /// How many rows `spock.exception_log` has on each of `nodes`: changes that were discarded there.

@@ -92,6 +92,23 @@ struct MeshIsSound: Requirement {
     }
 }
 
+/// Nobody keeps the slots of a live handover waiting.
+struct TransactionsAreShort: Requirement {
+    let name = "transactions"
+    let survey: MeshSurvey
+    /// For how long the slots wait.
+    let slotWait: Duration
+
+    func look(_ memory: Memory) async throws -> [Finding] {
+        let mesh = survey.mesh, states = await survey.states
+        // Who could not be looked at is told of already.
+        let open = try await mesh.longTransactions(mesh.members.filter { states[$0] != nil })
+        guard !open.isEmpty else { return [Finding(name, "none that the slots would have to wait for")] }
+        let hint = "it may have ended by then; if not, the slots wait for it for \(slotWait.inSeconds) at most (slot_wait), and then the run ends with nothing made"
+        return open.map { Finding(name, on: $0.node, "\($0.transaction) is open", .note(hint: hint)) }
+    }
+}
+
 extension MeshFinding {
     /// Whether a run that has begun already makes this so by itself.
     fileprivate var comesWithARunUnderWay: Bool {
