@@ -15,13 +15,19 @@ func expectMesh(of four: Bed, _ writers: Writers, sourceLocation: SourceLocation
         #expect(verification.isClean, "\(verification)", sourceLocation: sourceLocation)
     }
     for node in everyNode {
-        try await eventually("three subscriptions of \(node) to replicate, and three slots to be read", within: .seconds(30)) {
-            try await four.psql(
-                node,
-                """
-                SELECT (SELECT count(*) FROM spock.sub_show_status() WHERE status = 'replicating'),
-                  (SELECT count(*) FROM pg_replication_slots WHERE active AND coalesce(database, 'app') = 'app')
-                """) == "3|3"
+        do {
+            try await eventually("three subscriptions of \(node) to replicate, and three slots to be read", within: .seconds(30)) {
+                try await four.psql(
+                    node,
+                    """
+                    SELECT (SELECT count(*) FROM spock.sub_show_status() WHERE status = 'replicating'),
+                      (SELECT count(*) FROM pg_replication_slots WHERE active AND coalesce(database, 'app') = 'app')
+                    """) == "3|3"
+            }
+        } catch BedError.timedOut {
+            let seen = try await four.psql(node, "SELECT subscription_name, status FROM spock.sub_show_status(); SELECT slot_name, active, database FROM pg_replication_slots")
+            let log = try await four.host(node).execute("tail -n 30 \(four.place(of: node)?.dataDirectory ?? Bed.dataDirectory)/log/*.log").standardOutput
+            Issue.record("\(node) is no member like the others:\n\(seen)\n\(log)", sourceLocation: sourceLocation)
         }
         let rest = try await four.psql(
             node,

@@ -405,7 +405,10 @@ extension Journal {
         let expected = "n1: another pggraft changes the configuration of this server (pggraft run 20261128-010101-n1, pid "
         #expect(refused?.fact.hasPrefix(expected) == true, "\(String(describing: refused))")
         await first.close()
-        try await second.takeLock(holder: Holder())
+        // Its server hears of that a moment later.
+        try await wait(for: "the first one's session to end", until: soon, every: .milliseconds(20)) { () -> Look<Void> in
+            do { return .found(try await second.takeLock(holder: Holder())) } catch let taken as LockTaken { return .notYet(taken.fact) }
+        }
         await second.close()
 
         // One that lets nobody in is changed all the same, and the plan says what that means.
