@@ -94,8 +94,11 @@ struct MeshTests {
         }
 
         // A canary from everywhere, heard everywhere, gone everywhere.
+        let setsBefore = try await n1.captureReplicationSets(deadline: soon)
         for session in sessions { try await session.createCanary(deadline: soon) }
         for session in sessions { try await session.createCanary(deadline: soon) }
+        #expect(try await n1.captureReplicationSets(deadline: soon) == setsBefore, "it belongs to no node's sets")
+        #expect(try await n1.replicatedTables(deadline: soon).filter { !$0.memberships.isEmpty }.allSatisfy { $0.relation != Canary.table })
         for (index, session) in sessions.enumerated() { try await session.singCanary(node: TestMesh.name(index), run: "r1", deadline: soon) }
         for session in sessions { try await session.hearCanary(from: ["n1", "n2", "n3", "n4"], run: "r1", deadline: soon) }
         for session in sessions { try await session.dropCanary(deadline: soon) }

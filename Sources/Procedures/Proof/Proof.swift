@@ -161,7 +161,7 @@ struct Proof: Sendable {
 
     /// The replicated tables with rows of their own, as the first node has them now.
     func tables() async throws -> [ReplicatedTable] {
-        try await mesh.spock(nodes[0]).replicatedTables(deadline: .after(.seconds(60))).filter { !$0.isPartitioned && $0.relation.schema != "pggraft" }
+        try await mesh.spock(nodes[0]).replicatedTables(deadline: .after(.seconds(60))).filter { !$0.isPartitioned && !$0.memberships.isEmpty }
     }
 
     /// A moment that every node's clock has passed and before which everything is applied on every node; `nil` where a node does not keep when rows were committed.
