@@ -48,7 +48,7 @@ struct FaultMatrix {
     /// A cluster for each step, on which a run is killed and undone four times, one after the other.
     static func undos() throws -> [KillCase] {
         guard !isWhole else { return try KillCase.all(withBegin: false) }
-        return [KillCase(points: [KillPoint(step: "restore", moment: .soon)]), KillCase(points: [KillPoint(step: "pass-slots", moment: .soon)], isLive: true)]
+        return [KillCase(points: [KillPoint(step: "restore", moment: .soon)])]
     }
 
     @Test("killed, it is undone without a trace", arguments: try FaultMatrix.undos())
