@@ -243,7 +243,8 @@ struct LiveTests {
                     COMMIT;
                     """, within: .seconds(300))
             try await eventually("the transaction to have been open for a while", within: .seconds(60)) {
-                try await bed.psql("n3", "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND backend_xid IS NOT NULL AND now() - xact_start > interval '6 s'") == "1"
+                try await bed.psql("n3", "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND backend_xid IS NOT NULL AND now() - xact_start > interval '6 s'")
+                    == "1"
             }
             let check = try await someone.pggraft("check", someone.playbook)
             #expect(check.standardOutput.hasLine("transactions … n3 … psql … is open"), "\(check.standardOutput)")
