@@ -46,17 +46,17 @@ struct TerminalTests {
             #expect(check.contains("requirements are met"), "\(check)")
             #expect(try await status() == "status 0\n")
             let plan = try await enter(try Self.line("plan"))
-            #expect(plan.contains("+  6/24   (3)  "), "\(plan)")
+            #expect(plan.contains("+  6/23   (3)  "), "\(plan)")
 
             try await terminal.type("\(try Self.line("run"))\r")
             let asked = try await terminal.shows("Go on? [yes/no] ", within: .seconds(60))
-            #expect(asked.contains("+  6/24   (3)  "), "\(asked)")
+            #expect(asked.contains("+  6/23   (3)  "), "\(asked)")
             try await terminal.type("yes\r")
             try await terminal.shows("\nrun ", within: .seconds(30))
             let run = try await terminal.shows(", journal ", within: .seconds(5))
 
             // In the copy: the document's step 2 is the backup.
-            try await terminal.shows("▸  5/24   (2)  ", within: .seconds(60))
+            try await terminal.shows("▸  5/23   (2)  ", within: .seconds(60))
             try await terminal.type(PseudoTerminal.controlC)
             let copy = try await terminal.shows(Self.prompt, within: .seconds(60))
             #expect(copy.contains("Ending safely; once more to end at once."), "\(copy)")
@@ -68,7 +68,7 @@ struct TerminalTests {
             _ = try await enter(
                 "psql -d 'host=10.77.0.12 dbname=app user=spock_admin' -c \"INSERT INTO app.events (node) VALUES ('held'); SELECT pg_sleep(300)\" >/dev/null 2>&1 &")
             try await terminal.type("pggraft resume \(run)\r")
-            try await terminal.shows("▸ 12/24   (6)  Terminate all client transactions", within: .seconds(120))
+            try await terminal.shows("▸ 12/23   (6)  Terminate all client transactions", within: .seconds(120))
             try await terminal.type(PseudoTerminal.controlC)
             let window = try await terminal.shows(Self.prompt, within: .seconds(60))
             #expect(window.contains("Interrupted. Every node that was closed is open again."), "\(window)")

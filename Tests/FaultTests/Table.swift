@@ -58,7 +58,17 @@ func withLoad(
                 for host in Set(try (everyNode + ["repo"]).map { try bed.host($0).name }).sorted() { try await bed.delay([host], milliseconds: distance) }
             }
             let someone = try Operator(of: bed, playbook: edits)
-            let seen = try await body(bed, try await Writers.start(of: bed, perNode: 1, rate: 15), WatchedRun(someone: someone))
+            let seen: String
+            do {
+                seen = try await body(bed, try await Writers.start(of: bed, perNode: 1, rate: 15), WatchedRun(someone: someone))
+            } catch {
+                // What a worker says of itself stands nowhere else.
+                for node in everyNode {
+                    let log = try await bed.host(node).execute("tail -q -n 200 \(try bed.place(of: node)?.dataDirectory ?? Bed.dataDirectory)/log/*.log | grep -E 'ERROR|FATAL|PANIC|spock' | tail -n 40")
+                    Issue.record("the log of \(node):\n\(log.standardOutput)\(log.standardError)")
+                }
+                throw error
+            }
             try expectNoSecrets(someone)
             return seen
         }
