@@ -64,7 +64,8 @@ func withLoad(
             } catch {
                 // What a worker says of itself stands nowhere else.
                 for node in everyNode {
-                    let log = try await bed.host(node).execute("tail -q -n 200 \(try bed.place(of: node)?.dataDirectory ?? Bed.dataDirectory)/log/*.log | grep -E 'ERROR|FATAL|PANIC|spock' | tail -n 40")
+                    let directory = try bed.place(of: node)?.dataDirectory ?? Bed.dataDirectory
+                    let log = try await bed.host(node).execute("tail -q -n 200 \(directory)/log/*.log | grep -E 'ERROR|FATAL|PANIC|spock' | tail -n 40")
                     Issue.record("the log of \(node):\n\(log.standardOutput)\(log.standardError)")
                 }
                 throw error
