@@ -74,10 +74,14 @@ public struct DrainedMesh: Sendable {
 }
 
 /// The same, each direction for as long as it moves.
-/// - Parameter tell: takes the line that says that one does not.
+/// - Parameters:
+///   - events: sync events that were written already, by provider; the others write theirs now.
+///   - tell: takes the line that says that one does not.
 /// - Throws: `Stalled` for the first direction that does not move.
-public func drain(_ directions: [Direction], with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> [Drained] {
-    let targets = try await syncEvents(directions, known: [:], deadline: .after(.seconds(60)))
+public func drain(
+    _ directions: [Direction], after events: [String: LSN] = [:], with patience: Patience, tell: @escaping @Sendable (String) -> Void
+) async throws -> [Drained] {
+    let targets = try await syncEvents(directions, known: events, deadline: .after(.seconds(60)))
     return try await withThrowingTaskGroup(of: Drained.self) { group in
         for direction in directions {
             guard let target = targets[direction.provider.name] else { continue }

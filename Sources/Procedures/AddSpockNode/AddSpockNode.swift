@@ -102,7 +102,7 @@ public struct AddSpockNode: Procedure {
     private var live: [ListedStep] {
         [
             ListedStep("15", fused(CreateSlots(mesh: mesh, node: node, pause: .none(slotWait: playbook.handover.slotWait), sessions: sessions))),
-            ListedStep("", fused(PassSlots(mesh: mesh, node: node, patience: copy.order.patience))),
+            ListedStep("", fused(PassSlots(mesh: mesh, node: node, sessions: sessions, patience: copy.order.patience))),
             ListedStep("9", fused(PromoteNewNode(node: node, window: window))),
         ]
     }

@@ -8,6 +8,7 @@ struct PassSlots: LeavesNothing {
     static let name = "pass-slots"
     let mesh: SpockMesh
     let node: JoiningNode
+    let sessions: HandoverSessions
     let patience: Patience
     var title: String { "Wait until \(mesh.source), and \(node.name) with it, have everything from before the slots" }
     var leavesNothing: String { "it only waited" }
@@ -21,7 +22,7 @@ struct PassSlots: LeavesNothing {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let target = try await mesh.drainIntoSource(with: patience) { run.note($0) }
+        let target = try await mesh.drainIntoSource(after: await sessions.takeEvents(), with: patience) { run.note($0) }
         try await node.standby.waitReplayed(to: target, deadline: .after(patience.limit))
         return "\(mesh.source) has applied what its peers wrote before their slots; \(node.name) has replayed \(target)"
     }

@@ -143,13 +143,19 @@ actor SpockMesh {
     /// Waits until every one of `nodes` has applied what every other one has written so far.
     /// - Parameter events: sync events that were written already, by node.
     func drain(_ nodes: [String], after events: [String: LSN] = [:], deadline: Deadline) async throws -> DrainedMesh {
-        let directions = if nodes == members, let prepared { prepared } else { try await directions(among: nodes, deadline: deadline) }
-        prepared = nil
+        let directions = if nodes == members { try await takePrepared(deadline: deadline) } else { try await directions(among: nodes, deadline: deadline) }
         return try await Spock.drain(directions, after: events, flushing: source, deadline: deadline)
     }
 
     /// Looks for the directions among the members, so that the next drain of them need not.
     func prepareDrain(deadline: Deadline) async throws { prepared = try await directions(among: members, deadline: deadline) }
+
+    /// The directions among the members: those that were looked at beforehand, once.
+    private func takePrepared(deadline: Deadline) async throws -> [Spock.Direction] {
+        guard let prepared else { return try await directions(among: members, deadline: deadline) }
+        self.prepared = nil
+        return prepared
+    }
 
     /// The same, for as long as every direction moves.
     nonisolated func drain(_ nodes: [String], with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> [Drained] {
@@ -157,10 +163,11 @@ actor SpockMesh {
     }
 
     /// Waits until the source has applied what every peer has written so far, for as long as that moves.
+    /// - Parameter events: sync events that were written already, by node.
     /// - Returns: up to where the source has written then: a standby that has replayed that has it, too.
-    nonisolated func drainIntoSource(with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> LSN {
-        let directions = try await directions(among: members, deadline: .after(.seconds(60))).filter { $0.subscriber.name == source }
-        _ = try await Spock.drain(directions, with: patience, tell: tell)
+    func drainIntoSource(after events: [String: LSN], with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> LSN {
+        let directions = try await takePrepared(deadline: .after(.seconds(60))).filter { $0.subscriber.name == source }
+        _ = try await Spock.drain(directions, after: events, with: patience, tell: tell)
         // Flushes what the apply workers have committed without: it is not streamed before.
         return try await spock(source).syncEvent(deadline: .after(.seconds(60)))
     }

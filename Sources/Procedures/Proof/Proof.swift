@@ -54,8 +54,9 @@ struct Proof: Sendable {
         let deadline = Deadline.after(.seconds(60))
         // Side by side with what the nodes say of each other; what stands first is told first.
         async let compared = compare(tell: tell, progress: progress)
-        try await checkExceptions(since: exceptions)
+        async let unharmed: Void = checkExceptions(since: exceptions)
         let table = try await nodeTable(deadline: deadline, tell: tell)
+        try await unharmed
         for silence in try await canary(token: UUID().uuidString, deadline: deadline) { tell(silence) }
         let comparison = try await compared
         // Once more: a change that was discarded after the canary counts too.
