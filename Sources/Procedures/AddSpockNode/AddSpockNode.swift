@@ -121,7 +121,7 @@ public struct AddSpockNode: Procedure {
     /// The proof, and clients on the new node.
     private var closing: [ListedStep] {
         let open = OpenNewNode(mesh: mesh, node: node, window: window, grace: playbook.handover.window.transactionGrace, givesUpWrites: undo.givesUpWrites)
-        let verify = ListedStep("16", Verify(proof: Proof(mesh: mesh, nodes: mesh.nodes, newNode: mesh.newNode, order: proofOrder)))
+        let verify = ListedStep("16", Verify(mesh: mesh, proof: Proof(mesh: mesh, nodes: mesh.nodes, joined: mesh, order: proofOrder)))
         return playbook.handover.open == .afterProof ? [verify, ListedStep("", open)] : [ListedStep("", open), verify]
     }
 

@@ -13,8 +13,8 @@ struct Verify: Step {
     /// How many tables could not be compared, or only in a sample.
     static let notInWhole = Fact<Int>("tables not compared in whole")
 
+    let mesh: SpockMesh
     let proof: Proof
-    private var mesh: SpockMesh { proof.mesh }
     var title: String { "List all nodes from \(list(mesh.nodes)), and prove that nothing was lost" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {

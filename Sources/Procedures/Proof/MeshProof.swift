@@ -43,7 +43,7 @@ public struct MeshProof: Sendable {
             try await lock.take(holder: Holder())
             let nodes = try await members()
             guard nodes.count > 1 else { throw Problem("\(list(nodes)) has nobody to be compared with", hint: "name the other nodes of the cluster in cluster.nodes") }
-            let proof = Proof(mesh: mesh, nodes: nodes, newNode: nil, order: order)
+            let proof = Proof(mesh: mesh, nodes: nodes, joined: nil, order: order)
             let proven = try await proof.make(since: try await mesh.exceptionCounts(nodes), tell: tell, progress: progress)
             await close()
             return Verdict(nodes: nodes, text: proven.text, tables: proven.comparison.equal, notCompared: proven.comparison.leftOut)

@@ -9,11 +9,11 @@ import Spock
 
 /// What shows that nothing was lost: what every node says of the others, a row that crosses the mesh, and every table compared. Nobody is kept from writing.
 struct Proof: Sendable {
-    let mesh: SpockMesh
+    let mesh: any SpockNodes
     /// The nodes that are compared; the others are held against the first.
     let nodes: [String]
-    /// The one that has just joined as a copy of the first: it has all of that, and the others have what is replicated to them.
-    let newNode: String?
+    /// What a node has just joined as a copy of the first: it has all of that, and the others have what is replicated to them. `nil` where none is new.
+    let joined: SpockMesh?
     let order: Order
 
     /// How the tables are compared.
@@ -27,6 +27,8 @@ struct Proof: Sendable {
         /// With a table that cannot be looked at, because somebody has locked it; and with rows that do not come to agree.
         var patience: Patience
     }
+
+    var newNode: String? { joined?.newNode }
 
     /// What the proof looks at, for a plan.
     var changes: [Change] {

@@ -9,12 +9,13 @@ extension Proof {
     /// A set that is left out loses rows with every subscription replicating.
     /// - Returns: what is told of it; `nil` where no node is new.
     func replicationSets(deadline: Deadline) async throws -> String? {
-        guard let newNode else { return nil }
-        async let modelled = mesh.models()
+        guard let joined else { return nil }
+        let newNode = joined.newNode
+        async let modelled = joined.models()
         let subscriptions = try await subscriptions(deadline: deadline), models = try await modelled
         let new = subscriptions.filter { [$0.provider.rawValue, $0.subscriber.rawValue].contains(newNode) }
         for subscription in new {
-            let model = try mesh.settings(from: subscription.provider.rawValue, to: subscription.subscriber.rawValue, in: models)
+            let model = try joined.settings(from: subscription.provider.rawValue, to: subscription.subscriber.rawValue, in: models)
             let differences = subscription.settings.differences(from: model, between: ", not ")
             guard differences.isEmpty else {
                 throw Problem(
@@ -22,17 +23,17 @@ extension Proof {
                     hint: "who changed one of them since it was made? Make them alike, then resume; rows that were written until then may be missing")
             }
         }
-        let (source, copy) = (try await mesh.spock(mesh.source), try await mesh.spock(newNode))
+        let (source, copy) = (try await mesh.spock(joined.source), try await mesh.spock(newNode))
         // A statement that changes the sets comes to one node a moment later than to another.
         let count = try await wait(
-            for: "the replication sets of \(newNode) to be those of \(mesh.source)", until: .after(.seconds(20)), every: .milliseconds(300)
+            for: "the replication sets of \(newNode) to be those of \(joined.source)", until: .after(.seconds(20)), every: .milliseconds(300)
         ) { () -> Look<Int> in
             async let wanted = source.captureReplicationSets(deadline: deadline)
             let found = try await copy.captureReplicationSets(deadline: deadline)
             let differences = ReplicationSet.differences(of: found, from: try await wanted)
             return differences.isEmpty ? .found(found.count) : .notYet(differences.joined(separator: "; "))
         }
-        return "the \(new.count) new ones name the sets of their pairs; the \(count) replication sets of \(newNode) are those of \(mesh.source)"
+        return "the \(new.count) new ones name the sets of their pairs; the \(count) replication sets of \(newNode) are those of \(joined.source)"
     }
 
     /// In which sets of each node the canary must be, so that everybody who reads from there hears it.

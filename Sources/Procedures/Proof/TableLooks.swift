@@ -14,12 +14,12 @@ struct TableLooks: Sendable {
     }
 
     private let sessions: [String: SpockSession]
-    private let mesh: SpockMesh
+    private let mesh: any SpockNodes
     private let patience: Patience
     private let tell: @Sendable (String) -> Void
 
     /// - Parameter tell: takes the line that says that a look waits, and for whom.
-    init(on nodes: [String], of mesh: SpockMesh, patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws {
+    init(on nodes: [String], of mesh: any SpockNodes, patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws {
         (self.mesh, self.patience, self.tell) = (mesh, patience, tell)
         sessions = try await onEach(nodes) { SpockSession(try await mesh.access.separateServer($0)) }
     }

@@ -1,0 +1,98 @@
+import EventLoop
+import ProcedureKit
+import Report
+import Server
+import Spock
+
+/// Nodes of one Spock cluster, and what is asked of several of them at once.
+protocol SpockNodes: Sendable {
+    var access: ClusterAccess { get }
+    /// The database that is replicated.
+    var database: String { get }
+}
+
+extension SpockNodes {
+    func spock(_ node: String) async throws -> SpockSession { SpockSession(try await access.server(node)) }
+
+    func name(_ node: String) throws -> NodeName {
+        guard let name = NodeName(rawValue: node) else { throw Problem("\(node) is no name for a node") }
+        return name
+    }
+
+    func directions(among nodes: [String], deadline: Deadline) async throws -> [Spock.Direction] {
+        let directions = try await onEach(nodes) { subscriber in
+            let session = try await self.spock(subscriber)
+            var directions: [Spock.Direction] = []
+            for subscription in try await session.subscriptions(deadline: deadline)
+            where subscription.subscriber.rawValue == subscriber && nodes.contains(subscription.provider.rawValue) {
+                directions.append(
+                    Spock.Direction(provider: try await self.spock(subscription.provider.rawValue), subscriber: session, origin: subscription.origin))
+            }
+            return directions
+        }
+        return nodes.flatMap { directions[$0] ?? [] }
+    }
+
+    /// Waits until every one of `nodes` has applied what every other one has written so far, for as long as every direction moves.
+    func drain(_ nodes: [String], with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> [Drained] {
+        try await Spock.drain(try await directions(among: nodes, deadline: .after(.seconds(60))), with: patience, tell: tell)
+    }
+
+    /// Waits until each subscription is `replicating` and its slot is read on the provider: the status alone says only
+    /// that a worker lives.
+    /// - Parameter tell: takes the line that says which of them are not, and how they are, where it takes its time.
+    func waitReplicating(_ directions: [SpockMesh.Direction], deadline: Deadline, tell: (String) -> Void) async throws {
+        let subscribers = Dictionary(grouping: directions, by: \.subscriber)
+        let providers = Dictionary(grouping: directions, by: \.provider)
+        let clock = ContinuousClock()
+        var lastWake: ContinuousClock.Instant?
+        // The measure is always the same: the deadline is for all of them together.
+        try await wait(
+            for: "\(directions.count) subscriptions to be replicating with their slots read", with: Patience(limit: deadline.remaining), every: .milliseconds(30), tell: tell
+        ) { () -> MovingLook<Void, Int> in
+            // A wake-up is a reload: the servers have better to do than to reload all the time.
+            let wakes = lastWake.map { $0.duration(to: clock.now) > .milliseconds(300) } ?? true
+            if wakes { lastWake = clock.now }
+            async let readSlots = onEach(providers.keys.sorted()) { provider in
+                Set(try await self.access.server(provider).slots(deadline: deadline.forLook).filter(\.isActive).map(\.name))
+            }
+            let down = try await onEach(subscribers.keys.sorted()) { subscriber -> [String] in
+                let session = try await self.spock(subscriber), statuses = try await session.subscriptionStatuses(deadline: deadline.forLook)
+                let others = (subscribers[subscriber] ?? []).filter { statuses[$0.subscription] != .replicating }
+                // Spock starts one worker a second, unless it is woken.
+                if wakes, !others.isEmpty { try await session.wakeWorkers(deadline: deadline.forLook) }
+                return others.map { "\($0.subscription) on \(subscriber) is \(statuses[$0.subscription].map(\.description) ?? "missing")" }
+            }
+            guard down.values.allSatisfy(\.isEmpty) else { return .notYet(down.sorted { $0.key < $1.key }.flatMap(\.value).joined(separator: ", "), 0) }
+            let active = try await readSlots
+            let unread = directions.filter { active[$0.provider]?.contains($0.slot) != true }
+            if wakes { _ = try await onEach(Set(unread.map(\.subscriber)).sorted()) { try await self.spock($0).wakeWorkers(deadline: deadline.forLook) } }
+            return unread.isEmpty ? .found(()) : .notYet(unread.map { "slot \($0.slot) on \($0.provider) is not read" }.sorted().joined(separator: ", "), 0)
+        }
+    }
+
+    /// Ends what clients had begun on each of `nodes` before it was closed, after `grace`.
+    /// - Returns: what had to be terminated, by node.
+    func endClientTransactions(
+        on nodes: [String], begunBefore moments: [String: ServerMoment], grace: Duration, deadline: Deadline
+    ) async throws -> [String: [ClientTransaction]] {
+        try await onEach(nodes) { node in
+            guard let moment = moments[node] else { throw Problem("\(node): the moment it became read-only is not known") }
+            return try await self.access.server(node).endClientTransactions(begunBefore: moment, grace: grace, deadline: deadline)
+        }
+    }
+
+    /// The clients' transactions on each of `nodes`, in any database, that have a transaction id and have been open for longer than a few seconds: a new slot
+    /// waits until they have ended.
+    func longTransactions(_ nodes: [String]) async throws -> [(node: String, transaction: ClientTransaction)] {
+        let open = try await onEach(nodes) { node in
+            try await self.access.server(node).clientTransactions(begunBefore: ServerMoment(microseconds: 0), everywhere: true, deadline: .after(.seconds(20)))
+        }
+        return nodes.flatMap { node in (open[node] ?? []).filter { $0.age > .seconds(5) }.map { (node, $0) } }
+    }
+
+    /// How many rows `spock.exception_log` has on each of `nodes`: changes that were discarded there.
+    func exceptionCounts(_ nodes: [String]) async throws -> [String: Int] {
+        try await onEach(nodes) { try await self.spock($0).exceptionCount(deadline: .after(.seconds(20))) }
+    }
+}
