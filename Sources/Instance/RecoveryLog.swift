@@ -17,6 +17,17 @@ enum RecoveryLog {
     /// What an extension's record in the WAL is to a copy that does not load the extension. What the server advises, to load it, would make the copy act as its source.
     static let foreignRecord = "its source's WAL has a record of an extension that a copy does not load, and must not: make the copy anew, from a backup that is younger"
 
+    /// The newest errors that the server, or a program that it has called, has written down: `count` different ones at most.
+    static func errors(_ count: Int, in text: String) -> [String] {
+        var errors: [String] = []
+        for line in lines(of: text).reversed() where errors.count < count {
+            guard let match = line.firstMatch(of: #/\b((?:FATAL|PANIC|ERROR): .*|pg_\w+: error: .*)/#) else { continue }
+            let error = Redaction.redacted(Redaction.unmasked(String(match.1).onOneLine))
+            if !errors.contains(error) { errors.append(error) }
+        }
+        return errors
+    }
+
     /// The newest complaint of the server that runs now; `nil` where there is none.
     static func obstacle(in text: String) -> Obstacle? {
         let all = lines(of: text)
@@ -61,6 +72,11 @@ extension Instance {
     /// Why this standby does not get on, as its server log says; `nil` where it says nothing of that.
     public func recoveryObstacle(deadline: Deadline) async throws -> Obstacle? {
         RecoveryLog.obstacle(in: try await host.require(.script(RecoveryLog.tail, dataDirectory.path).as(user), deadline: deadline).text)
+    }
+
+    /// The newest errors in the log of the server that runs, `count` different ones at most, the newest first; none where it has no log that is a file.
+    public func lastErrors(_ count: Int = 2, deadline: Deadline) async throws -> [String] {
+        RecoveryLog.errors(count, in: try await host.require(.script(RecoveryLog.tail, dataDirectory.path).as(user), deadline: deadline).text)
     }
 
     /// How far a server has come that takes no connections yet: another text when it has come further.

@@ -18,6 +18,7 @@ public struct Playbook: Sendable {
     /// What a playbook asks for, with its options.
     public enum Procedure: Sendable {
         case addSpockNode(AddSpockNode)
+        case addSpockNodeLogical(AddSpockNodeLogical)
         case hotStandby(HotStandby)
         case dropStandby(DropStandby)
         case synchronous(Synchronous)

@@ -3,6 +3,7 @@ extension Playbook.Procedure {
     private static var readers: KeyValuePairs<String, (Section) -> Playbook.Procedure?> {
         [
             "add-spock-node": { Playbook.AddSpockNode($0).map(Playbook.Procedure.addSpockNode) },
+            "add-spock-node-logical": { Playbook.AddSpockNodeLogical($0).map(Playbook.Procedure.addSpockNodeLogical) },
             "datanode-drop-slave": { Playbook.DatanodeDropSlave($0).map(Playbook.Procedure.datanodeDropSlave) },
             "datanode-failover": { Playbook.DatanodeFailover($0).map(Playbook.Procedure.datanodeFailover) },
             "datanode-rejoin": { Playbook.DatanodeRejoin($0).map(Playbook.Procedure.datanodeRejoin) },

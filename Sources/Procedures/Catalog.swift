@@ -31,6 +31,9 @@ public struct Catalog: Sendable {
         if consents.contains(.primaryIsDead), ![Failover.name, DatanodeFailover.name].contains(procedure) {
             throw Problem("--\(Consent.primaryIsDead.rawValue) is for a failover, and this is \(procedure)", hint: "leave it out. Nothing was changed.")
         }
+        if consents.contains(.createRoles), procedure != AddSpockNodeLogical.name {
+            throw Problem("--\(Consent.createRoles.rawValue) is for add-spock-node-logical, and this is \(procedure)", hint: "leave it out. Nothing was changed.")
+        }
         if consents.contains(.restartGTM), procedure != DatanodeFailover.name {
             throw Problem("--\(Consent.restartGTM.rawValue) is for a failover of a datanode, and this is \(procedure)", hint: "leave it out. Nothing was changed.")
         }
@@ -52,6 +55,7 @@ public struct Catalog: Sendable {
     public static func roster(of playbook: Playbook) throws -> (roster: Roster, cluster: String) {
         switch playbook.procedure {
         case .addSpockNode(let add): (try Roster(add), add.cluster.name)
+        case .addSpockNodeLogical(let add): (try Roster(add), add.cluster.name)
         case .dropStandby(let order): (try Roster(pair: order.cluster), order.cluster.name)
         case .hotStandby(let order): (try Roster(order), order.cluster.name)
         case .synchronous(let order): (try Roster(pair: order.cluster), order.cluster.name)
@@ -68,6 +72,7 @@ public struct Catalog: Sendable {
     private func procedure(_ playbook: Playbook, from origin: RunOrigin) throws -> any Procedure {
         switch playbook.procedure {
         case .addSpockNode(let add): try AddSpockNode(add, from: origin, ways, undo: undo)
+        case .addSpockNodeLogical(let add): try AddSpockNodeLogical(add, from: origin, ways, undo: undo)
         case .dropStandby(let order): try DropStandby(order, from: origin, ways)
         case .hotStandby(let order): try HotStandby(order, from: origin, ways, undo: undo)
         case .synchronous(let order): try Synchronous(order, from: origin, ways)

@@ -62,6 +62,9 @@ extension ServerSession {
         try await look(Database.all(features), deadline).map(InstanceDatabase.init(row:))
     }
 
+    /// How many connections this database takes, superusers' left out of account; -1 for any number.
+    public func connectionLimit(deadline: Deadline) async throws -> Int { try await look(Database.connectionLimit(), deadline).one().get("datconnlimit") }
+
     /// Has this database take so many connections, superusers' left out of account; -1 for any number. Where it is so already, nothing is changed.
     public func limitConnections(to limit: Int, deadline: Deadline) async throws {
         let row = try await look(Database.connectionLimit(), deadline).one()

@@ -4,7 +4,12 @@ internal import Server
 public enum MeshChecks {
     /// Every check, in the order a reader wants to hear of them.
     public static func all(of mesh: MeshView, adding new: NewNode, mode: Handover) -> [MeshFinding] {
-        visited(mesh) + privileges(mesh) + versions(mesh) + subscriptions(mesh) + models(of: new, in: mesh) + identity(of: new, in: mesh) + writable(mesh, mode: mode)
+        guard mode != .logical else {
+            return visited(mesh) + privileges(mesh) + versions(mesh) + subscriptions(mesh) + (mesh.names.count > 1 ? models(of: new, in: mesh) : []) + identity(of: new, in: mesh)
+                + writable(mesh, mode: mode) + prepared(mesh) + limits(of: mesh, adding: new) + tables(of: new.source, in: mesh) + replicationSets(mesh) + foreignSlots(mesh)
+                + sharedInstances(mesh, source: new.source, mode: mode) + exceptions(mesh)
+        }
+        return visited(mesh) + privileges(mesh) + versions(mesh) + subscriptions(mesh) + models(of: new, in: mesh) + identity(of: new, in: mesh) + writable(mesh, mode: mode)
             + prepared(mesh) + limits(of: mesh, adding: new) + dependents(on: new.source, in: mesh) + tables(of: new.source, in: mesh)
             + replicationSets(mesh)
             + foreignSlots(mesh) + sharedInstances(mesh, source: new.source, mode: mode) + carried(by: new.source, in: mesh) + exceptions(mesh)
@@ -13,6 +18,8 @@ public enum MeshChecks {
     /// How the node will join.
     public enum Handover: Sendable, Hashable {
         case readOnly, live
+        /// By Spock's own copy.
+        case logical
     }
 
     /// Every node that some node knows was looked at.
@@ -157,7 +164,7 @@ public enum MeshChecks {
     public static func sharedInstances(_ mesh: MeshView, source: NodeName, mode: Handover) -> [MeshFinding] {
         mesh.names.flatMap { name -> [MeshFinding] in
             guard let state = mesh.states[name] else { return [] }
-            let ids = Set(state.nodes.map(\.id)), isCopied = name == source
+            let ids = Set(state.nodes.map(\.id)), isCopied = name == source && mode != .logical
             return state.otherDatabases.compactMap { database -> MeshFinding? in
                 switch database.spock {
                 case .absent: return nil

@@ -14,19 +14,23 @@ public struct MeshLimit: Sendable, Hashable {
     /// Every limit of every node, the new one included; it inherits the source's settings.
     public static func all(of mesh: MeshView, adding new: NewNode) -> [MeshLimit] {
         mesh.names.flatMap { name in mesh.states[name].map { existing(name, $0, in: mesh, adding: new) } ?? [] }
-            + (mesh.states[new.source].map { joining(new, source: $0, in: mesh) } ?? [])
+            + (new.state.map { arriving(new, $0, in: mesh) } ?? mesh.states[new.source].map { joining(new, source: $0, in: mesh) } ?? [])
     }
 
     /// One slot, one sender and one worker more on each node that is there; the source also feeds the copy until it joins.
     private static func existing(_ name: NodeName, _ state: SpockNodeState, in mesh: MeshView, adding new: NewNode) -> [MeshLimit] {
         let feeds = name == new.source ? 1 : 0
         let feedsText = feeds == 1 ? " + 1 to feed the copy" : ""
+        // Spock's own copy has a slot beside the one that stays; the one of a standby comes and goes before that.
+        let copies = new.state == nil ? 0 : feeds
         let named = state.origins.count { $0.name != nil }
         // A crash recovery counts every remote node once more, by its node id.
         let origins = named + 1 + mesh.names.count
         return limits(
             [
-                (name, "max_replication_slots", state.slots.count + 1, "\(state.slots.count) slots there + 1 for \(new.name)"),
+                (
+                    name, "max_replication_slots", state.slots.count + 1 + copies, "\(state.slots.count) slots there + 1 for \(new.name)\(copies == 1 ? feedsText : "")"
+                ),
                 (name, originLimit(state), origins, "\(named) origins there + 1 for \(new.name) + 1 for each of \(mesh.names.count) other nodes in a crash recovery"),
                 (name, "max_wal_senders", state.usage.walSenders + 1 + feeds, "\(state.usage.walSenders) senders there + 1 for \(new.name)\(feedsText)"),
                 (name, "max_worker_processes", state.usage.backgroundWorkers + 1, "\(state.usage.backgroundWorkers) workers there + 1 to apply \(new.name)"),
@@ -55,6 +59,21 @@ public struct MeshLimit: Sendable, Hashable {
                     "\(standing) that are always there + 1 manager for each of \(databases) databases + 1 to apply each of \(peers) peers"
                 ),
             ], source)
+    }
+
+    /// A server that runs already: provider and subscriber of all, and of the source once more while it is filled.
+    private static func arriving(_ new: NewNode, _ state: SpockNodeState, in mesh: MeshView) -> [MeshLimit] {
+        let peers = mesh.names.count, named = state.origins.count { $0.name != nil }
+        return limits(
+            [
+                (new.name, "max_replication_slots", state.slots.count + peers, "\(state.slots.count) slots there + 1 for each of \(peers) nodes"),
+                (new.name, originLimit(state), named + 2 * peers + 1, "\(named) origins there + 2 for each of \(peers) nodes + 1 while it is filled"),
+                (new.name, "max_wal_senders", state.usage.walSenders + peers, "\(state.usage.walSenders) senders there + 1 for each of \(peers) nodes"),
+                (
+                    new.name, "max_worker_processes", state.usage.backgroundWorkers + 2 + peers,
+                    "\(state.usage.backgroundWorkers) workers there + 1 manager + 1 to apply each of \(peers) nodes + 1 while it is filled"
+                ),
+            ], state)
     }
 
     /// Origins have a limit of their own from PostgreSQL 18 on.

@@ -49,10 +49,13 @@ public struct NewNode: Sendable, Hashable {
     public var id: NodeID
     /// The node it is copied from.
     public var source: NodeName
+    /// What its own server is like, where it runs already; `nil` for one that will be like its source.
+    public var state: SpockNodeState?
 
-    public init(name: NodeName, id: NodeID, source: NodeName) {
+    public init(name: NodeName, id: NodeID, source: NodeName, state: SpockNodeState? = nil) {
         self.name = name
         self.id = id
         self.source = source
+        self.state = state
     }
 }

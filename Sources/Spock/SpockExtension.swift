@@ -57,3 +57,17 @@ extension SpockSession {
         try await query(SpockExtension.drop(), deadline)
     }
 }
+
+extension SpockSession {
+    /// The versions of the extension that could be created in this database.
+    public func availableVersions(deadline: Deadline) async throws -> [SpockVersion] {
+        try await look("SELECT version FROM pg_available_extension_versions WHERE name = 'spock'", deadline).map { try $0.get("version") }
+    }
+
+    /// What the server gives sessions as settings of Spock's, whatever this session has set for itself.
+    public func serverSettings(deadline: Deadline) async throws -> [String: String] {
+        try await look("SELECT name, reset_val FROM pg_settings WHERE name LIKE 'spock.%'", deadline).reduce(into: [:]) {
+            $0[try $1.get("name", as: String.self)] = try $1.optional("reset_val", as: String.self) ?? ""
+        }
+    }
+}

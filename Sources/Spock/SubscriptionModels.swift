@@ -10,6 +10,9 @@ public struct SubscriptionModels: Sendable, Hashable, Codable {
     /// Of each node's subscription to the new node.
     public let outward: [NodeName: Subscription.Settings]
 
+    /// Where there is no pair to be modelled on, because `source` is alone.
+    public init(ofFirstPairWith source: NodeName, settings: Subscription.Settings) { (inward, outward) = ([source: settings], [source: settings]) }
+
     /// - Parameter subscriptions: those between the members, as their subscribers have them.
     /// - Throws: ``NoSubscriptionModel`` where the source's subscriptions do not agree, or one is missing.
     public init(of subscriptions: [Subscription], source: NodeName, peers: [NodeName]) throws(NoSubscriptionModel) {

@@ -40,7 +40,10 @@ struct ConsentOptions: ParsableArguments {
     @Flag(name: .customLong("restart-gtm"), help: "Of a failover of a datanode: restart the GTM where transactions were left in doubt.")
     var restartsGTM = false
 
-    var given: [Consent] { (primaryIsDead ? [.primaryIsDead] : []) + (restartsGTM ? [.restartGTM] : []) }
+    @Flag(name: .customLong("create-roles"), help: "Of add-spock-node-logical: make the roles on the new node that the source has and it lacks.")
+    var createsRoles = false
+
+    var given: [Consent] { (primaryIsDead ? [.primaryIsDead] : []) + (restartsGTM ? [.restartGTM] : []) + (createsRoles ? [.createRoles] : []) }
 }
 
 /// How hosts are reached.

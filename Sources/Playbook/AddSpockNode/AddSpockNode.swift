@@ -44,11 +44,7 @@ extension Playbook {
                         ? "the source cannot be the new node" : "\"\(source.wrappedValue)\" is none of cluster.nodes",
                     hint: "cluster.nodes has " + names.joined(separator: ", "), at: source.place)
             }
-            if let name = roster.names.dropFirst(members.names.count).first, members.knows(name.wrappedValue) {
-                section.report(
-                    "\"\(name.wrappedValue)\" is already one of cluster.nodes",
-                    hint: "cluster.nodes are the nodes there are; give the new one a name of its own", at: name.place)
-            }
+            members.refuseSecond(roster, section)
             guard let cluster, let source, let newNode, let copy, let user, let handover, let subscriptions, let proof, let sampleAbove,
                 let sourceNode = cluster[source.wrappedValue]
             else { return nil }

@@ -23,6 +23,13 @@ struct Roster {
             "\"\(name.wrappedValue)\" is none of cluster.nodes", hint: "cluster.nodes has " + names.map(\.wrappedValue).joined(separator: ", "), at: name.place)
     }
 
+    /// Reports the node that `all` has besides these where it bears a name of theirs.
+    func refuseSecond(_ all: Roster, _ section: Section) {
+        guard let name = all.names.dropFirst(names.count).first, knows(name.wrappedValue) else { return }
+        section.report(
+            "\"\(name.wrappedValue)\" is already one of cluster.nodes", hint: "cluster.nodes are the nodes there are; give the new one a name of its own", at: name.place)
+    }
+
     mutating func enter(
         _ section: Section, name: Located<String>, ssh: Located<String>?, address: Located<String>?, port: Located<UInt16>?,
         dataDirectory: Located<String?>?

@@ -28,11 +28,7 @@ extension Playbook {
             let restarts = section.optional("restart", .choice([("yes", true), ("no", false)]), default: false)
 
             for name in [primary, upstream.flatMap { given in given.wrappedValue.map { Located($0, at: given.place) } }].compactMap(\.self) { members.require(name, section) }
-            if let name = roster.names.dropFirst(members.names.count).first, members.knows(name.wrappedValue) {
-                section.report(
-                    "\"\(name.wrappedValue)\" is already one of cluster.nodes",
-                    hint: "cluster.nodes are the nodes there are; give the new one a name of its own", at: name.place)
-            }
+            members.refuseSecond(roster, section)
             if let copy, case .pgBackRest = copy.method, let name = upstream?.wrappedValue, let place = upstream?.place, name != primary?.wrappedValue {
                 section.report(
                     "a copy by pgbackrest is one of the primary", hint: "say `method: pg_basebackup` for a standby of \(name), or leave `upstream` out", at: place)

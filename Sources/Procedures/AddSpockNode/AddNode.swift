@@ -9,7 +9,7 @@ import Spock
 struct AddNode: LeavesNothing {
     static let name = "add-node"
     let mesh: SpockMesh
-    let node: JoiningNode
+    let node: any MeshJoiner
     var title: String { "Make \(node.name) a Spock node, with the replication sets of \(mesh.source)" }
     var leavesNothing: String { "it is all in the data directory of \(node.name)" }
 

@@ -199,10 +199,7 @@ public struct AddSpockNode: Procedure {
     public func leftForUndo(_ memory: Memory) async throws -> [Created] { try await KeptFiles.left(by: memory, access) }
     public func removeLeft(_ thing: Created, _ memory: Memory) async throws { try await KeptFiles.remove(thing, keptBy: memory, access) }
 
-    public func closingWords(run: String, _ memory: Memory) throws -> [String] {
-        guard let number = try memory.recall(Verify.notInWhole), number > 0 else { return ["Done. Nothing was lost."] }
-        return ["Done. Nothing was lost in what was compared; \(number == 1 ? "a table was" : "\(number) tables were") not compared, or only in a sample: see above."]
-    }
+    public func closingWords(run: String, _ memory: Memory) throws -> [String] { try Verify.closingWords(memory) }
 
     public func afterFailure(_ failure: RunFailure, _ memory: Memory) async -> AfterFailure {
         if !failure.notOpened.isEmpty { return .stays(failure.step == nil ? "\(Problem(explaining: failure.cause).fact)." : "") }

@@ -23,7 +23,7 @@ struct CreateSlots: Step {
     static let sourceStarted = Fact<ServerMoment>("start of the source")
 
     let mesh: SpockMesh
-    let node: JoiningNode
+    let node: any MeshJoiner
     /// In which nobody writes, or how long the slots may wait for those who do.
     let pause: Pause
     let sessions: HandoverSessions
@@ -127,7 +127,7 @@ struct CreateSlots: Step {
                         "\(thing) is not the one that this run made (\(change)): left alone",
                         hint: "find out whose it is; if nobody needs it, on \(thing.place): SELECT pg_drop_replication_slot('\(slot)'); then undo again"))
             }
-            if let problem = try node.copy.obstacle(to: "\(thing)", memory) { return .left(problem) }
+            if let problem = try node.obstacle(to: "\(thing)", memory) { return .left(problem) }
             return try await server.dropSlotOfStoppedReader(slot) ? .gone("\(thing) is dropped") : .absent
         }
     }

@@ -9,13 +9,13 @@ import Server
 import Spock
 
 /// The node that joins: how far it has come from an empty directory to a member of the mesh.
-actor JoiningNode {
+actor JoiningNode: MeshJoiner {
     nonisolated let copy: CopiedNode
     nonisolated let standby: Standby
     nonisolated let mesh: SpockMesh
     nonisolated let admittance: NodeAccess
     /// The state that this run's own steps have brought it to, one right behind the other, so that it need not be looked at again.
-    private var reachedState: State?
+    private var reachedState: JoiningState?
     /// What will open it, as it is being looked for.
     private var preparedOpening: Task<[ConfigurationEdit], any Error>?
 
@@ -26,54 +26,19 @@ actor JoiningNode {
     nonisolated var name: String { copy.name }
     private nonisolated var access: ClusterAccess { copy.access }
 
-    /// How far it has come, as its host and its server show it. Each state includes the ones before it.
-    enum State: Int, Sendable, Comparable, CustomStringConvertible {
-        /// No data directory, or an empty one.
-        case empty
-        /// A restore was begun and cut off.
-        case partlyRestored
-        /// The copy is there, and was never started.
-        case restored
-        /// A standby of the source, running or stopped.
-        case standby
-        /// Promoted; it still carries the source's identity.
-        case promoted
-        /// Promoted, and without the extension: nobody's identity.
-        case cleaned
-        /// A Spock node of its own.
-        case node
-        /// It subscribes to every node, and every node to it.
-        case subscribed
-
-        var description: String {
-            switch self {
-            case .empty: "empty"
-            case .partlyRestored: "restored in part"
-            case .restored: "restored"
-            case .standby: "a standby"
-            case .promoted: "promoted, with the identity of its source"
-            case .cleaned: "promoted, without an identity"
-            case .node: "a Spock node of its own"
-            case .subscribed: "a member of the mesh"
-            }
-        }
-
-        static func < (left: State, right: State) -> Bool { left.rawValue < right.rawValue }
-    }
-
     /// Says what a step of this run, which goes on at once, has made of it.
-    func reached(_ state: State) { reachedState = state }
+    func reached(_ state: JoiningState) { reachedState = state }
 
     /// Whether this run has just brought it to `state`: the next steps are needed then, without a look.
-    func hasJustReached(_ state: State) -> Bool { reachedState == state }
+    func hasJustReached(_ state: JoiningState) -> Bool { reachedState == state }
 
     /// How far it has come: as its host and its server show it, or as this run has just left it.
-    func state(_ memory: Memory) async throws -> State {
+    func state(_ memory: Memory) async throws -> JoiningState {
         if let reachedState { return reachedState }
         return try await look(memory)
     }
 
-    private func look(_ memory: Memory) async throws -> State {
+    private func look(_ memory: Memory) async throws -> JoiningState {
         switch try await copy.state() {
         case .empty: return .empty
         case .partlyRestored: return .partlyRestored
@@ -89,7 +54,7 @@ actor JoiningNode {
             return state.origins.contains { $0.name.map(inherited.contains) ?? false } ? .promoted : .cleaned
         }
         guard local.name.rawValue == name else { return .promoted }
-        return try await isSubscribed(state, deadline: deadline) ? .subscribed : .node
+        return try await mesh.isJoined(state.subscriptions, deadline: deadline) ? .subscribed : .node
     }
 
     /// A session on it; `nil` when it does not run. One that is starting or stopping is waited for.
@@ -110,20 +75,11 @@ actor JoiningNode {
 
     /// What a stopped server last was. Whether it has lost the source's identity is seen from its preload list: Spock
     /// comes back into it only after that.
-    private func stoppedState(deadline: Deadline) async throws -> State {
+    private func stoppedState(deadline: Deadline) async throws -> JoiningState {
         switch try await copy.instance().controlData(deadline: deadline).state {
         case .shutDownInRecovery, .inArchiveRecovery: .standby
         default: try await preload(deadline: deadline).contains("spock") ? .cleaned : .promoted
         }
-    }
-
-    private func isSubscribed(_ state: SpockNodeState, deadline: Deadline) async throws -> Bool {
-        for member in mesh.members {
-            guard state.subscriptions.contains(where: { $0.provider.rawValue == member && $0.subscriber.rawValue == name }) else { return false }
-            let others = try await mesh.spock(member).subscriptions(deadline: deadline)
-            guard others.contains(where: { $0.provider.rawValue == name && $0.subscriber.rawValue == member }) else { return false }
-        }
-        return true
     }
 
     /// That it is a member, and what an undo takes of that; `nil` where no node reads it.
@@ -140,18 +96,7 @@ actor JoiningNode {
         return "\(name) is a member of the mesh\(isOpen ? " and takes writes" : ""): it stops, and its subscriptions and slots on \(list(readers)) are dropped"
     }
 
-    /// Waits until it, whose server has broken down, takes connections again.
-    nonisolated func awaitServer(deadline: Deadline) async throws {
-        await access.forgetServer(name)
-        try await wait(for: "\(name) to take connections again", until: deadline, every: .milliseconds(100)) { () -> Look<Void> in
-            do {
-                _ = try await access.server(name)
-                return .found(())
-            } catch let error as PostgresError {
-                return .notYet(Problem(explaining: error).fact)
-            }
-        }
-    }
+    nonisolated func obstacle(to thing: String, _ memory: Memory) throws -> Problem? { try copy.obstacle(to: thing, memory) }
 
     nonisolated func isSpockLoaded() async throws -> Bool { try await mesh.spock(name).isLoaded(deadline: .after(.seconds(10))) }
 

@@ -10,7 +10,7 @@ import Server
 /// What keeps the WAL that the new node's slots hold from filling a member's disk, as long as nobody reads them: at the limit all of them are given up.
 struct MeshFuse: WALFuse {
     let mesh: SpockMesh
-    let node: JoiningNode
+    let node: any MeshJoiner
     /// Percent of what would be free without the slots.
     let share: Int
     let memory: Memory

@@ -15,7 +15,7 @@ struct Subscribe: Step {
     static let models = Fact<SubscriptionModels>("subscription models")
 
     let mesh: SpockMesh
-    let node: JoiningNode
+    let node: any MeshJoiner
     let sessions: HandoverSessions
     var title: String { "Add the subscriptions between \(node.name) and \(list(mesh.members)), both ways" }
 
@@ -138,7 +138,7 @@ struct Subscribe: Step {
                             "\(thing) was changed since (\(change)): left alone",
                             hint: "put that back, or drop it on \(thing.place) if nobody needs it: SELECT spock.sub_drop('\(mine.name)'); then undo again"))
                 }
-                if let problem = try node.copy.obstacle(to: "\(thing)", memory) { return .left(problem) }
+                if let problem = try node.obstacle(to: "\(thing)", memory) { return .left(problem) }
                 // It connects to the new node; where that answers nothing, the system gives up after about two minutes.
                 try await session.dropSubscription(mine.name, deadline: .after(.seconds(180)))
             }

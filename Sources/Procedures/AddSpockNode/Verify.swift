@@ -15,6 +15,12 @@ struct Verify: Step {
 
     let mesh: SpockMesh
     let proof: Proof
+
+    /// What is said after a run that came to its end with it.
+    static func closingWords(_ memory: Memory) throws -> [String] {
+        guard let number = try memory.recall(notInWhole), number > 0 else { return ["Done. Nothing was lost."] }
+        return ["Done. Nothing was lost in what was compared; \(number == 1 ? "a table was" : "\(number) tables were") not compared, or only in a sample: see above."]
+    }
     var title: String { "List all nodes from \(list(mesh.nodes)), and prove that nothing was lost" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {

@@ -65,6 +65,8 @@ struct MeshIsSound: Requirement {
     let mode: MeshChecks.Handover
     /// How long the window may last.
     let window: Duration
+    /// The new node's own server, where it runs already.
+    var newNode: NewNodeSurvey?
 
     func look(_ memory: Memory) async throws -> [Finding] {
         let mesh = survey.mesh, states = await survey.states
@@ -72,9 +74,9 @@ struct MeshIsSound: Requirement {
         guard missing.isEmpty else {
             return [Finding(name, "could not be looked at as a whole: \(list(missing)) \(missing.count == 1 ? "is" : "are") missing", .notMet(hint: "see above"))]
         }
-        let isUnderWay = memory.began(RestoreBackup.self) || memory.began(CreateSlots.self)
+        let isUnderWay = memory.began(RestoreBackup.self) || memory.began(CreateSlots.self) || memory.began(CreateNewNode.self)
         let newName = try mesh.name(mesh.newNode), id = try await mesh.spock(mesh.source).nodeID(of: newName, deadline: .after(.seconds(10)))
-        let view = MeshView(Array(states.values)), new = NewNode(name: newName, id: id, source: try mesh.name(mesh.source))
+        let view = MeshView(Array(states.values)), new = NewNode(name: newName, id: id, source: try mesh.name(mesh.source), state: await newNode?.stateIfSeen())
         let found = (MeshChecks.all(of: view, adding: new, mode: mode) + (mode == .readOnly ? MeshChecks.delays(of: view, window: window) : [])).filter {
             !(isUnderWay && $0.comesWithARunUnderWay)
         }

@@ -61,7 +61,14 @@ actor SpockMesh: SpockNodes {
     /// What the new node's subscriptions are modelled on, as the members have theirs now.
     /// - Throws: `NoSubscriptionModel`.
     nonisolated func models() async throws -> SubscriptionModels {
-        try SubscriptionModels(of: try await memberSubscriptions(), source: try name(source), peers: try peers.map(name))
+        guard !peers.isEmpty else { return try await modelsOfFirstPair() }
+        return try SubscriptionModels(of: try await memberSubscriptions(), source: try name(source), peers: try peers.map(name))
+    }
+
+    /// Of a node that is alone: both read every set that it has.
+    private nonisolated func modelsOfFirstPair() async throws -> SubscriptionModels {
+        let sets = try await spock(source).captureReplicationSets(deadline: .after(.seconds(60))).map(\.name).sorted()
+        return SubscriptionModels(ofFirstPairWith: try name(source), settings: Subscription.Settings(replicationSets: sets))
     }
 
     /// The settings of the new node's subscription to a member, or of a member's to it.
@@ -78,6 +85,16 @@ actor SpockMesh: SpockNodes {
                 .filter { $0.subscriber.rawValue == member && $0.provider.rawValue != newNode }
         }
         return members.flatMap { found[$0] ?? [] }
+    }
+
+    /// Whether the new node, which has `subscriptions`, reads every member, and every member it.
+    nonisolated func isJoined(_ subscriptions: [Subscription], deadline: Deadline) async throws -> Bool {
+        func reads(_ subscriptions: [Subscription], from provider: String, to subscriber: String) -> Bool {
+            subscriptions.contains { $0.provider.rawValue == provider && $0.subscriber.rawValue == subscriber }
+        }
+        guard members.allSatisfy({ reads(subscriptions, from: $0, to: newNode) }) else { return false }
+        let others = try await onEach(members) { try await self.spock($0).subscriptions(deadline: deadline) }
+        return members.allSatisfy { reads(others[$0] ?? [], from: newNode, to: $0) }
     }
 
     /// The name of the subscription from `provider` to `subscriber`: the playbook's, or as the mesh names its own.

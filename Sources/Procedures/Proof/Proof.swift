@@ -12,8 +12,10 @@ struct Proof: Sendable {
     let mesh: any SpockNodes
     /// The nodes that are compared; the others are held against the first.
     let nodes: [String]
-    /// What a node has just joined as a copy of the first: it has all of that, and the others have what is replicated to them. `nil` where none is new.
+    /// What a node has just joined; `nil` where none is new.
     let joined: SpockMesh?
+    /// Whether that node is a physical copy of the first: it has all of that then. The others have what is replicated to them.
+    var isPhysical = true
     let order: Order
 
     /// How the tables are compared.
@@ -29,6 +31,8 @@ struct Proof: Sendable {
     }
 
     var newNode: String? { joined?.newNode }
+    /// The node that has all of what the first has.
+    var copied: String? { isPhysical ? newNode : nil }
 
     /// What the proof looks at, for a plan.
     var changes: [Change] {
@@ -188,10 +192,10 @@ struct View: Sendable {
         let shared = table.memberships.filter { common.contains($0.set) }
         let membership = shared.first { $0.columns == nil && $0.rowFilter == nil } ?? shared.first
         let isPart = membership == nil || membership?.columns != nil || membership?.rowFilter != nil
-        let (source, newNode, compares) = (proof.nodes[0], proof.newNode, proof.order.compares)
-        let peers = proof.nodes.dropFirst().filter { $0 != newNode }
+        let (source, copied, compares) = (proof.nodes[0], proof.copied, proof.order.compares)
+        let peers = proof.nodes.dropFirst().filter { $0 != copied }
         var questions: [TableLooks.Question] = []
-        let whole = isPart ? [newNode].compactMap(\.self) : Array(proof.nodes.dropFirst())
+        let whole = isPart ? [copied].compactMap(\.self) : Array(proof.nodes.dropFirst())
         if !whole.isEmpty { questions.append(.init(part: TablePart(of: table, columns: compares ? table.columns : []), nodes: [source] + whole)) }
         if isPart, let membership {
             let columns = compares ? membership.columns?.sorted() ?? table.columns : []

@@ -48,7 +48,7 @@ extension Proof {
 
     /// The sets that every subscription between the members names.
     func commonSets(deadline: Deadline) async throws -> Set<ReplicationSetName> {
-        let members = nodes.filter { $0 != newNode }
+        let members = nodes.filter { $0 != copied }
         let named = try await subscriptions(deadline: deadline).filter { members.contains($0.provider.rawValue) && members.contains($0.subscriber.rawValue) }
             .map { Set($0.settings.replicationSets) }
         return named.dropFirst().reduce(named.first ?? []) { $0.intersection($1) }

@@ -1,0 +1,54 @@
+import EventLoop
+import Instance
+import PostgresClient
+import ProcedureKit
+import Report
+import Run
+import Server
+import Spock
+
+/// The node that joins with what Spock copies and replicates to it.
+actor LogicalNode: MeshJoiner {
+    nonisolated let mesh: SpockMesh
+    /// By which it follows the source until it reads every member.
+    nonisolated let copyName: SubscriptionName
+    private var reachedState: JoiningState?
+
+    init(_ mesh: SpockMesh) throws {
+        self.mesh = mesh
+        guard let name = SubscriptionName(rawValue: "pggraft_copy_\(mesh.newNode)") else {
+            throw Problem("\(mesh.newNode) is too long a name: the subscription by which it is filled would have no name that Spock allows")
+        }
+        copyName = name
+    }
+
+    nonisolated var name: String { mesh.newNode }
+
+    func reached(_ state: JoiningState) { reachedState = state }
+    func hasJustReached(_ state: JoiningState) -> Bool { reachedState == state }
+    nonisolated func obstacle(to thing: String, _ memory: Memory) throws -> Problem? {
+        guard try memory.recall(OpenLogicalNode.isOpen) == true else { return nil }
+        return Problem(
+            "\(thing) is left as it is: what clients wrote on \(name) may not be on \(list(mesh.members)) yet",
+            hint: "see what stands above at the step that opened \(name); then undo again")
+    }
+
+    func state(_ memory: Memory) async throws -> JoiningState {
+        if let reachedState { return reachedState }
+        // While it leaves the source its server is stopped for a moment.
+        if memory.began(LeaveSource.self), try await !mesh.access.instance(name).status(deadline: .after(.seconds(30))).isRunning { return .standby }
+        let deadline = Deadline.after(.seconds(30)), session = try await mesh.spock(name), state = try await session.state(deadline: deadline)
+        guard let local = state.local else { return .empty }
+        guard local.name.rawValue == name else {
+            throw Problem("\(name) is the Spock node \(local.name) already", hint: "name it so in the playbook, or give the new node a server of its own")
+        }
+        if state.subscriptions.contains(where: { $0.name == copyName }) { return .standby }
+        guard try memory.recall(RemoveIdentity.positions) != nil else { return .restored }
+        return try await mesh.isJoined(state.subscriptions, deadline: deadline) ? .subscribed : .cleaned
+    }
+
+    /// The slot of the copy, on the source.
+    nonisolated func copySlot(deadline: Deadline) async throws -> SlotName {
+        try await mesh.spock(mesh.source).generateSlotName(database: mesh.database, provider: try mesh.name(mesh.source), subscription: copyName, deadline: deadline)
+    }
+}

@@ -1,0 +1,60 @@
+import EventLoop
+import ProcedureKit
+import Report
+import Run
+import Server
+import Spock
+
+/// Open the new node to clients.
+struct OpenLogicalNode: Step {
+    static let name = "open-new-node"
+    /// Whether clients may have written there what no other node has read.
+    static let isOpen = Fact<Bool>("new node open")
+
+    let node: LogicalNode
+    let givesUpWrites: Bool
+    private var mesh: SpockMesh { node.mesh }
+    var title: String { "Open \(node.name) to clients" }
+
+    func inspect(_ memory: Memory) async throws -> Inspection {
+        let limit = try memory.recall(CreateNewNode.before)?.connectionLimit ?? -1
+        if try await node.state(memory) == .subscribed, try await mesh.access.server(node.name).connectionLimit(deadline: .after(.seconds(20))) == limit {
+            return .done("\(node.name) takes connections")
+        }
+        return .needed([Change("\(node.name): database \(mesh.database) takes \(limit < 0 ? "any number of connections" : "\(limit) connections") again")])
+    }
+
+    func perform(_ run: StepRun) async throws -> String {
+        let before = try run.recall(CreateNewNode.before)
+        try run.remember(Self.isOpen, true)
+        try await mesh.access.server(node.name).limitConnections(to: before.connectionLimit, deadline: .after(.seconds(20)))
+        return "it takes connections"
+    }
+
+    // What clients have written there must reach the others before anything of it goes.
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        guard try run.memory.recall(Self.isOpen) == true else { return .undone([]) }
+        do {
+            try await empty(deadline: .after(.seconds(120)))
+        } catch let error where !(error is CancellationError) && !givesUpWrites {
+            return .left([
+                Problem(
+                    "\(node.name) has been open to clients, and what they wrote there cannot be read by the others now", because: error,
+                    hint: "undo again when that is mended; or, if nothing of it is needed: pggraft undo --give-up-writes")
+            ])
+        }
+        try run.remember(Self.isOpen, false)
+        return .undone(["\(node.name) takes no connections of clients any more; \(list(mesh.members)) have everything that was written there"])
+    }
+
+    private func empty(deadline: Deadline) async throws {
+        let own = try await mesh.spock(node.name), roster = mesh.access.roster
+        try await own.server.limitConnections(to: 0, deadline: deadline)
+        try await own.server.terminateClients(except: [roster.role, try roster.entry(node.name).osUser], deadline: deadline)
+        let directions = try await mesh.directions(among: mesh.nodes, deadline: deadline).filter { $0.provider.name == node.name }
+        guard directions.count == mesh.members.count else {
+            throw Problem("not every one of \(list(mesh.members)) reads \(node.name)", hint: "compare them with \(node.name) first")
+        }
+        _ = try await Spock.drain(directions, deadline: deadline)
+    }
+}

@@ -1,0 +1,73 @@
+public import EventLoop
+import PostgresClient
+import Report
+
+/// What a database has of its users': schemas, extensions and tables.
+public struct DatabaseContents: Sendable, Hashable {
+    /// Without `public`, and without those that are an extension's.
+    public var schemas: [String]
+    public var extensions: [String]
+    public var tables: [Table]
+
+    public struct Table: Sendable, Hashable, CustomStringConvertible {
+        public var schema: String
+        public var name: String
+        public var description: String { "\(schema).\(name)" }
+    }
+
+    /// Those that are in none of `schemas`.
+    public func tables(outside schemas: [String]) -> [Table] { tables.filter { !schemas.contains($0.schema) } }
+
+    /// The schemas that are nobody's but users', as `oid`s.
+    private static let spaces: SQL = """
+        SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND (nspname = 'public' OR oid NOT IN (SELECT extnamespace FROM pg_extension))
+        """
+
+    static func schemas() -> SQL { "SELECT nspname AS name FROM pg_namespace WHERE oid IN (\(spaces)) AND nspname <> 'public' ORDER BY 1" }
+    static func extensions() -> SQL { "SELECT extname AS name FROM pg_extension ORDER BY 1" }
+    static func tables() -> SQL {
+        """
+        SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.oid IN (\(spaces)) AND c.relkind IN ('r', 'p') \
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1, 2
+        """
+    }
+
+    /// Statements, as the server itself words and quotes them, that drop what is in the schemas but those of `schemas`, and is no extension's: so many at most.
+    static func drops(except schemas: [String], keeping extensions: [String], atMost limit: Int) -> SQL {
+        """
+        WITH spaces AS (SELECT oid, nspname FROM pg_namespace WHERE oid IN (\(spaces)) AND nspname <> ALL (\(schemas)::text[])), \
+        things AS (SELECT 1 AS turn, 'pg_class'::regclass::oid AS classid, oid AS objid FROM pg_class WHERE relnamespace IN (SELECT oid FROM spaces) \
+        AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f') UNION ALL SELECT 2, 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace IN (SELECT oid FROM spaces) \
+        UNION ALL SELECT 3, 'pg_type'::regclass, t.oid FROM pg_type t WHERE typnamespace IN (SELECT oid FROM spaces) AND (typtype IN ('e', 'd', 'r') \
+        OR typtype = 'c' AND (SELECT relkind FROM pg_class WHERE oid = t.typrelid) = 'c') \
+        UNION ALL SELECT 4, 'pg_namespace'::regclass, oid FROM spaces WHERE nspname <> 'public' \
+        UNION ALL SELECT 0, 'pg_extension'::regclass, oid FROM pg_extension WHERE extname <> ALL (\(extensions)::text[])) \
+        SELECT format('DROP %s IF EXISTS %s CASCADE', i.type, i.identity) AS statement FROM things t, pg_identify_object(t.classid, t.objid, 0) i \
+        WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = t.classid AND d.objid = t.objid AND d.deptype = 'e') ORDER BY t.turn, t.objid LIMIT \(limit)
+        """
+    }
+}
+
+extension ServerSession {
+    /// What this database has of its users'.
+    public func ownContents(deadline: Deadline) async throws -> DatabaseContents {
+        async let schemas = look(DatabaseContents.schemas(), deadline), extensions = look(DatabaseContents.extensions(), deadline)
+        async let tables = look(DatabaseContents.tables(), deadline)
+        return DatabaseContents(
+            schemas: try await schemas.map { try $0.get("name") }, extensions: try await extensions.map { try $0.get("name") },
+            tables: try await tables.map { DatabaseContents.Table(schema: try $0.get("schema"), name: try $0.get("name")) })
+    }
+
+    /// Drops everything that users have in this database, but what is in `schemas`, and `extensions`: as many things in one transaction as there are locks for.
+    /// - Throws: `Problem` where it does not get on.
+    public func removeContents(except schemas: [String], keeping extensions: [String], deadline: Deadline) async throws {
+        var last: [String] = []
+        while true {
+            let drops: [String] = try await look(DatabaseContents.drops(except: schemas, keeping: extensions, atMost: 200), deadline).map { try $0.get("statement") }
+            guard let first = drops.first else { return }
+            guard drops != last else { throw Problem("\(name): what was copied cannot be dropped: \(first) has no effect") }
+            last = drops
+            try await connection.transaction(deadline: deadline) { try await $0.query(together: drops.map { SQL(stringLiteral: $0) }) }
+        }
+    }
+}
