@@ -59,6 +59,9 @@ extension SpockSession {
 }
 
 extension SpockSession {
+    /// Of the extension, and of its schema, which stays when the extension is dropped.
+    public static let schema = "spock"
+
     /// The versions of the extension that could be created in this database.
     public func availableVersions(deadline: Deadline) async throws -> [SpockVersion] {
         try await look("SELECT version FROM pg_available_extension_versions WHERE name = 'spock'", deadline).map { try $0.get("version") }

@@ -121,6 +121,11 @@ public struct SpockNodeState: Sendable, Hashable {
 
     static func exceptionCount() -> SQL { "SELECT count(*) AS rows FROM spock.exception_log" }
 
+    /// Those that came after the newest subscription.
+    static func exceptionsSinceJoin() -> SQL {
+        "SELECT count(*) AS rows FROM spock.exception_log WHERE retry_errored_at > (SELECT max(sub_created_at) FROM spock.subscription)"
+    }
+
     static func hasCatalog() -> SQL { "SELECT to_regclass('spock.node') IS NOT NULL AS there" }
     static func nodeIDs() -> SQL { "SELECT node_id, node_name FROM spock.node" }
 }
@@ -193,6 +198,9 @@ extension SpockSession {
     public func exceptionCount(deadline: Deadline) async throws -> Int {
         try await look(SpockNodeState.exceptionCount(), deadline).one().get("rows")
     }
+
+    /// Rows of `spock.exception_log` since this node's newest subscription was made.
+    public func exceptionsSinceJoin(deadline: Deadline) async throws -> Int { try await look(SpockNodeState.exceptionsSinceJoin(), deadline).one().get("rows") }
 
     private func otherDatabases(
         connectingTo connect: (@Sendable (_ database: String) async throws -> PostgresConnection)?, deadline: Deadline

@@ -6,35 +6,154 @@ import Testing
 /// A node joins by Spock's own copy, with everybody writing.
 @Suite("The logical way to add a node", .serialized)
 struct LogicalTests {
-    @Test func `n4 joins while all three nodes write, and nothing is lost`() async throws {
+    /// On each node a client that makes rows, and changes those that another node has made some seconds ago: each row is changed once, by one node.
+    /// - Returns: what ends them.
+    private static func changers(on bed: Bed, _ nodes: [String] = Bed.meshNodes) -> @Sendable () async throws -> Void {
+        let changing = Task {
+            try await onEach(Array(nodes.indices)) { place in
+                let mine = place + 1, other = (place + 1) % nodes.count + 1
+                try await bed.host(nodes[place]).run(
+                    asUser: "postgres",
+                    """
+                    n=0
+                    while [ ! -e /tmp/enough ]; do
+                        n=$((n + 1))
+                        \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app -c "
+                            INSERT INTO app.bulk VALUES (\(mine)00000 + $n, 'changed', extract(epoch FROM clock_timestamp())::text)" -c "
+                            UPDATE app.bulk SET body = body || ' by \(nodes[place])' WHERE id IN (SELECT id FROM app.bulk WHERE name = 'changed' AND id / 100000 = \(other)
+                                AND body NOT LIKE '% %' AND body::float8 < extract(epoch FROM now()) - 3 ORDER BY id LIMIT 2)" || exit 1
+                    done
+                    """, within: .seconds(400))
+            }
+        }
+        return {
+            for node in nodes { try await bed.host(node).run("touch /tmp/enough") }
+            _ = try await changing.value
+        }
+    }
+
+    @Test func `n4 joins while all three nodes write and change each other's rows, and nothing is lost`() async throws {
         try await Bed.exclusively { bed in
             try await bed.mesh()
             try await bed.startEmptyNode()
-            let someone = try Operator(
-                of: bed, with: "spock-add-node-logical",
-                playbook: [
-                    "  # location: Los Angeles\n  # country: USA\n": "  location: Los Angeles\n  country: USA\n",
-                    "# copy:\n  # A copy that does not get on is told within seconds, and given up after this time.\n  # stall_limit: 5min": "copy:\n  stall_limit: 1min",
-                ])
+            let details = "  # location: Los Angeles\n  # country: USA\n  # info: "
+            let someone = try Operator(of: bed, with: "spock-add-node-logical", playbook: [details: details.replacing("# ", with: "")])
             let check = try await someone.pggraft("check", someone.playbook)
             #expect(check.status == 0, "\(check.standardOutput)\n\(check.standardError)")
-            let plan = try await someone.pggraft("plan", someone.playbook)
-            #expect(plan.status == 0, "\(plan.standardOutput)\n\(plan.standardError)")
 
-            let writers = try await Writers.start(of: bed, perNode: 2, rate: 30, big: (every: 200, rows: 3000))
-            let output = try await someone.pggraft("run", "--yes", someone.playbook), ledger = try await writers.stop()
+            let enough = Self.changers(on: bed)
+            let writers = try await Writers.start(of: bed, perNode: 2, rate: 20, big: (every: 200, rows: 3000))
+            let run = try someone.start("run", "--yes", someone.playbook)
+            // It falls behind; what the source's peers write meanwhile, and others change, comes to it through the source, in the source's order.
+            async let holding = bed.host("n4").run(
+                asUser: "postgres",
+                """
+                psql='exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app'
+                until [ "$($psql -c "SELECT to_regclass('app.bulk') IS NOT NULL")" = t ]; do sleep 0.05; done
+                echo 'BEGIN; LOCK TABLE app.bulk IN SHARE MODE; \\! until [ -e /tmp/go ]; do sleep 0.05; done' | (eval "$psql")
+                """, within: .seconds(300))
+            try await eventually("n4 to be held up", within: .seconds(120)) {
+                try await bed.psql("n4", "SELECT count(*) FROM pg_locks WHERE relation = to_regclass('app.bulk') AND mode = 'ShareLock' AND granted") == "1"
+            }
+            func changed() async throws -> Int { Int(try await bed.psql("n1", "SELECT count(*) FROM app.bulk WHERE body LIKE '% by n1'")) ?? 0 }
+            let before = try await changed()
+            try await eventually("rows that were made and changed meanwhile", within: .seconds(90), every: .milliseconds(200)) { try await changed() >= before + 30 }
+            try await bed.host("n4").run("touch /tmp/go")
+            _ = try await holding
+            let output = try await run.wait(within: .seconds(300)), ledger = try await writers.stop()
+            try await enough()
             try #require(output.status == 0, "\(output.standardOutput)\n\(output.standardError)")
             report("logical: \(bed.spockDescription)")
             report("  \(ledger.acknowledged) acknowledged, \(ledger.failed) failed, \(ledger.inDoubt) in doubt, longest gap \(ledger.longestGap())")
             #expect((ledger.failed, ledger.inDoubt) == (0, 0))
             #expect(output.standardOutput.contains("Done. Nothing was lost."))
-            let verification = try await ledger.verify(on: Bed.meshNodes + ["n4"], of: bed)
+
+            let nodes = Bed.meshNodes + ["n4"], verification = try await ledger.verify(on: nodes, of: bed)
             #expect(verification.isClean, "\(verification)")
+            let rows = "SELECT count(*), count(*) FILTER (WHERE body LIKE '% by %'), md5(string_agg(id || body, ',' ORDER BY id)) FROM app.bulk WHERE name = 'changed'"
+            let known = try await bed.psql("n1", rows)
+            report("  rows made, and changed by another node: \(known)")
+            for node in nodes { #expect(try await bed.psql(node, rows) == known, "\(node)") }
             try await bed.expectMember(isCopy: false)
-            #expect(try await bed.psql("n4", "SELECT location || ', ' || country FROM spock.node WHERE node_name = 'n4'") == "Los Angeles, USA")
-            for node in Bed.meshNodes {
-                #expect(try await bed.psql(node, "SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE '%pggraft%'") == "0")
+            #expect(try await bed.psql("n4", "SELECT location || ', ' || country || info FROM spock.node WHERE node_name = 'n4'") == "Los Angeles, USA{\"tier\": \"gold\"}")
+            for node in Bed.meshNodes { #expect(try await bed.psql(node, "SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE '%pggraft%'") == "0", "\(node)") }
+
+            let undone = try await someone.pggraft("undo", "--yes", "--purge-data", try someone.lastRun())
+            #expect(undone.status == 0, "\(undone.standardOutput)\n\(undone.standardError)")
+            #expect(try await bed.psql("n4", "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname IN ('app', 'public', 'spock')") == "0")
+            #expect(try await bed.psql("n4", "SELECT datconnlimit FROM pg_database WHERE datname = 'app'") == "-1")
+        }
+    }
+
+    @Test("a node joins another number of nodes", arguments: [1, 2, 4])
+    func joins(_ count: Int) async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh(nodes: count)
+            try await bed.startEmptyNode()
+            let members = Bed.meshNodes(count), shipped = Operator.nodes(3).0
+            let all = "    n2:\n      address: 10.77.0.12\n" + shipped
+            let someone = try Operator(
+                of: bed, with: "spock-add-node-logical",
+                playbook: [all: members.dropFirst().map { "    \($0):\n      address: 10.77.0.\(10 + (Int($0.dropFirst()) ?? 0))\n" }.joined()])
+            let writers = try await Writers.start(on: members, of: bed, perNode: 1, rate: 20)
+            let output = try await someone.pggraft("run", "--yes", someone.playbook), ledger = try await writers.stop()
+            try #require(output.status == 0, "\(output.standardOutput)\n\(output.standardError)")
+            #expect((ledger.failed, ledger.inDoubt) == (0, 0))
+            let verification = try await ledger.verify(on: members + ["n4"], of: bed)
+            #expect(verification.isClean, "\(verification)")
+            #expect(output.standardOutput.contains("\(count * (count + 1)) subscriptions replicating, every slot read"))
+        }
+    }
+
+    @Test func `what is wrong before it begins is told, each with what to do; the roles that lack are made when told so`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh(nodes: 2)
+            try await bed.startEmptyNode()
+            let someone = try Operator(of: bed, with: "spock-add-node-logical", playbook: [Operator.nodes(3).0: ""])
+            func check(_ node: String, _ wrong: String, undone: String, says words: String...) async throws {
+                try await bed.psql(node, wrong)
+                let output = try await someone.pggraft("check", "--pre", someone.playbook), text = output.standardOutput
+                #expect(output.status == 1, "\(wrong)\n\(text)")
+                #expect(text.split(separator: "\n").count { $0.hasPrefix("✗") } == 1, "\(wrong)\n\(text)")
+                for word in words { #expect(text.contains(word), "\(wrong): \(word)\n\(text)") }
+                try await bed.psql(node, undone)
             }
+            try await check("n4", "CREATE TABLE public.mine ()", undone: "DROP TABLE public.mine", says: "public.mine", "the copy would meet them")
+            try await check("n4", "CREATE SCHEMA app", undone: "DROP SCHEMA app", says: "schema app is there, and on n1 too", "DROP SCHEMA app")
+            try await check("n1", "CREATE ROLE reader", undone: "DROP ROLE reader", says: "reader of n1 is not there", "--create-roles")
+            try await check("n4", "ALTER ROLE app CREATEDB", undone: "ALTER ROLE app NOCREATEDB", says: "app differs from that of n1: CREATEDB", "ALTER ROLE app on n4")
+            try await check(
+                "n4", "CREATE EXTENSION spock; SELECT spock.node_create('n9', 'host=10.77.0.14 dbname=app user=spock_admin')",
+                undone: "SELECT spock.node_drop('n9'); DROP EXTENSION spock", says: "is the node n9 already", "node_drop")
+            // The stand-in takes no other value.
+            if !bed.isStandIn {
+                try await check(
+                    "n4", "ALTER SYSTEM SET spock.save_resolutions = on; SELECT pg_reload_conf()", undone: "ALTER SYSTEM RESET spock.save_resolutions; SELECT pg_reload_conf()",
+                    says: "spock.save_resolutions", "'on', and 'off' on n1", "ALTER SYSTEM SET spock.save_resolutions = 'off'")
+                try await check(
+                    "n2", "ALTER SYSTEM SET spock.enable_ddl_replication = on; SELECT pg_reload_conf()",
+                    undone: "ALTER SYSTEM RESET spock.enable_ddl_replication; SELECT pg_reload_conf()", says: "spock.enable_ddl_replication is on", "pg_reload_conf()")
+            }
+            let well = try await someone.pggraft("check", "--pre", someone.playbook)
+            #expect(well.status == 0, "\(well.standardOutput)")
+            #expect(well.standardOutput.contains("dblink"))
+
+            try await bed.psql("n1", "CREATE ROLE reader LOGIN PASSWORD 'of-reader'; GRANT pg_read_all_data TO reader; ALTER ROLE reader SET work_mem = '8MB'; GRANT SELECT ON app.bulk TO reader")
+            try await bed.psql("n2", "CREATE ROLE reader LOGIN PASSWORD 'of-reader'")
+            let output = try await someone.pggraft("run", "--yes", "--create-roles", someone.playbook)
+            try #require(output.status == 0, "\(output.standardOutput)\n\(output.standardError)")
+            let role = """
+                SELECT rolcanlogin, rolpassword, (SELECT string_agg(roleid::regrole::text, ',') FROM pg_auth_members WHERE member = r.oid),
+                  (SELECT setconfig FROM pg_db_role_setting WHERE setrole = r.oid), has_table_privilege('reader', 'app.bulk', 'SELECT') FROM pg_authid r WHERE rolname = 'reader'
+                """
+            #expect(try await bed.psql("n4", role) == bed.psql("n1", role))
+
+            let after = try await someone.pggraft("check", "--post", someone.playbook)
+            #expect(after.status == 0, "\(after.standardOutput)")
+            try await bed.psql("n1", "SELECT pg_create_logical_replication_slot('left_over', 'spock_output')")
+            let left = try await someone.pggraft("check", "--post", someone.playbook)
+            #expect(left.status == 1)
+            #expect(left.standardOutput.contains("left_over"), "\(left.standardOutput)")
         }
     }
 }

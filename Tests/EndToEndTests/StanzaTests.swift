@@ -240,11 +240,3 @@ struct StanzaTests {
         }
     }
 }
-
-extension Operator {
-    /// The name of the newest run.
-    fileprivate func lastRun() throws -> String {
-        let path = try #require(try journals().last)
-        return String(try #require(path.split(separator: "/").last).dropLast(".jsonl".count))
-    }
-}

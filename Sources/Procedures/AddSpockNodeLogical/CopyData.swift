@@ -113,7 +113,7 @@ struct CopyData: Step {
         try await session.dropSubscription(node.copyName, deadline: deadline)
         _ = try await mesh.access.server(mesh.source).dropSlotOfStoppedReader(try await node.copySlot(deadline: deadline))
         guard let before = try memory.recall(CreateNewNode.before) else { return }
-        try await session.server.removeContents(except: before.schemas, keeping: before.extensions + ["spock"], deadline: deadline)
+        try await session.server.removeContents(except: before.schemas + [SpockSession.schema], keeping: before.extensions + [SpockSession.schema], deadline: deadline)
     }
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
@@ -134,7 +134,7 @@ struct CopyData: Step {
             guard purgesData else {
                 return .left(Problem("\(node.name): \(tables.count) tables that were copied are left as they are", hint: "pggraft undo --purge-data removes them"))
             }
-            try await session.server.removeContents(except: before.schemas, keeping: before.extensions + ["spock"], deadline: .after(.seconds(3600)))
+            try await session.server.removeContents(except: before.schemas + [SpockSession.schema], keeping: before.extensions + [SpockSession.schema], deadline: .after(.seconds(3600)))
             return .gone("\(node.name): what was copied is removed")
         }
     }

@@ -52,7 +52,7 @@ struct CreateNewNode: Step {
             try run.remember(
                 Self.before,
                 Before(
-                    hadExtension: try await hadExtension, connectionLimit: try await limit, schemas: try await contents.schemas,
+                    hadExtension: try await hadExtension, connectionLimit: try await limit, schemas: try await contents.schemas.filter { $0 != SpockSession.schema },
                     origins: try await origins.compactMap(\.name), extensions: try await contents.extensions))
         }
         let missing = roles.creates ? try await roles.look() : []

@@ -17,6 +17,12 @@ extension Operator {
         }
     }
 
+    /// The name of the newest run.
+    func lastRun() throws -> String {
+        let path = try #require(try journals().last)
+        return String(try #require(path.split(separator: "/").last).dropLast(".jsonl".count))
+    }
+
     /// How long the nodes were read-only, in seconds, as the run printed it: `the read-only window lasted 3.1 s (...)`.
     func window(in output: String) throws -> Double {
         let match = try #require(output.firstMatch(of: #/the read-only window lasted ([0-9.]+) (ms|s|min)/#), "no window in the output:\n\(output)")
