@@ -124,7 +124,7 @@ struct LogicalTests {
             try await check("n4", "ALTER ROLE app CREATEDB", undone: "ALTER ROLE app NOCREATEDB", says: "app differs from that of n1: CREATEDB", "ALTER ROLE app on n4")
             try await check(
                 "n4", "CREATE EXTENSION spock; SELECT spock.node_create('n9', 'host=10.77.0.14 dbname=app user=spock_admin')",
-                undone: "SELECT spock.node_drop('n9'); DROP EXTENSION spock", says: "is the node n9 already", "node_drop")
+                undone: "SELECT spock.node_drop('n9'); DROP EXTENSION spock; DROP SCHEMA IF EXISTS pglogical, pglogical_origin", says: "is the node n9 already", "node_drop")
             // The stand-in takes no other value.
             if !bed.isStandIn {
                 try await check(
