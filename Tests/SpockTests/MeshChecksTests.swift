@@ -54,6 +54,21 @@ import Testing
         #expect(MeshChecks.all(of: MeshChecksTests.mesh(), adding: MeshChecksTests.new, mode: .readOnly) == [])
     }
 
+    @Test func `for the logical way the new node's own server is held against the limits, and a node that is alone is a mesh`() {
+        var new = MeshChecksTests.new
+        new.state = MeshChecksTests.state("n4")
+        #expect(MeshChecks.all(of: MeshChecksTests.mesh(), adding: new, mode: .logical) == [])
+        new.state?.settings["max_replication_slots"] = "4"
+        let facts = MeshChecks.all(of: MeshChecksTests.mesh(), adding: new, mode: .logical).map(\.fact)
+        #expect(facts.count == 2 && facts.allSatisfy { $0.contains("n4") && $0.contains("max_replication_slots") }, "\(facts)")
+        #expect(facts.contains { $0.contains("2 slots there + 1 for each of 3 nodes") } && facts.contains { $0.contains("2 for each of 3 nodes") }, "\(facts)")
+        var alone = MeshChecksTests.state("n1")
+        (alone.subscriptions, alone.statuses, alone.slots, alone.nodes) = ([], [:], [], [MeshChecksTests.node("n1")])
+        new.state?.settings["max_replication_slots"] = "10"
+        #expect(MeshChecks.all(of: MeshView([alone]), adding: new, mode: .logical) == [])
+        #expect(!MeshChecks.all(of: MeshView([alone]), adding: MeshChecksTests.new, mode: .live).isEmpty)
+    }
+
     @Test func `different versions are told with their nodes`() {
         #expect(
             MeshChecksTests.facts { $0["n2"]?.libraryVersion = SpockVersion("5.0.10") } == [

@@ -14,6 +14,16 @@ import Testing
         slot: "spk_app_n1_sub_n1_n4", resumeLSN: LSN(position: 0x1A0C_E48))
     static let table = RelationName(schema: "Sales", name: "it's")
 
+    @Test func `a copy brings structure and data, and follows what its source applies`() {
+        let copy = DataCopy(name: "pggraft_copy_n4", providerDSN: Conninfo(["host": "n1", "password": "geheim"]), replicationSets: ["default"], skippedSchemas: ["tools"])
+        #expect(
+            copy.create().description == """
+                SELECT spock.sub_create(subscription_name := $1, provider_dsn := $2, replication_sets := $3::text[], synchronize_structure := true, synchronize_data := true, \
+                forward_origins := '{all}'::text[], enabled := true, skip_schema := $4::text[]) AS sub_id  \
+                -- $1 = 'pggraft_copy_n4', $2 = 'host=n1 password=‹redacted›', $3 = '{"default"}', $4 = '{"tools"}'
+                """)
+    }
+
     @Test(
         arguments: [
             (SpockNode.id(of: "n4"), "SELECT hashname($1::name) & 65535 AS node_id  -- $1 = 'n4'"),

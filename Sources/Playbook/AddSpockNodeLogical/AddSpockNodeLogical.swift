@@ -54,7 +54,8 @@ extension Playbook.AddSpockNodeLogical {
 
         init?(_ section: Section, _ roster: inout Roster) {
             let name = section.required("name", .nodeName, example: "n4")
-            let node = Playbook.Node(name, section, &roster)
+            // Its server is stopped for a moment, and cannot be asked for it then.
+            let node = Playbook.Node(name, section, &roster, needsDataDirectory: true)
             let dsn = section.optional("dsn", .dsn)
             let location = section.optional("location", .words("a location")), country = section.optional("country", .words("a country"))
             let info = section.optional("info", .jsonObject)

@@ -35,8 +35,7 @@ public struct AddSpockNodeLogical: Procedure {
         sessions = HandoverSessions(mesh)
         patience = Patience(limit: playbook.copy.stallLimit)
         lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
-        proofOrder = Proof.Order(
-            compares: playbook.proof == .hashes, samplesAbove: playbook.proofSampleAbove.bytes, seed: Int.random(in: 1...999_999), patience: patience)
+        proofOrder = Proof.Order(playbook)
     }
 
     public static let name = "add-spock-node-logical"

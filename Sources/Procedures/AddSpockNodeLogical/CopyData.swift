@@ -134,7 +134,8 @@ struct CopyData: Step {
             guard purgesData else {
                 return .left(Problem("\(node.name): \(tables.count) tables that were copied are left as they are", hint: "pggraft undo --purge-data removes them"))
             }
-            try await session.server.removeContents(except: before.schemas + [SpockSession.schema], keeping: before.extensions + [SpockSession.schema], deadline: .after(.seconds(3600)))
+            try await session.server.removeContents(
+                except: before.schemas + [SpockSession.schema], keeping: before.extensions + [SpockSession.schema], deadline: .after(.seconds(3600)))
             return .gone("\(node.name): what was copied is removed")
         }
     }

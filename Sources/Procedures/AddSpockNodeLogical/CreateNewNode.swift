@@ -1,4 +1,5 @@
 import EventLoop
+import Instance
 import PostgresClient
 import ProcedureKit
 import Report
@@ -55,6 +56,7 @@ struct CreateNewNode: Step {
                     hadExtension: try await hadExtension, connectionLimit: try await limit, schemas: try await contents.schemas.filter { $0 != SpockSession.schema },
                     origins: try await origins.compactMap(\.name), extensions: try await contents.extensions))
         }
+        try run.remember(CopiedNode.programs, KnownPrograms(of: try await mesh.access.instance(node.name)))
         let missing = roles.creates ? try await roles.look() : []
         for role in missing { try run.creating(Created("role", on: node.name, role.name)) }
         if !missing.isEmpty { try await roles.create(missing, deadline: deadline) }

@@ -11,7 +11,7 @@ import Spock
 ///
 /// Its server is restarted for that: a stop is what ends an apply worker between two transactions, and loses none. What it has of each peer is then what the
 /// source had applied of that peer by the position up to which the new node has followed: the source's log says it, commit by commit.
-struct LeaveSource: LeavesNothing {
+struct LeaveSource: Step {
     static let name = "leave-source"
     /// From where the source's log is read, and how far it had applied each peer a moment later.
     static let base = Fact<Base>("base of the positions")
@@ -27,7 +27,6 @@ struct LeaveSource: LeavesNothing {
     let patience: Patience
     private var mesh: SpockMesh { node.mesh }
     var title: String { "Check how far \(node.name) has come with each node, and stop it from following \(mesh.source)" }
-    var leavesNothing: String { "what the new node followed by goes with it" }
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         if try await node.state(memory) > .standby, try memory.recall(RemoveIdentity.positions) != nil { return .done("\(node.name) has left \(mesh.source)") }
@@ -44,13 +43,13 @@ struct LeaveSource: LeavesNothing {
         let isThere = try await mesh.access.server(mesh.source).slot(slot, deadline: .after(.seconds(20))) != nil
         var base = try run.memory.recall(Self.base)
         if isThere {
-            if try await mesh.access.instance(node.name).status(deadline: .after(.seconds(30))).isRunning { base = try await follow(run) }
-            try await stop(slot)
+            if try await node.instance(run.memory).status(deadline: .after(.seconds(30))).isRunning { base = try await follow(run) }
+            try await stop(slot, run.memory)
         }
         guard var base else {
             throw Problem("\(mesh.source) has no slot \(slot) any more, by which \(node.name) follows it", hint: "undo this run with --purge-data, and begin anew")
         }
-        let instance = try await mesh.access.instance(node.name)
+        let instance = try await node.instance(run.memory)
         try await instance.start(deadline: .after(.seconds(300)))
         try await node.awaitServer(deadline: .after(.seconds(60)))
         if base.left == nil {
@@ -102,21 +101,24 @@ struct LeaveSource: LeavesNothing {
     }
 
     /// Stops the new node's server, and takes away what it followed by.
-    private func stop(_ slot: SlotName) async throws {
-        let instance = try await mesh.access.instance(node.name)
+    private func stop(_ slot: SlotName, _ memory: Memory) async throws {
+        let instance = try await node.instance(memory)
         await mesh.access.forgetServer(node.name)
         try await instance.stop(mode: .fast, deadline: .after(.seconds(300)))
         _ = try await mesh.access.server(mesh.source).dropSlotOfStoppedReader(slot)
     }
 
-    /// Up to where the new node has followed the source.
+    /// Up to where the new node has followed the source: by its named origin, and by the commits that its server has replayed where that was not stopped cleanly, as
+    /// Spock 6.0.0-beta.1 has it. They bear the number of the node that they come from, and the source's position.
     private func left(_ slot: SlotName) async throws -> LSN {
-        guard let lsn = try await mesh.access.server(node.name).originProgress(OriginName(slot), deadline: .after(.seconds(20))) else {
+        async let known = mesh.spock(mesh.source).nodes(deadline: .after(.seconds(20)))
+        let origins = try await mesh.access.server(node.name).origins(deadline: .after(.seconds(20))), ids = Set(try await known.map(\.id))
+        guard let named = origins.first(where: { $0.name == OriginName(slot) })?.remoteLSN else {
             throw Problem(
                 "\(node.name) does not say how far it has followed \(mesh.source): its origin \(slot) is gone, or stands nowhere",
                 hint: "nothing has joined: undo this run with --purge-data, and begin anew")
         }
-        return lsn
+        return origins.filter { $0.name == nil && ids.contains($0.localID) }.compactMap(\.remoteLSN).reduce(named, max)
     }
 
     private func positions(_ base: Base, _ run: StepRun) async throws -> [ResumePosition] {
@@ -144,5 +146,15 @@ struct LeaveSource: LeavesNothing {
             try position.check()
             return position
         }
+    }
+
+    // What it followed by goes with the copy; its server runs again.
+    func undo(_ run: StepRun) async throws -> UndoOutcome {
+        guard try run.memory.recall(Self.base) != nil else { return .undone([]) }
+        let instance = try await node.instance(run.memory)
+        guard try await !instance.status(deadline: .after(.seconds(30))).isRunning else { return .undone([]) }
+        try await instance.start(deadline: .after(.seconds(300)))
+        try await node.awaitServer(deadline: .after(.seconds(60)))
+        return .undone(["\(node.name) runs again"])
     }
 }

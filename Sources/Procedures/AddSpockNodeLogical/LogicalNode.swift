@@ -36,7 +36,7 @@ actor LogicalNode: MeshJoiner {
     func state(_ memory: Memory) async throws -> JoiningState {
         if let reachedState { return reachedState }
         // While it leaves the source its server is stopped for a moment.
-        if memory.began(LeaveSource.self), try await !mesh.access.instance(name).status(deadline: .after(.seconds(30))).isRunning { return .standby }
+        if memory.began(LeaveSource.self), try await !instance(memory).status(deadline: .after(.seconds(30))).isRunning { return .standby }
         let deadline = Deadline.after(.seconds(30)), session = try await mesh.spock(name), state = try await session.state(deadline: deadline)
         guard let local = state.local else { return .empty }
         guard local.name.rawValue == name else {
@@ -46,6 +46,9 @@ actor LogicalNode: MeshJoiner {
         guard try memory.recall(RemoveIdentity.positions) != nil else { return .restored }
         return try await mesh.isJoined(state.subscriptions, deadline: deadline) ? .subscribed : .cleaned
     }
+
+    /// Its instance, whose server may be stopped by this run.
+    nonisolated func instance(_ memory: Memory) async throws -> Instance { try await mesh.access.instance(name, programs: try memory.recall(CopiedNode.programs)) }
 
     /// The slot of the copy, on the source.
     nonisolated func copySlot(deadline: Deadline) async throws -> SlotName {

@@ -25,11 +25,15 @@ struct NodesKnowEachOther: Requirement {
         let states = try await survey.whole(), nodes = survey.mesh.nodes
         let findings = nodes.flatMap { node -> [Finding] in
             let known = Set(states[node]?.nodes.map(\.name.rawValue) ?? []), missing = nodes.filter { !known.contains($0) }, strange = known.subtracting(nodes).sorted()
-            return (missing.isEmpty
+            return
+                (missing.isEmpty
                 ? [] : [Finding(name, on: node, "does not know \(list(missing))", .notMet(hint: "see spock.node there: subscribe it to \(list(missing)), or have it added again"))])
                 + (strange.isEmpty
                     ? []
-                    : [Finding(name, on: node, "knows \(list(strange)), which the playbook does not name", .notMet(hint: "name every node of the cluster, or remove \(list(strange))"))])
+                    : [
+                        Finding(
+                            name, on: node, "knows \(list(strange)), which the playbook does not name", .notMet(hint: "name every node of the cluster, or remove \(list(strange))"))
+                    ])
         }
         return findings.isEmpty ? [Finding(name, "each of \(list(nodes)) knows all of them")] : findings
     }

@@ -18,10 +18,11 @@ public struct MeshProof: Sendable {
     ///   - ways: how hosts and servers are reached.
     ///   - seed: decides which rows a sample has; by default any.
     /// - Throws: `Problem` for what no playbook can say.
-    public init(_ playbook: Playbook.AddSpockNode, _ ways: Ways, seed: Int? = nil) throws {
-        access = ClusterAccess(try Roster(playbook), ways, sessionSettings: SpockSession.settings)
-        mesh = SpockMesh(playbook, access)
-        lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
+    public init(_ playbook: Playbook, _ ways: Ways, seed: Int? = nil) throws {
+        let cluster: String
+        (mesh, cluster) = try SpockMesh.named(by: playbook, ways)
+        access = mesh.access
+        lock = ClusterLock(cluster, on: mesh.source, of: access, saying: "works on cluster \(cluster)")
         order = try Proof.Order(playbook, seed: seed)
     }
 
@@ -72,11 +73,27 @@ public struct MeshProof: Sendable {
 }
 
 extension Proof.Order {
+    /// - Throws: `Problem` where the playbook is of no Spock cluster.
+    fileprivate init(_ playbook: Playbook, seed: Int?) throws {
+        switch playbook.procedure {
+        case .addSpockNode(let add): try self.init(add, seed: seed)
+        case .addSpockNodeLogical(let add): self.init(add, seed: seed)
+        default: throw Problem("\(playbook.name) is of no Spock cluster", hint: "name the playbook that has added a node to one")
+        }
+    }
+
     /// - Parameter seed: by default any.
     init(_ playbook: Playbook.AddSpockNode, seed: Int? = nil) throws {
-        compares = playbook.proof == .hashes
-        samplesAbove = playbook.proofSampleAbove.bytes
-        self.seed = seed ?? Int.random(in: 1...999_999)
-        patience = try BackRestCopy.Order(playbook.copy).patience
+        self.init(
+            compares: playbook.proof == .hashes, samplesAbove: playbook.proofSampleAbove.bytes, seed: seed ?? Self.anySeed(),
+            patience: try BackRestCopy.Order(playbook.copy).patience)
     }
+
+    /// - Parameter seed: by default any.
+    init(_ playbook: Playbook.AddSpockNodeLogical, seed: Int? = nil) {
+        self.init(
+            compares: playbook.proof == .hashes, samplesAbove: playbook.proofSampleAbove.bytes, seed: seed ?? Self.anySeed(), patience: Patience(limit: playbook.copy.stallLimit))
+    }
+
+    private static func anySeed() -> Int { Int.random(in: 1...999_999) }
 }

@@ -10,7 +10,7 @@ struct Verify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Are all nodes of a Spock cluster the same? Subscriptions, a row across the mesh, and every replicated table, with everybody writing.",
         discussion: """
-            Takes the playbook of add-spock-node; the new node is looked at as soon as the cluster knows it. Rows are compared by ranges of their key, as they were committed before \
+            Takes the playbook that adds a node to it; the new node is looked at as soon as the cluster knows it. Rows are compared by ranges of their key, as they were committed before \
             a moment that every node has passed; ranges that differ are looked at again until they agree or stand still. Nobody is kept from writing. Makes a table \
             pggraft.canary on every node and removes it again. Ends with 1 where nodes differ, and names table, key and node.
             """)
@@ -28,11 +28,7 @@ struct Verify: AsyncParsableCommand {
         let output = Output(options.output)
         try await Commanding.failing(output) {
             let playbook = try Playbook.load(path: options.playbook)
-            guard case .addSpockNode(let add) = playbook.procedure else {
-                throw Problem(
-                    "\(options.playbook) is of no Spock cluster", hint: "pggraft verify takes the playbook of add-spock-node; pggraft status looks at a primary and its standbys")
-            }
-            let proof = try MeshProof(add, options.connection.ways(output.terminal, sessionName: "pggraft verify"), seed: seed)
+            let proof = try MeshProof(playbook, options.connection.ways(output.terminal, sessionName: "pggraft verify"), seed: seed)
             do {
                 let verdict = try await Interruption.cancelling {
                     try await proof.make(
