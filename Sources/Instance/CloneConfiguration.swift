@@ -41,6 +41,8 @@ public struct CloneConfiguration: Sendable {
     public var primarySlotName: String?
     /// Whether it archives once it is promoted.
     public var archiving: Archiving
+    /// Whether its files are its own, those of a standby that runs with them, and no copies of the source's.
+    public var keepsOwnFiles: Bool
 
     /// What becomes of archiving on the copy. Neither archives as long as it is a standby.
     public enum Archiving: Sendable, Hashable {
@@ -53,12 +55,12 @@ public struct CloneConfiguration: Sendable {
     public init(
         source: SourceSettings, features: ServerFeatures, target: Target, withoutLibraries: [String], withoutSubscriptions: Bool = false,
         primaryConninfo: Conninfo?, restoreCommand: String? = nil, archiveCleanupCommand: String? = nil, primarySlotName: String? = nil,
-        archiving: Archiving = .off
+        archiving: Archiving = .off, keepsOwnFiles: Bool = false
     ) {
         (self.source, self.features, self.target, self.withoutLibraries) = (source, features, target, withoutLibraries)
         self.withoutSubscriptions = withoutSubscriptions
         (self.primaryConninfo, self.restoreCommand, self.primarySlotName) = (primaryConninfo, restoreCommand, primarySlotName)
-        (self.archiveCleanupCommand, self.archiving) = (archiveCleanupCommand, archiving)
+        (self.archiveCleanupCommand, self.archiving, self.keepsOwnFiles) = (archiveCleanupCommand, archiving, keepsOwnFiles)
     }
 
     /// The files that ``edits(hba:)`` looks at: read them for ``Target/content``.
@@ -124,7 +126,7 @@ public struct CloneConfiguration: Sendable {
 
     /// Whether the copy's `postgresql.conf` is the source's.
     var configFileTravels: Bool {
-        sourceHolds(source.files.configFile) && target.content[target.files.configFile] != nil
+        !keepsOwnFiles && sourceHolds(source.files.configFile) && target.content[target.files.configFile] != nil
             && target.files.configFile.path.hasPrefix(target.files.dataDirectory.path + "/")
     }
 
@@ -213,7 +215,7 @@ public struct CloneConfiguration: Sendable {
     private func carried() -> [(String, String)] {
         var values: [(name: String, value: String)] = []
         func carry(_ name: String, _ value: String) {
-            guard !Self.belongsToTheHost(name), StandbyConfiguration.neutralValue(of: name, for: features) == nil else { return }
+            guard !Self.belongsToTheHost(name), !isSaid(name, value), StandbyConfiguration.neutralValue(of: name, for: features) == nil else { return }
             // A certificate outside of the data directory is not in the copy, and without one the server does not start.
             if isSameSetting(name, "ssl"), source.value(of: "ssl_cert_file")?.hasPrefix("/") ?? false { return }
             values.removeAll { isSameSetting($0.name, name) }
@@ -236,7 +238,7 @@ public struct CloneConfiguration: Sendable {
         }
         // The copy's own file knows nothing of the source's defaults, and a standby needs as much as its primary.
         if !configFileTravels {
-            for name in features.hotStandbyMinima + ["wal_level", "track_commit_timestamp", "max_replication_slots"]
+            for name in features.hotStandbyMinima + Self.ofMembers
             where !values.contains(where: { isSameSetting($0.name, name) }) {
                 if let setting = inForce(name) { carry(name, setting.value) }
             }
@@ -252,8 +254,19 @@ public struct CloneConfiguration: Sendable {
         return values.map { ($0.name, $0.value) }
     }
 
+    /// Whether the copy's own files decide over a setting: they say the same, or it is none of those that it must have as its source.
+    private func isSaid(_ name: String, _ value: String) -> Bool {
+        guard keepsOwnFiles, let own = target.lines.last(where: { isSameSetting($0.name, name) }) else { return false }
+        let asSource = features.hotStandbyMinima + Self.ofMembers + [Self.subscriptionWorkers]
+        return own.value == value || !(name.lowercased().hasPrefix("spock.") || asSource.contains { isSameSetting($0, name) })
+    }
+
+    /// What a node needs as its source has it, to do what that does.
+    private static let ofMembers = ["wal_level", "track_commit_timestamp", "max_replication_slots"]
+
     /// The files of the source that the copy's server reads too.
     var travellingFiles: Set<String> {
+        if keepsOwnFiles { return [] }
         var files: Set<String> = [source.files.autoConfFile.path]
         guard configFileTravels else { return files }
         files.insert(source.files.configFile.path)
@@ -340,7 +353,7 @@ public struct CloneConfiguration: Sendable {
     static let neverInAutoConf = ["data_directory", "config_file", "hba_file", "ident_file", "external_pid_file"]
 
     /// Whoever reads changes waits for the physical slots that these name.
-    private static let waitingForSlots = ["synchronized_standby_slots", "spock.pg_standby_slot_names", "pg_failover_slots.standby_slot_names"]
+    public static let waitingForSlots = ["synchronized_standby_slots", "spock.pg_standby_slot_names", "pg_failover_slots.standby_slot_names"]
 
     /// Settings that name a place, an address or a role of their own host or node: another one needs its own.
     static func belongsToTheHost(_ name: String) -> Bool {

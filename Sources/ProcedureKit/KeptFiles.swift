@@ -21,6 +21,13 @@ public struct KeptFiles: Sendable {
         try memory.created(by: step).filter { $0.place == node && ($0.kind == original || $0.kind == made) }
     }
 
+    /// Where `path` of `node` is as it was before the run; `nil` where the run has not changed it.
+    public static func original(of path: HostPath, on node: String, in memory: Memory) throws -> HostPath? {
+        guard try !changed(on: node, in: memory).isEmpty else { return nil }
+        let kept = try place(of: path, memory)
+        return try changed(on: node, in: memory).contains(Created(original, on: node, kept.path)) ? kept : nil
+    }
+
     /// The previous versions that the run has kept anywhere, and that are still there.
     /// - Throws: `Problem` for a path that is no previous version of this run's, what connecting to their hosts throws.
     public static func left(by memory: Memory, _ access: ClusterAccess) async throws -> [Created] {

@@ -18,10 +18,10 @@ import Testing
         #expect(plan.newNode.dataDirectory == "/data/n4")
         #expect(plan.newNode.dsn == nil)
         #expect(!plan.newNode.trustOverNetwork)
-        #expect(plan.copy.stanza == "app")
-        #expect(plan.copy.backup == .full)
-        #expect(plan.copy.compression == .lz4)
-        #expect(plan.copy.processMax == nil)
+        #expect(plan.copy.backRest?.stanza == "app")
+        #expect(plan.copy.backRest?.backup == .full)
+        #expect(plan.copy.backRest?.compression == .lz4)
+        #expect(plan.copy.backRest?.processMax == .some(nil))
         #expect(plan.copy.stallLimit == .seconds(300))
         #expect(plan.newNode.tablespaces == [:])
         #expect(plan.handover.mode == .readOnly)
@@ -30,11 +30,37 @@ import Testing
         #expect(plan.handover.window.limit == .seconds(30))
         #expect(plan.subscriptions.name == nil)
         #expect(plan.proof == .hashes)
-        guard case .shared(let directory) = plan.copy.repository else {
+        guard case .shared(let directory) = plan.copy.backRest?.repository else {
             Issue.record("not a shared repository")
             return
         }
         #expect(directory.wrappedValue == "/mnt/backup")
+    }
+
+    private static let copy = "copy:\n  repository:\n    shared: /mnt/backup\n  replication_user: replicator\n"
+
+    @Test(arguments: [
+        ("copy: existing-standby\n", Duration.seconds(300), nil), ("copy:\n  method: existing-standby\n", .seconds(300), nil),
+        ("copy:\n  method: existing-standby\n  stall_limit: 90s\n  replication_user: streamer\n", .seconds(90), "streamer"),
+    ]) func `takes a standby that is there`(_ copy: String, _ limit: Duration, _ user: String?) throws {
+        let plan = try Examples.addSpockNode(Examples.shortest.replacing(Self.copy, with: copy))
+        guard case .existingStandby = plan.copy.method else { throw OtherProcedure() }
+        #expect(plan.copy.backRest == nil && plan.copy.stallLimit == limit && plan.copy.replicationUser == user)
+    }
+
+    @Test(arguments: [
+        ("copy: existing_standby\n", "expected existing-standby, or the keys of a copy below it"), ("copy:\n  method: standby\n", "expected pgbackrest or existing-standby"),
+        ("copy:\n  method: existing-standby\n  stanza: app\n", "unknown key \"stanza\""),
+        ("copy:\n  method: pgbackrest\n  repository: existing\n", "\"replication_user\" is missing"),
+    ]) func `names what is wrong with how the data gets there`(_ copy: String, _ words: String) {
+        let report = Examples.report(Examples.shortest.replacing(Self.copy, with: copy))
+        #expect(report.contains(words), "\(report)")
+    }
+
+    @Test func `moves no tablespaces of a standby that is there`() {
+        let text = Examples.shortest.replacing(Self.copy, with: "copy: existing-standby\n")
+            .replacing("  data_directory: /data/n4\n", with: "  data_directory: /data/n4\n  tablespaces:\n    fast: /srv/fast\n")
+        #expect(Examples.report(text).contains("an existing standby has its tablespaces already"), "\(Examples.report(text))")
     }
 
     @Test func `says whether the new node may trust over the network`() throws {
@@ -64,17 +90,17 @@ import Testing
         #expect(plan.newNode.node.dataDirectory == "/data/n3")
         #expect(plan.newNode.node.service == .pgCtlCluster)
         #expect(plan.newNode.dsn == "host=db3.example dbname=shop user=admin passfile=/etc/pgpass")
-        #expect(plan.copy.stanza == "Shop.1")
-        #expect(plan.copy.backup == .set("20260131-104500F_20260201-104500I"))
-        #expect(plan.copy.compression == .zst)
-        #expect(plan.copy.processMax == 8)
-        #expect(plan.replicationUser == "streamer")
+        #expect(plan.copy.backRest?.stanza == "Shop.1")
+        #expect(plan.copy.backRest?.backup == .set("20260131-104500F_20260201-104500I"))
+        #expect(plan.copy.backRest?.compression == .zst)
+        #expect(plan.copy.backRest?.processMax == 8)
+        #expect(plan.copy.replicationUser == "streamer")
         #expect(plan.handover.window.catchUpLag == ByteCount(bytes: 1 << 30))
         #expect(plan.handover.window.transactionGrace == .zero)
         #expect(plan.handover.window.limit == .seconds(120))
         #expect(plan.subscriptions.name?.name(provider: "n1", subscriber: "n3") == "n3_from_n1")
         #expect(plan.proof == .counts)
-        guard case .host(let host) = plan.copy.repository else {
+        guard case .host(let host) = plan.copy.backRest?.repository else {
             Issue.record("not a repository host")
             return
         }
@@ -87,7 +113,7 @@ import Testing
     @Test func `takes the repository where the source has it`() throws {
         let text = Examples.longest.replacing(
             "  repository:\n    host: backup@repo\n    address: repo.example\n    path: /backup\n    user: keeper\n", with: "  repository: existing\n")
-        guard case .existing = try Examples.addSpockNode(text).copy.repository else {
+        guard case .existing = try Examples.addSpockNode(text).copy.backRest?.repository else {
             Issue.record("not where it is")
             return
         }
@@ -109,7 +135,7 @@ import Testing
 
     @Test func `gives a repository host the cluster's OS user, and what the source's pgBackRest knows of it`() throws {
         let text = Examples.longest.replacing("    address: repo.example\n    path: /backup\n", with: "").replacing("    user: keeper\n", with: "")
-        guard case .host(let host) = try Examples.addSpockNode(text).copy.repository else {
+        guard case .host(let host) = try Examples.addSpockNode(text).copy.backRest?.repository else {
             Issue.record("not a repository host")
             return
         }

@@ -42,7 +42,7 @@ import Testing
         let lines = try lines
         var tried = 0
         for (index, line) in lines.enumerated()
-        where !["repository:", "shared:", "subscriptions:", "name:", "tablespaces:", "fast:"].contains(where: line.contains) && !line.contains("#  ") {
+        where !["repository:", "shared:", "subscriptions:", "name:", "tablespaces:", "fast:", "copy:"].contains(where: line.contains) && !line.contains("#  ") {
             guard let plain = uncommented(line) else { continue }
             var changed = lines
             changed[index] = plain
@@ -64,7 +64,7 @@ import Testing
         let host = "    host: repo\n", address = "    address: 10.77.0.20\n"
         let shared = whole.replacing(host, with: "").replacing(address, with: "")
             .replacing("  repository:\n", with: "", maxReplacements: 1).replacing("  # repository:\n  #   shared:", with: "  repository:\n    shared:")
-        guard case .shared(let directory) = try Examples.addSpockNode(shared).copy.repository else {
+        guard case .shared(let directory) = try Examples.addSpockNode(shared).copy.backRest?.repository else {
             Issue.record("not a shared repository")
             return
         }
@@ -77,7 +77,8 @@ import Testing
                 let plain = line.replacing("  # ", with: "  ", maxReplacements: 1)
                 return plain.contains(#/\# [a-z_]+: /#) ? plain.replacing("# ", with: "", maxReplacements: 1) : plain
             }
-            return try Examples.addSpockNode(whole.replacing(host, with: block.joined(separator: "\n") + "\n").replacing(address, with: "")).copy.repository
+            let plan = try Examples.addSpockNode(whole.replacing(host, with: block.joined(separator: "\n") + "\n").replacing(address, with: ""))
+            return try #require(plan.copy.backRest).repository
         }
         guard case .s3(let store) = try section("s3") else { return #expect(Bool(false), "no bucket") }
         #expect(store.bucket == "backups" && store.path == "/pgbackrest" && store.port == 443 && store.uriStyle == .host && store.verifies)
@@ -90,10 +91,10 @@ import Testing
 
     private func values(_ text: String) throws -> [String] {
         let plan = try Examples.addSpockNode(text)
-        guard case .host(let repository) = plan.copy.repository else { return [] }
+        guard let copy = plan.copy.backRest, case .host(let repository) = copy.repository else { return [] }
         return [
-            plan.cluster.osUser, "\(plan.cluster.nodes.map(\.port))", "\(plan.cluster.nodes.map(\.ssh))", plan.copy.stanza, repository.path ?? "/var/lib/pgbackrest",
-            "\(plan.copy.backup)", "\(plan.copy.compression)", "\(plan.copy.cipher)", "\(plan.handover.window.catchUpLag)", "\(plan.handover.window.transactionGrace)",
+            plan.cluster.osUser, "\(plan.cluster.nodes.map(\.port))", "\(plan.cluster.nodes.map(\.ssh))", copy.stanza, repository.path ?? "/var/lib/pgbackrest",
+            "\(copy.backup)", "\(copy.compression)", "\(copy.cipher)", "\(plan.handover.window.catchUpLag)", "\(plan.handover.window.transactionGrace)",
             "\(plan.handover.window.limit)", "\(plan.proof)",
         ]
     }

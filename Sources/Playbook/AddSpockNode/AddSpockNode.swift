@@ -5,9 +5,7 @@ extension Playbook {
         /// The name of the node that is copied: one of ``Cluster/nodes``.
         @Located public var sourceName: String
         public let newNode: NewNode
-        public let copy: BackRestCopy
-        /// The role the new node streams as, from the source.
-        @Located public var replicationUser: String
+        public let copy: Copy
         public let handover: Handover
         public let subscriptions: Subscriptions
         /// How the nodes are compared at the end.
@@ -26,12 +24,7 @@ extension Playbook {
             let members = roster
             let source = section.required("source", .nodeName, example: "n1")
             let newNode = section.required("new_node") { NewNode($0, &roster) }
-            var user: Located<String>?
-            let copy = section.required("copy") { inside in
-                let copy = BackRestCopy(inside, cluster: cluster)
-                user = inside.required("replication_user", .identifier("a role name"), example: "replicator")
-                return copy
-            }
+            let copy = section.required("copy", .word("existing-standby", Copy(existing: section.place), or: "the keys of a copy below it")) { Copy($0, cluster: cluster) }
             let handover = section.required("handover") { Handover($0) }
             let subscriptions = section.optional("subscriptions") { Subscriptions($0, roster) }
             let proof = section.optional("proof", .choice([("hashes", .hashes), ("counts", .counts)]), default: Proof.hashes)
@@ -45,11 +38,14 @@ extension Playbook {
                     hint: "cluster.nodes has " + names.joined(separator: ", "), at: source.place)
             }
             members.refuseSecond(roster, section)
-            guard let cluster, let source, let newNode, let copy, let user, let handover, let subscriptions, let proof, let sampleAbove,
+            if let newNode, let place = newNode.tablespacesPlace, let copy, case .existingStandby = copy.method {
+                section.report("an existing standby has its tablespaces already", hint: "take `tablespaces` out", at: place)
+            }
+            guard let cluster, let source, let newNode, let copy, let handover, let subscriptions, let proof, let sampleAbove,
                 let sourceNode = cluster[source.wrappedValue]
             else { return nil }
             (self.cluster, _sourceName, self.source, self.newNode) = (cluster, source, sourceNode, newNode)
-            (self.copy, _replicationUser, self.handover, self.subscriptions, _proof, _proofSampleAbove) = (copy, user, handover, subscriptions, proof, sampleAbove)
+            (self.copy, self.handover, self.subscriptions, _proof, _proofSampleAbove) = (copy, handover, subscriptions, proof, sampleAbove)
         }
     }
 
@@ -74,6 +70,8 @@ extension Playbook.AddSpockNode {
         @Located public var trustOverNetwork: Bool
         /// Where tablespaces go, by their name or their directory at the source; the others go where they are there.
         public let tablespaces: [String: String]
+        /// Where the playbook says that.
+        let tablespacesPlace: Place?
 
         init?(_ section: Section, _ roster: inout Roster) {
             let name = section.required("name", .nodeName, example: "n4")
@@ -83,6 +81,7 @@ extension Playbook.AddSpockNode {
             let dsn = section.optional("dsn", .dsn)
             let trust = section.optional("trust_over_network", .choice([("true", true), ("false", false)]), default: false)
             let tablespaces = section.optional("tablespaces") { $0.values(.path) }
+            tablespacesPlace = section.given("tablespaces")
             guard let node, let dataDirectory, let dsn, let trust, let tablespaces else { return nil }
             (self.node, _dataDirectory, _dsn, _trustOverNetwork) = (node, dataDirectory, dsn, trust)
             self.tablespaces = tablespaces.mapValues(\.wrappedValue)

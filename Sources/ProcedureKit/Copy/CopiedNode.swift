@@ -52,6 +52,8 @@ public struct CopiedNode: Sendable {
         case removed
         /// Its server is stopped, and what differs in it is overwritten.
         case overwritten
+        /// It is a standby of the source, and becomes the copy as it is. It is nobody's to remove.
+        case adopted
     }
 
     /// - Parameter obstacle: why a thing of it must stay for now although the run is undone; `nil` where it may go.
@@ -96,6 +98,8 @@ public struct CopiedNode: Sendable {
         case .foreign where existing == .movedAside: return .empty
         case .foreign:
             throw Problem("\(name): \(instance.dataDirectory) holds files that are no PostgreSQL cluster", hint: "name an empty directory, or empty this one")
+        // What has yet to be configured and started anew; ``AdoptStandby`` knows of which run it was.
+        case .complete where existing == .adopted: return .restored
         case .complete(let complete) where complete.started && existing != .refused:
             // Another cluster that is in its place is what it will take the place of.
             let isOther = try await instance.controlData(deadline: .after(.seconds(30))).systemIdentifier.number != sourceIdentifier(deadline: .after(.seconds(30)))
@@ -150,13 +154,12 @@ public struct CopiedNode: Sendable {
 
     // MARK: Files
 
-    /// Applies `edits`, in any order. A file outside of the data directory is kept beside itself, for undo.
+    /// Applies `edits`, in any order. A file outside of the data directory is kept beside itself, for undo; any file of one that was there before.
     public func apply(_ edits: [ConfigurationEdit], _ run: StepRun, deadline: Deadline) async throws {
         let instance = try await instance(), kept = KeptFiles(instance: instance), prefix = instance.dataDirectory.path + "/"
-        _ = try await onEach(edits.filter { $0.path.path.hasPrefix(prefix) }) {
-            try await $0.apply(on: instance.host, as: instance.user, deadline: deadline)
-        }
-        for edit in edits where !edit.path.path.hasPrefix(prefix) { try await kept.apply(edit, run, deadline: deadline) }
+        func goesWithData(_ edit: ConfigurationEdit) -> Bool { existing != .adopted && edit.path.path.hasPrefix(prefix) }
+        _ = try await onEach(edits.filter(goesWithData)) { try await $0.apply(on: instance.host, as: instance.user, deadline: deadline) }
+        for edit in edits where !goesWithData(edit) { try await kept.apply(edit, run, deadline: deadline) }
     }
 
     /// Changes its `postgresql.auto.conf`, which it may have yet to get.
@@ -169,12 +172,15 @@ public struct CopiedNode: Sendable {
         try await apply([ConfigurationEdit(path: path, before: current, after: file.render())], run, deadline: deadline)
     }
 
-    /// Puts the files outside of the data directory back, where they still are as this run left them.
+    /// Puts the files that were kept back, where they still are as this run left them.
     public func restoreFiles(_ run: StepRun) async throws -> UndoOutcome {
         let files = try KeptFiles.changed(on: name, in: run.memory)
         guard !files.isEmpty else { return .undone([]) }
         if let problem = try obstacle(to: "\(name): \(list(files.map(\.name)))", run.memory) { return .left([problem]) }
-        if let problem = try await promoted(run.memory) { return .left([problem]) }
+        if let problem = try await promoted(run.memory) {
+            // With its files of before it would start as its source. Who adopted it tells.
+            return existing == .adopted ? .undone([]) : .left([problem])
+        }
         return try await KeptFiles(instance: try await instance(run.memory)).restore(run, deadline: .after(.seconds(60)))
     }
 
@@ -182,7 +188,7 @@ public struct CopiedNode: Sendable {
 
     /// Why nothing of it is taken back, where it has become a primary; `nil` where it has not.
     public func promoted(_ memory: Memory) async throws -> Problem? {
-        guard staysStandby else { return nil }
+        guard staysStandby || existing == .adopted else { return nil }
         let instance = try await instance(memory), deadline = Deadline.after(.seconds(30))
         let isPrimary: Bool
         if try await instance.status(deadline: deadline).isRunning {
@@ -193,6 +199,11 @@ public struct CopiedNode: Sendable {
             isPrimary = [.shutDown, .inProduction, .shuttingDown].contains(try await instance.controlData(deadline: deadline).state)
         }
         guard isPrimary else { return nil }
+        guard staysStandby else {
+            return Problem(
+                "\(name) has been promoted and cannot be the standby of \(source) again: it is left stopped, with its data and its configuration files as they are",
+                hint: "make a standby anew where you need one (pg_rewind, pg_basebackup); never start this one with Spock: it would take itself for \(source)")
+        }
         return Problem(
             "\(name) is a primary by now, and no standby of \(source): it is left as it is, with its data and what belongs to it",
             hint: "what was written there may be nowhere else; take it away by hand if nobody needs it")
@@ -201,7 +212,7 @@ public struct CopiedNode: Sendable {
     /// Stops the server of this run's copy. Another one in the same place is not looked for here: ``purge(_:)`` names it.
     public func stop(_ memory: Memory) async throws -> UndoOutcome {
         if let problem = try obstacle(to: "the server of \(name)", memory) { return .left([problem]) }
-        if let problem = try await promoted(memory) { return .left([problem]) }
+        if existing != .adopted, let problem = try await promoted(memory) { return .left([problem]) }
         let instance = try await instance(memory)
         guard try await instance.status(deadline: .after(.seconds(30))).isRunning, try await holding(memory) == .copy else { return .undone([]) }
         await access.forgetServer(name)

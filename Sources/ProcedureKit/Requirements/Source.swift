@@ -23,15 +23,15 @@ public struct SourceGround: Sendable {
 public struct SourceCanBeCopied: Requirement {
     public let name = "source"
     private let ground: SourceGround
-    private let role: String
+    private let role: String?
 
-    /// - Parameter role: that the copy streams as.
-    public init(_ ground: SourceGround, replicatingAs role: String) { (self.ground, self.role) = (ground, role) }
+    /// - Parameter role: that the copy streams as; `nil` where it does already.
+    public init(_ ground: SourceGround, replicatingAs role: String?) { (self.ground, self.role) = (ground, role) }
     public var place: String? { ground.name }
 
     public func look(_ memory: Memory) async throws -> [Finding] {
         try await ground.isUp()
-        let source = ground.name, found = try await ground.access.server(source).copySource(replicatingAs: role, deadline: .after(.seconds(20)))
+        let source = ground.name, found = try await ground.access.server(source).copySource(replicatingAs: role ?? "", deadline: .after(.seconds(20)))
         var findings: [Finding] = []
         if !found.subscriptions.isEmpty {
             findings.append(
@@ -39,6 +39,7 @@ public struct SourceCanBeCopied: Requirement {
                     "native subscriptions", on: source, found.subscriptions.joined(separator: ", "),
                     .note(hint: "on \(ground.node.name) they never run, and are dropped when it is promoted; their slots stay those of \(source)")))
         }
+        guard let role else { return findings }
         switch found.mayReplicate {
         case true?: findings.append(Finding("role \(role)", on: source, "has REPLICATION"))
         case false?: findings.append(Finding("role \(role)", on: source, "has no REPLICATION", .notMet(hint: "ALTER ROLE \(role) REPLICATION")))

@@ -144,7 +144,7 @@ extension PlaceIsFree {
         let directory = instance.dataDirectory, node = ground.node
         let running = try await instance.status(deadline: deadline).isRunning ? ", and its server, which runs, is stopped for it" : ""
         switch ground.copy.existing {
-        case .refused: return Finding(name, on: node, "\(directory): \(state)", .notMet(hint: "name an empty directory, or move away what is there"))
+        case .refused, .adopted: return Finding(name, on: node, "\(directory): \(state)", .notMet(hint: "name an empty directory, or move away what is there"))
         case .movedAside:
             let link = try await instance.host.stat(directory, followingLinks: false, as: instance.user, deadline: deadline)?.kind == .symbolicLink
             guard !link else {

@@ -10,9 +10,9 @@ public import Server
 /// A copy as a standby of its source: how it streams, how far it is, its promotion.
 public struct Standby: Sendable {
     public let node: CopiedNode
-    /// The role that it streams as.
-    public let replicationUser: String
-    /// The slot that its source keeps WAL in for it; `nil` where it streams without one.
+    /// How it streams.
+    private let way: Way
+    /// The slot that is made for it on its source; `nil` where none is.
     public let slot: SlotName?
     /// Whether a promotion makes another node of it: nothing of its source may go on there then.
     private let becomesAnotherNode: Bool
@@ -25,13 +25,21 @@ public struct Standby: Sendable {
     /// With one that does not get on.
     public let patience: Patience
 
+    /// How a standby streams.
+    public enum Way: Sendable {
+        /// To where the source is, as this role.
+        case role(String)
+        /// As it did when it was somebody else's.
+        case asBefore(AdoptedStandby)
+    }
+
     /// - Parameter becomesAnotherNode: whether it is promoted to be another node than its source, and not to take its place.
     public init(
-        _ node: CopiedNode, replicationUser: String, slot: SlotName? = nil, becomesAnotherNode: Bool = false, patience: Patience = Patience(),
+        _ node: CopiedNode, by way: Way, slot: SlotName? = nil, becomesAnotherNode: Bool = false, patience: Patience = Patience(),
         archiveCleanupCommand: @escaping @Sendable () async throws -> String? = { nil }, restoreCommand: @escaping @Sendable () async throws -> String? = { nil },
         archiving: @escaping @Sendable () async throws -> CloneConfiguration.Archiving = { .off }
     ) {
-        (self.node, self.replicationUser, self.patience, self.restoreCommand) = (node, replicationUser, patience, restoreCommand)
+        (self.node, self.way, self.patience, self.restoreCommand) = (node, way, patience, restoreCommand)
         (self.slot, self.becomesAnotherNode, self.archiveCleanupCommand, self.archiving) = (slot, becomesAnotherNode, archiveCleanupCommand, archiving)
     }
 
@@ -41,6 +49,11 @@ public struct Standby: Sendable {
 
     /// What it streams by. The password stays in the OS user's password file.
     public func primaryConninfo() async throws -> Conninfo {
+        let replicationUser: String
+        switch way {
+        case .role(let role): replicationUser = role
+        case .asBefore(let adopted): return try await adopted.conninfo()
+        }
         let primary = try access.roster.entry(source), user = try access.roster.entry(name).osUser
         var conninfo = Conninfo(["host": primary.address, "port": "\(primary.port)", "user": replicationUser, "application_name": name])
         if try await access.instance(source).features.conninfoTakesPassfile {
@@ -48,6 +61,14 @@ public struct Standby: Sendable {
         }
         return conninfo
     }
+
+    /// The slot that its source keeps WAL in for it; `nil` where it streams without one.
+    public func slotInUse() async throws -> SlotName? {
+        if case .asBefore(let adopted) = way { try await adopted.streaming().slot } else { slot }
+    }
+
+    /// Whose files it has of its own: a standby that was there before the run.
+    private var keepsOwnFiles: Bool { if case .asBefore = way { true } else { false } }
 
     // MARK: How far it is
 
@@ -126,7 +147,7 @@ public struct Standby: Sendable {
         let original = try await access.instance(source), copy = try await node.instance()
         async let looked = original.settings(through: try await access.server(source).connection, deadline: deadline)
         async let state = node.state()
-        async let conninfo = primaryConninfo()
+        async let conninfo = primaryConninfo(), slot = slotInUse()
         async let command = restoreCommand(), cleanup = archiveCleanupCommand(), archiving = archiving()
         let files = try await copy.configurationFiles(deadline: deadline), isCopied = try await state > .partlyRestored
         let prefix = copy.dataDirectory.path + "/"
@@ -148,7 +169,7 @@ public struct Standby: Sendable {
                     at: try access.roster.entry(name).address, own: configured, source: settings.value(of: "listen_addresses")), content: content,
                 lines: entries.map { SourceSettings.FileLine(file: $0.file, name: $0.name, value: $0.value, isApplied: $0.isApplied) }),
             withoutLibraries: libraries, withoutSubscriptions: becomesAnotherNode, primaryConninfo: try await conninfo, restoreCommand: try await command,
-            archiveCleanupCommand: try await cleanup, primarySlotName: slot?.rawValue, archiving: try await archiving)
+            archiveCleanupCommand: try await cleanup, primarySlotName: try await slot?.rawValue, archiving: try await archiving, keepsOwnFiles: keepsOwnFiles)
     }
 
     /// What a node must listen on, where its own configuration would leave it out of the others' reach (a fresh cluster of

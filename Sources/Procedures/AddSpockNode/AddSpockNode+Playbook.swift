@@ -10,7 +10,7 @@ extension Roster {
         let osUser = playbook.cluster.osUser
         var entries = try playbook.cluster.nodes.map { try Entry($0, osUser: osUser) }
         entries.append(try Entry(playbook.newNode.node, osUser: osUser, dataDirectory: playbook.newNode.dataDirectory, copyOf: playbook.source.name))
-        let others = playbook.copy.repositoryHost.map { [Entry($0)] } ?? []
+        let others = playbook.copy.backRest?.repositoryHost.map { [Entry($0)] } ?? []
         self.init(entries, otherHosts: others, database: playbook.cluster.database, role: playbook.cluster.user)
     }
 }

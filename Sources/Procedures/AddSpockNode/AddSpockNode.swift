@@ -1,3 +1,4 @@
+import EventLoop
 import PgBackRest
 public import Playbook
 public import ProcedureKit
@@ -6,7 +7,7 @@ import Report
 public import Run
 import Spock
 
-/// Adds a node to a Spock cluster from a pgBackRest copy of one of its nodes.
+/// Adds a node to a Spock cluster from a pgBackRest copy of one of its nodes, or from a standby of it that is there.
 ///
 /// The sixteen steps of "Adding a Node with Minimal Downtime with pgBackRest", with the document's numbers, in the order
 /// that keeps every row: Spock leaves the preload list (7) before the copy is first started (8), both before the cluster
@@ -22,7 +23,11 @@ public struct AddSpockNode: Procedure {
 
     private let lock: ClusterLock
     private let mesh: SpockMesh
-    private let copy: BackRestCopy
+    /// `nil` where a standby that is there is taken.
+    private let copy: BackRestCopy?
+    /// `nil` where a copy is made.
+    private let adopted: AdoptedStandby?
+    private let copied: CopiedNode
     private let standby: Standby
     private let admittance: NodeAccess
     private let node: JoiningNode
@@ -37,19 +42,23 @@ public struct AddSpockNode: Procedure {
         let access = ClusterAccess(try Roster(playbook), ways, sessionSettings: SpockSession.settings)
         let mesh = SpockMesh(playbook, access), members = mesh.members, newNode = mesh.newNode
         let copied = CopiedNode(
-            newNode, of: mesh.source, access, tablespaces: try playbook.newNode.tablespaces.mapValues(HostPath.init(checking:)), purgesData: undo.purgesData
+            newNode, of: mesh.source, access, tablespaces: try playbook.newNode.tablespaces.mapValues(HostPath.init(checking:)),
+            existing: playbook.copy.backRest == nil ? .adopted : .refused, purgesData: undo.purgesData
         ) { thing, memory in
             guard try memory.holdsUnreadWrites else { return nil }
             return Problem(
                 "\(thing) is left as it is: what clients wrote on \(newNode) may not be on \(list(members)) yet",
                 hint: "see what stands above at the step that opened \(newNode); then undo again")
         }
-        let copy = BackRestCopy(try BackRestCopy.Order(playbook.copy), to: copied)
-        (self.access, self.mesh, self.copy) = (access, mesh, copy)
+        let copy = try playbook.copy.backRest.map { BackRestCopy(try BackRestCopy.Order($0), to: copied) }
+        let adopted = copy == nil ? AdoptedStandby(copied, as: playbook.copy.replicationUser) : nil
+        (self.access, self.mesh, self.copy, self.adopted, self.copied) = (access, mesh, copy, adopted, copied)
         proofOrder = try Proof.Order(playbook)
         lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
         standby = Standby(
-            copied, replicationUser: playbook.replicationUser, becomesAnotherNode: true, patience: copy.order.patience, restoreCommand: { try await copy.restoreCommand() })
+            copied, by: adopted.map { .asBefore($0) } ?? .role(playbook.copy.replicationUser ?? ""), becomesAnotherNode: true,
+            patience: Patience(limit: playbook.copy.stallLimit),
+            restoreCommand: { if let copy { try await copy.restoreCommand() } else { try await adopted?.streaming().restoreCommand } })
         window = ClosedWindow(
             mesh.nodes, of: access, by: .spockReadOnly, limit: playbook.handover.window.limit, lease: playbook.handover.window.lease,
             // Once it was emptied, nobody may write there any more.
@@ -65,18 +74,26 @@ public struct AddSpockNode: Procedure {
     public var cluster: String { playbook.cluster.name }
     public func origin() -> RunOrigin { text }
 
-    public var steps: [ListedStep] { copied + (isLive ? live : readOnly) + joined + closing }
+    public var steps: [ListedStep] { data + caughtUp + (isLive ? live : readOnly) + joined + closing }
 
     private var isLive: Bool { playbook.handover.mode == .live }
 
-    /// From the backup to a standby that has caught up.
-    private var copied: [ListedStep] {
-        [
+    /// Where the data comes from.
+    private var data: [ListedStep] {
+        if let adopted { return [ListedStep("", AdoptStandby(adopted, as: standby))] }
+        guard let copy else { return [] }
+        return [
             ListedStep("1", ConfigureBackRest(copy: copy)),
             ListedStep("1", ArchiveSource(copy: copy)),
             ListedStep("1", CreateStanza(copy: copy)),
             ListedStep("2", TakeBackup(copy: copy)),
             ListedStep("3", RestoreBackup(copy: copy, standby: standby)),
+        ]
+    }
+
+    /// From the data to a standby that has caught up.
+    private var caughtUp: [ListedStep] {
+        [
             ListedStep(
                 "4", SetUpStreaming(standby: standby, saying: "archiving off, closed to clients", removingLater: CopiedDatabase.knownReplicators, rules: node.closedRules)),
             ListedStep("7", RemovePreload(node: node)),
@@ -102,7 +119,7 @@ public struct AddSpockNode: Procedure {
     private var live: [ListedStep] {
         [
             ListedStep("15", fused(CreateSlots(mesh: mesh, node: node, pause: .none(slotWait: playbook.handover.slotWait), sessions: sessions))),
-            ListedStep("", fused(PassSlots(mesh: mesh, node: node, sessions: sessions, patience: copy.order.patience))),
+            ListedStep("", fused(PassSlots(mesh: mesh, node: node, sessions: sessions, patience: standby.patience))),
             ListedStep("9", fused(PromoteNewNode(node: node, window: window))),
         ]
     }
@@ -115,7 +132,7 @@ public struct AddSpockNode: Procedure {
             ListedStep("12", fused(RestartNewNode(node: node, sessions: sessions))),
             ListedStep("13", fused(AddNode(mesh: mesh, node: node))),
             ListedStep("15", fused(Subscribe(mesh: mesh, node: node, sessions: sessions))),
-        ]
+        ] + (adopted == nil ? [] : [ListedStep("", DropLeftSlot(of: standby))])
     }
 
     /// The proof, and clients on the new node.
@@ -147,15 +164,30 @@ public struct AddSpockNode: Procedure {
 
     public var requirements: [RequirementGroup] {
         let survey = Survey(), members = MeshSurvey(mesh, survey)
-        let source = SourceGround(of: copy.node) { try await members.requireSource() }, ground = TargetGround(source, survey: survey)
-        let hosts = HostIsReached.each(of: mesh.nodes + [copy.repositoryHost].compactMap { $0 }, of: access, survey: survey)
+        let source = SourceGround(of: copied) { [adopted] in
+            try await members.requireSource()
+            try await adopted?.require()
+        }
+        let ground = TargetGround(source, survey: survey)
+        let hosts = HostIsReached.each(of: mesh.nodes + [copy?.repositoryHost].compactMap(\.self), of: access, survey: survey)
         // Of several nodes on one host only the first has its connection looked at.
         let nodes = mesh.members.map { node in MemberIsSpockNode(node: node, survey: members, hostIsLookedAt: hosts.contains { $0.place == node }) }
-        let target: [any Requirement] = [
-            SourceCanBeCopied(source, replicatingAs: playbook.replicationUser), SourceArchives(source, copy: copy), ProgramsMatch(ground), PreloadedLibrariesAreThere(ground),
-            SpockIsInstalled(ground, survey: members), PlaceIsFree(ground), TablespacesHavePlace(ground), DirectoriesAreThere(standby, ground),
-            DiskHasRoom(ground), CopyDoesNotArchive(ground, stanza: copy.order.stanza),
+        var target: [any Requirement] = [
+            SourceCanBeCopied(source, replicatingAs: playbook.copy.replicationUser), ProgramsMatch(ground), PreloadedLibrariesAreThere(ground),
+            SpockIsInstalled(ground, survey: members),
         ]
+        if let copy {
+            target += [
+                SourceArchives(source, copy: copy), PlaceIsFree(ground), TablespacesHavePlace(ground), DirectoriesAreThere(standby, ground), DiskHasRoom(ground),
+                CopyDoesNotArchive(ground, stanza: copy.order.stanza), BackRestIsUsable(copy, ground, survey: survey),
+            ]
+        } else if let adopted {
+            target.append(
+                StandbyCanBeAdopted(adopted) {
+                    try await members.requireHost(mesh.newNode)
+                    try await members.requireSource()
+                })
+        }
         let routes: [any Requirement] =
             mesh.members.map { NewNodeReachesMember(member: $0, ground, survey: members) } + [StreamingIsAllowed(standby, ground)]
             + mesh.members.map { MemberReachesNewNode(member: $0, survey: members) } + [CallersAreLetIn(admittance, ground, survey: members)]
@@ -171,13 +203,13 @@ public struct AddSpockNode: Procedure {
                     + mesh.members.map { LeaseOutlivesSession($0, of: access, survey: survey) }
                     + [MajorVersionsAgree(survey: members), MeshIsSound(survey: members, mode: isLive ? .live : .readOnly, window: playbook.handover.window.limit)]
                     + (isLive ? [TransactionsAreShort(survey: members, slotWait: playbook.handover.slotWait)] : [])),
-            RequirementGroup("the copy", target + routes + passwords + [BackRestIsUsable(copy, ground, survey: survey)]),
+            RequirementGroup("the copy", target + routes + passwords),
         ]
     }
 
     /// The lock on the source.
     public func takeLock(holder: Holder) async throws {
-        await access.beginToReach(hosts: [copy.repositoryHost].compactMap(\.self), instances: mesh.nodes, servers: mesh.members)
+        await access.beginToReach(hosts: [copy?.repositoryHost].compactMap(\.self), instances: mesh.nodes, servers: mesh.members)
         try await lock.take(holder: holder)
     }
 

@@ -42,7 +42,8 @@ actor JoiningNode: MeshJoiner {
         switch try await copy.state() {
         case .empty: return .empty
         case .partlyRestored: return .partlyRestored
-        case .restored: return .restored
+        case .restored where !memory.startedAdopted: return .restored
+        case .restored: break
         case .started: break
         }
         guard let session = try await session(memory) else { return try await stoppedState(deadline: .after(.seconds(30))) }
@@ -80,6 +81,11 @@ actor JoiningNode: MeshJoiner {
         case .shutDownInRecovery, .inArchiveRecovery: .standby
         default: try await preload(deadline: deadline).contains("spock") ? .cleaned : .promoted
         }
+    }
+
+    /// What a hint says where the copy is of no use any more.
+    nonisolated var anew: String {
+        copy.existing == .adopted ? "undo this run, make the standby anew, and begin again" : "undo this run with --purge-data, and begin anew"
     }
 
     /// That it is a member, and what an undo takes of that; `nil` where no node reads it.

@@ -67,7 +67,7 @@ struct MeshFuse: WALFuse {
             "\(cause.node) kept \(words) (\(cause.isSetting ? "max_slot_wal_keep_size" : "wal_fuse")): "
                 + (left.isEmpty ? "the slots of \(node.name) are dropped on \(list(mesh.members))" : "its slots are dropped, but \(list(left))"),
             hint: hasLeft
-                ? "\(node.name) has left \(mesh.source) and cannot read any more what it lacks: undo this run with --purge-data, see why it took so long, and begin anew"
+                ? "\(node.name) has left \(mesh.source) and cannot read any more what it lacks: see why it took so long; then \(node.anew)"
                 : "see why it takes so long, or make room; then resume: the slots are made anew")
     }
 }

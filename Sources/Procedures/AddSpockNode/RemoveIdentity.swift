@@ -30,14 +30,15 @@ struct RemoveIdentity: LeavesNothing {
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         if try await node.state(memory) >= .cleaned { return .done("\(node.name) carries nobody else's identity") }
-        return .needed([
-            Change("\(node.name): read the replication sets and the positions up to which each node is applied"),
-            Change("\(node.name): DROP EXTENSION spock (not CASCADE)"),
-            Change(
-                "\(node.name): the same in every other database that has Spock or pglogical, and DROP SUBSCRIPTION, without its slot, where there is one: they stay as plain databases"
-            ),
-            Change("\(node.name): pg_replication_origin_drop for each origin inherited from \(mesh.source)"),
-        ])
+        return .needed(
+            [
+                Change("\(node.name): read the replication sets and the positions up to which each node is applied"),
+                Change("\(node.name): DROP EXTENSION spock (not CASCADE)"),
+                Change(
+                    "\(node.name): the same in every other database that has Spock or pglogical, and DROP SUBSCRIPTION, without its slot, where there is one: they stay as plain databases"
+                ),
+                Change("\(node.name): pg_replication_origin_drop for each origin inherited from \(mesh.source)"),
+            ] + (node.copy.existing == .adopted ? [Change("\(node.name): pg_drop_replication_slot for each logical slot that it has kept in step with \(mesh.source)")] : []))
     }
 
     func perform(_ run: StepRun) async throws -> String {
@@ -68,6 +69,10 @@ struct RemoveIdentity: LeavesNothing {
         }
         let origins = try run.recall(Self.origins), sets = try run.recall(Self.sets)
         try await clone.server.dropOrigins(origins, deadline: deadline)
+        // A standby that loads Spock, or has them synchronised, keeps copies of its source's slots; it has none of its own yet.
+        if node.copy.existing == .adopted {
+            for slot in try await clone.server.slots(deadline: deadline) where slot.plugin != nil { try await clone.server.dropSlot(slot.name, deadline: deadline) }
+        }
         await node.reached(.cleaned)
         return "\(sets.count) replication sets with \(sets.map(\.tables.count).reduce(0, +)) tables captured, extensions and \(origins.count) origins dropped"
     }
@@ -125,7 +130,7 @@ struct RemoveIdentity: LeavesNothing {
                 throw Problem(
                     "\(source) does not say how far it has applied \(member): its origin \(subscription.origin) is not there, or stands nowhere",
                     hint:
-                        "nothing has joined. It may have crashed since the slots were made: see with `pggraft verify` whether it is like its peers; then undo this run with --purge-data, and begin anew"
+                        "nothing has joined. It may have crashed since the slots were made: see with `pggraft verify` whether it is like its peers; then \(node.anew)"
                 )
             }
             positions.append(
@@ -136,7 +141,7 @@ struct RemoveIdentity: LeavesNothing {
         if let before, before != reached.started, reached.started.microseconds < reached.left.microseconds + 2_000_000 {
             throw Problem(
                 "\(source) was restarted while \(node.name) left it: after a crash Spock applies again what it has applied, and \(node.name) may have such rows twice",
-                hint: "nothing has joined. See with `pggraft verify` whether \(source) is like its peers, and put it right; then undo this run with --purge-data, and begin anew")
+                hint: "nothing has joined. See with `pggraft verify` whether \(source) is like its peers, and put it right; then \(node.anew)")
         }
         return positions
     }

@@ -30,7 +30,7 @@ struct RestorePreload: LeavesNothing {
             }
             list = CopiedDatabase.knownReplicators.reduce(now) { $0.restoring($1, from: original) }
             file.set("shared_preload_libraries", to: list.description)
-            for name in ["primary_conninfo", "restore_command", "recovery_target_timeline"] { file.remove(name) }
+            for name in ["primary_conninfo", "primary_slot_name", "restore_command", "recovery_target_timeline"] { file.remove(name) }
             for setting in putBack {
                 if let value = setting.value { file.set(setting.name, to: value) } else { file.remove(setting.name) }
             }

@@ -72,12 +72,12 @@ struct Subscribe: Step {
             guard let slot = slots[direction.provider]?.first(where: { $0.name == direction.slot }), slot.walStatus != "lost" else {
                 throw Problem(
                     "\(direction.provider) has not kept what \(node.name) still has to read: the slot \(direction.slot) is gone or has lost its WAL",
-                    hint: "the copy is of no use any more: undo this run with --purge-data, and begin anew")
+                    hint: "the copy is of no use any more: \(node.anew)")
             }
             guard slot.confirmedFlushLSN.map({ $0 <= position.lsn }) ?? false else {
                 throw Problem(
                     "\(direction.provider): the slot \(direction.slot) stands at \(slot.confirmedFlushLSN?.description ?? "no position"), behind \(position.lsn) where \(node.name) has to go on: somebody has read or moved it",
-                    hint: "nothing has joined. What lies between is in no copy: undo this run with --purge-data, and begin anew")
+                    hint: "nothing has joined. What lies between is in no copy: \(node.anew)")
             }
             return NewSubscription(
                 name: direction.subscription, providerDSN: try mesh.dsn(of: direction.provider, among: nodes),

@@ -34,7 +34,7 @@ struct MadeSlave: Sendable {
         let archive = try SlaveArchive(slave)
         let node = CopiedNode(name, of: datanode, access, section: "cluster.slaves", staysStandby: true, purgesData: purgesData)
         let standby = Standby(
-            node, replicationUser: playbook.replication.user, patience: Patience(limit: playbook.copy.stallLimit),
+            node, by: .role(playbook.replication.user), patience: Patience(limit: playbook.copy.stallLimit),
             archiveCleanupCommand: {
                 guard let archive, case let instance = try await node.instance(), try await instance.has(Self.cleaner, deadline: .after(.seconds(20))) else { return nil }
                 return archive.cleanupCommand(instance.binaries.directory / Self.cleaner)
@@ -42,7 +42,8 @@ struct MadeSlave: Sendable {
         let master = try ConfiguredNode(datanode, of: access)
         (self.name, self.datanode, self.node, self.standby, self.master, self.lock, self.archive) = (name, datanode, node, standby, master, lock, archive)
         pair = StandbyPair(
-            access: access, primary: datanode, standby: standby, connectionLimit: playbook.replication.connectionLimit, asksPassword: playbook.replication.asksPassword,
+            access: access, primary: datanode, standby: standby, role: playbook.replication.user, connectionLimit: playbook.replication.connectionLimit,
+            asksPassword: playbook.replication.asksPassword,
             archiveCommand: archive?.archiveCommand, restarts: playbook.restarts, copiesByStream: true, isTrusted: playbook.replication.authentication == .trust,
             roleMaker: coordinators.first, otherSenders: playbook.slaves.map(\.datanode).filter { $0 != datanode }, knownElsewhere: known)
         synchronous = SynchronousStandbys(.add(name), Group([datanode, name], of: access), ways, primary: master)

@@ -60,11 +60,11 @@ public struct HotStandby: Procedure {
             case .named(let name): SlotName(rawValue: name)
             }
         standby = Standby(
-            node, replicationUser: playbook.replication.user, slot: slot, patience: patience, archiveCleanupCommand: { archive?.cleanupCommand },
+            node, by: .role(playbook.replication.user), slot: slot, patience: patience, archiveCleanupCommand: { archive?.cleanupCommand },
             restoreCommand: { [stanza = backRest ?? archiver] in if let stanza { try await stanza.restoreCommand() } else { archive?.restoreCommand } },
             archiving: { [stanza = backRest ?? archiver] in .afterPromotion(command: try await stanza?.archiveCommand() ?? archive?.ofStandby.archiveCommand) })
         pair = StandbyPair(
-            access: access, primary: playbook.primary, standby: standby, connectionLimit: playbook.replication.connectionLimit,
+            access: access, primary: playbook.primary, standby: standby, role: playbook.replication.user, connectionLimit: playbook.replication.connectionLimit,
             asksPassword: playbook.replication.asksPassword, archiveCommand: archive?.archiveCommand, restarts: playbook.restarts, copiesByStream: backRest == nil)
         (self.access, self.node, self.archive) = (access, node, archive)
         fuse = slot.map { SlotFuse($0, on: playbook.upstream, for: made.node.name, keepingFree: UInt64(max(0, playbook.replication.keepsFree.bytes)), access) }

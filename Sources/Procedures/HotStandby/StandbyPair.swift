@@ -12,6 +12,8 @@ struct StandbyPair: Sendable {
     let access: ClusterAccess
     let primary: String
     let standby: Standby
+    /// That the standby streams as.
+    let role: String
     /// Of a role that is made.
     let connectionLimit: Int
     /// Whether the password of a role that is made is asked for.
@@ -33,7 +35,6 @@ struct StandbyPair: Sendable {
 
     /// The node that it streams from: the primary, or a standby of it.
     var sender: String { standby.source }
-    var role: String { standby.replicationUser }
     var isCascading: Bool { sender != primary }
 
     /// The role as it is, with its connections to all that it streams from.

@@ -23,7 +23,7 @@ struct StopService: Step {
         let state = try await instance.dataDirectoryState(deadline: deadline), isRunning = try await instance.status(deadline: deadline).isRunning
         switch (state, node.existing) {
         case (.absent, _), (.empty, _): return .done("\(version), and nothing is in \(directory)")
-        case (_, .refused), (_, .removed):
+        case (_, .refused), (_, .removed), (_, .adopted):
             return .blocked([Problem("\(node.name): \(directory): \(state)", hint: "say `existing: move-aside` of the standby, or name an empty directory")])
         case (_, .movedAside):
             let stop = isRunning ? ["\(node.name): stop the server in \(directory), fast"] : []

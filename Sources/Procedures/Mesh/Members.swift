@@ -74,7 +74,7 @@ struct MeshIsSound: Requirement {
         guard missing.isEmpty else {
             return [Finding(name, "could not be looked at as a whole: \(list(missing)) \(missing.count == 1 ? "is" : "are") missing", .notMet(hint: "see above"))]
         }
-        let isUnderWay = memory.began(RestoreBackup.self) || memory.began(CreateSlots.self) || memory.began(CreateNewNode.self)
+        let isUnderWay = memory.beganCopy || memory.began(CreateSlots.self) || memory.began(CreateNewNode.self)
         let newName = try mesh.name(mesh.newNode), id = try await mesh.spock(mesh.source).nodeID(of: newName, deadline: .after(.seconds(10)))
         let view = MeshView(Array(states.values)), new = NewNode(name: newName, id: id, source: try mesh.name(mesh.source), state: await newNode?.stateIfSeen())
         let found = (MeshChecks.all(of: view, adding: new, mode: mode) + (mode == .readOnly ? MeshChecks.delays(of: view, window: window) : [])).filter {

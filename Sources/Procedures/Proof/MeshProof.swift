@@ -86,7 +86,7 @@ extension Proof.Order {
     init(_ playbook: Playbook.AddSpockNode, seed: Int? = nil) throws {
         self.init(
             compares: playbook.proof == .hashes, samplesAbove: playbook.proofSampleAbove.bytes, seed: seed ?? Self.anySeed(),
-            patience: try BackRestCopy.Order(playbook.copy).patience)
+            patience: Patience(limit: playbook.copy.stallLimit))
     }
 
     /// - Parameter seed: by default any.

@@ -90,7 +90,7 @@ struct NewCopy: Sendable {
         case .pgBackRest(let order): (backRest, patience) = (BackRestCopy(order, to: copied), order.patience)
         }
         let standby = Standby(
-            copied, replicationUser: follower.role, slot: follower.slot, patience: patience, restoreCommand: { try await backRest?.restoreCommand() })
+            copied, by: .role(follower.role), slot: follower.slot, patience: patience, restoreCommand: { try await backRest?.restoreCommand() })
         return Parts(copied: copied, standby: standby, backRest: backRest)
     }
 
@@ -204,7 +204,7 @@ struct MakeRoom: Step {
             switch copy.existing {
             case .movedAside: "move \(directory) to \(try await copy.parts(memory).copied.aside(directory, memory)); nothing in it is deleted"
             case .removed: "remove what is in \(directory), in its tablespaces and in its WAL; nothing brings that back"
-            case .overwritten, .refused: "what differs in \(directory) is overwritten"
+            case .overwritten, .refused, .adopted: "what differs in \(directory) is overwritten"
             }
         return .needed([Change("\(copy.name): a new copy of the primary: \(reason)"), Change("\(copy.name): keep its configuration files; \(what)")])
     }
@@ -223,7 +223,7 @@ struct MakeRoom: Step {
         case .removed:
             try await instance.removeData(deadline: .after(.seconds(3600)))
             return "\(instance.dataDirectory) is empty"
-        case .overwritten, .refused: return "its configuration files are kept"
+        case .overwritten, .refused, .adopted: return "its configuration files are kept"
         }
     }
 

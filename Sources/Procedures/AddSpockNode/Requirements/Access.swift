@@ -15,7 +15,7 @@ struct CallersAreLetIn: Requirement {
 
     func look(_ memory: Memory) async throws -> [Finding] {
         // Its files are written.
-        guard !memory.began(RestoreBackup.self) else { return [] }
+        guard !memory.beganCopy else { return [] }
         try await survey.requireAllHosts()
         _ = try await ground.instance()
         let admissions = try await access.admissions(), newNode = access.mesh.newNode, source = access.mesh.source

@@ -17,7 +17,7 @@ struct NodeHasPassword: Requirement {
     var place: String? { node }
 
     func look(_ memory: Memory) async throws -> [Finding] {
-        guard !memory.began(RestoreBackup.self) else { return [] }
+        guard !memory.beganCopy else { return [] }
         try await survey.requireAllHosts()
         let copy = try await ground.instance(), mesh = survey.mesh
         guard let admission = try await access.admissions()[node], admission.needsPassword, let method = admission.method else { return [] }
@@ -58,7 +58,7 @@ struct OperatorHasPassword: Requirement {
     let survey: MeshSurvey
 
     func look(_ memory: Memory) async throws -> [Finding] {
-        guard !memory.began(RestoreBackup.self) else { return [] }
+        guard !memory.beganCopy else { return [] }
         try await survey.requireAllHosts()
         _ = try await ground.instance()
         let mesh = access.mesh, entry = try mesh.access.roster.entry(mesh.newNode)

@@ -64,7 +64,7 @@ struct NewNodeReachesMember: Requirement {
     }
 }
 
-/// A member reaches the new node's host, where nothing listens yet.
+/// A member reaches the new node's host, where nothing listens yet, or a standby that need not let it in.
 struct MemberReachesNewNode: Requirement {
     let name = "route"
     let member: String
@@ -72,13 +72,13 @@ struct MemberReachesNewNode: Requirement {
     var place: String? { member }
 
     func look(_ memory: Memory) async throws -> [Finding] {
-        guard !memory.began(RestoreBackup.self) else { return [] }
+        guard !memory.beganCopy else { return [] }
         let mesh = survey.mesh, entry = try mesh.access.roster.entry(mesh.newNode), target = try mesh.newNodeDSN
         try await survey.requireHost(member)
         try await survey.requireHost(mesh.newNode)
         try await survey.requireSource()
         let instance = try await mesh.access.instance(member), reply = try await instance.psql(target, "SELECT 1", deadline: .after(.seconds(30)))
-        guard reply.succeeded || reply.errorText.contains("onnection refused") else {
+        guard reply.succeeded || ["onnection refused", "FATAL:"].contains(where: reply.errorText.contains) else {
             return [
                 Finding(
                     name, on: member, "cannot reach \(mesh.newNode): \(reply.errorText)",
