@@ -62,10 +62,15 @@ extension SpockSession {
     /// - Throws: `DeadlineExceeded`, which names the nodes not heard of.
     public func hearCanary(from nodes: [NodeName], run: String, deadline: Deadline) async throws {
         try await wait(for: "the canary rows of \(nodes.count) nodes on \(name)", until: deadline) {
-            let heard = Set(try await look(Canary.hear(run: run), deadline.forLook).map { try $0.get("node", as: NodeName.self) })
+            let heard = try await canaryHeard(run: run, deadline: deadline.forLook)
             let missing = nodes.filter { !heard.contains($0) }
             return missing.isEmpty ? .found(()) : .notYet("nothing from \(missing.map(\.rawValue).joined(separator: ", "))")
         }
+    }
+
+    /// The nodes whose rows are here.
+    public func canaryHeard(run: String, deadline: Deadline) async throws -> Set<NodeName> {
+        Set(try await look(Canary.hear(run: run), deadline).map { try $0.get("node", as: NodeName.self) })
     }
 
     /// Whether anything of the canary is on this node.

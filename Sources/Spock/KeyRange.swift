@@ -11,6 +11,16 @@ public struct KeyColumn: Sendable, Hashable {
     }
 }
 
+extension [KeyColumn] {
+    /// The key as it is told: `id`, or `(region, id)`.
+    public var words: String { inWords(map(\.name)) }
+
+    /// A row by the values of its key, long ones cut.
+    public func words(of values: [String]) -> String { inWords(values.map { $0.count > 40 ? "\($0.prefix(37))..." : $0 }) }
+
+    private func inWords(_ parts: [String]) -> String { parts.count == 1 ? parts[0] : "(\(parts.joined(separator: ", ")))" }
+}
+
 /// A stretch of a table by its primary key: what comes behind one key, up to and with another. A table without a key has only the whole.
 public struct KeyRange: Sendable, Hashable {
     /// `nil` from the first row on. The columns' values, as text.
@@ -27,16 +37,11 @@ public struct KeyRange: Sendable, Hashable {
 
     /// As it is told: `id > 5 and ≤ 70`.
     public func text(of key: [KeyColumn]) -> String {
-        func told(_ values: [String]) -> String {
-            let shown = values.map { $0.count > 40 ? "\($0.prefix(37))..." : $0 }.joined(separator: ", ")
-            return values.count == 1 ? shown : "(\(shown))"
-        }
-        let names = key.map(\.name).joined(separator: ", "), column = key.count == 1 ? names : "(\(names))"
         switch (after, through) {
-        case (nil, nil): return "all rows"
-        case (let after?, nil): return "\(column) > \(told(after))"
-        case (nil, let through?): return "\(column) ≤ \(told(through))"
-        case (let after?, let through?): return "\(column) > \(told(after)) and ≤ \(told(through))"
+        case (nil, nil): "all rows"
+        case (let after?, nil): "\(key.words) > \(key.words(of: after))"
+        case (nil, let through?): "\(key.words) ≤ \(key.words(of: through))"
+        case (let after?, let through?): "\(key.words) > \(key.words(of: after)) and ≤ \(key.words(of: through))"
         }
     }
 

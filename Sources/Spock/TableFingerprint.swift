@@ -1,6 +1,7 @@
 public import EventLoop
 internal import PostgresClient
 import Report
+public import Server
 
 /// What of a table is looked at: the columns, in the same order on every node, and the rows.
 public struct TablePart: Sendable, Hashable {
@@ -14,28 +15,6 @@ public struct TablePart: Sendable, Hashable {
 
     public init(of table: ReplicatedTable, columns: [String], rowFilter: String? = nil, range: KeyRange = .whole) {
         (self.table, self.columns, self.rowFilter, self.range) = (table, columns, rowFilter, range)
-    }
-}
-
-/// A moment before which what was committed is compared: the clocks of all nodes have passed it.
-public struct CommitMoment: Sendable, Hashable, Comparable {
-    /// Since 1970.
-    public var microseconds: Int64
-    /// As every server reads it.
-    public var text: String
-
-    public init(microseconds: Int64, text: String) {
-        self.microseconds = microseconds
-        self.text = text
-    }
-
-    public static func < (left: CommitMoment, right: CommitMoment) -> Bool { left.microseconds < right.microseconds }
-
-    static func now() -> SQL {
-        """
-        SELECT (extract(epoch FROM m) * 1000000)::bigint AS microseconds, to_char(m AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00' AS text, \
-        current_setting('track_commit_timestamp')::boolean AS tracked FROM clock_timestamp() m
-        """
     }
 }
 
@@ -54,7 +33,7 @@ public struct TableFingerprint: Sendable, Hashable, Codable, CustomStringConvert
 
     /// Counts and hashes the rows of `part` by their text form, those that were committed before `moment`; the younger ones are only counted. A row
     /// bears the time of its commit on the node that it was written on, whichever node is asked.
-    static func of(_ part: TablePart, before moment: CommitMoment?) -> SQL {
+    static func of(_ part: TablePart, before moment: ServerMoment?) -> SQL {
         """
         SELECT count(*) FILTER (WHERE settled) AS rows, coalesce(sum(hash) FILTER (WHERE settled), 0)::text AS hash, \
         count(*) FILTER (WHERE NOT settled) AS younger FROM (SELECT \(hash(part)) AS hash, \(settled(moment)) AS settled\(part.rows)) r
@@ -62,7 +41,7 @@ public struct TableFingerprint: Sendable, Hashable, Codable, CustomStringConvert
     }
 
     /// Each row of `part` that was committed before `moment`, in the key's order.
-    static func each(of part: TablePart, before moment: CommitMoment?, atMost limit: Int) -> SQL {
+    static func each(of part: TablePart, before moment: ServerMoment?, atMost limit: Int) -> SQL {
         "SELECT \(part.key) AS key, \(hash(part))::text AS hash\(part.rows(and: [settled(moment)])) ORDER BY \(KeyRange.columns(part.table.key)) LIMIT \(limit)"
     }
 
@@ -84,10 +63,16 @@ public struct TableFingerprint: Sendable, Hashable, Codable, CustomStringConvert
         "hashtextextended(ROW(\(SQL.joined(part.columns.map { "\(identifier: $0)" }, separator: ", ")))::text, 0)"
     }
 
+    static func now() -> SQL {
+        """
+        SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS moment, current_setting('track_commit_timestamp')::boolean AS tracked
+        """
+    }
+
     /// What the server has forgotten the time of was committed long ago.
-    private static func settled(_ moment: CommitMoment?) -> SQL {
+    private static func settled(_ moment: ServerMoment?) -> SQL {
         guard let moment else { return "true" }
-        return "coalesce(pg_xact_commit_timestamp(xmin) <= \(literal: moment.text)::timestamptz, true)"
+        return "coalesce(pg_xact_commit_timestamp(xmin) <= to_timestamp(\(literal: "\(moment.microseconds)")::float8 / 1000000), true)"
     }
 }
 
@@ -117,15 +102,15 @@ public enum TableLook: Sendable, Hashable {
 
 extension SpockSession {
     /// Now, by this server's clock, and whether it keeps when each row was committed.
-    public func commitMoment(deadline: Deadline) async throws -> (moment: CommitMoment, isTracked: Bool) {
-        let row = try await look(CommitMoment.now(), deadline).one()
-        return (CommitMoment(microseconds: try row.get("microseconds"), text: try row.get("text")), try row.get("tracked"))
+    public func commitMoment(deadline: Deadline) async throws -> (moment: ServerMoment, isTracked: Bool) {
+        let row = try await look(TableFingerprint.now(), deadline).one()
+        return (ServerMoment(microseconds: try row.get("moment")), try row.get("tracked"))
     }
 
     /// The fingerprint of each of `parts`: equal rows give equal fingerprints on every node, whatever their settings and locale. Each is looked at by
     /// itself: no lock and no snapshot is kept from one to the next.
     /// - Parameter moment: before which rows must have been committed; `nil` for all.
-    public func fingerprints(of parts: [TablePart], before moment: CommitMoment?, deadline: Deadline) async throws -> [TableLook] {
+    public func fingerprints(of parts: [TablePart], before moment: ServerMoment?, deadline: Deadline) async throws -> [TableLook] {
         do {
             return try await connection.query(together: parts.map { TableFingerprint.of($0, before: moment) }, deadline: deadline).map { answer in
                 let row = try answer.one()
@@ -150,7 +135,7 @@ extension SpockSession {
     }
 
     /// Up to `limit` rows of `part`: the key of each, and its hash.
-    public func rows(of part: TablePart, before moment: CommitMoment?, atMost limit: Int, deadline: Deadline) async throws -> [(key: [String], hash: String)] {
+    public func rows(of part: TablePart, before moment: ServerMoment?, atMost limit: Int, deadline: Deadline) async throws -> [(key: [String], hash: String)] {
         try await look(TableFingerprint.each(of: part, before: moment, atMost: limit), deadline).map { (try $0.get("key"), try $0.get("hash")) }
     }
 

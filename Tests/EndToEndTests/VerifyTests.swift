@@ -1,6 +1,7 @@
 import Bed
 import EventLoop
 import Foundation
+import Glibc
 import Testing
 
 /// The proof alone: it names what differs, and nothing else, with everybody writing.
@@ -51,6 +52,47 @@ struct VerifyTests {
             #expect((ledger.failed, ledger.inDoubt) == (0, 0), "nobody is kept from writing")
             report("verify under \(Int(ledger.transactionsPerSecond)) transactions a second: longest gap \(ledger.longestGap())")
             for node in Bed.meshNodes { #expect(try await bed.psql(node, "SELECT to_regnamespace('pggraft') IS NULL") == "t", "\(node)") }
+        }
+    }
+
+    @Test func `one that is cut off takes its table away, but for where a row may still come, and the next one does the rest`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            // n3 takes its time for the row of n2.
+            try await bed.psql(
+                "n3",
+                """
+                \(bed.isStandIn ? "" : "SET spock.enable_ddl_replication = off;")
+                CREATE FUNCTION public.linger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(10); RETURN NEW; END';
+                CREATE SCHEMA pggraft;
+                CREATE TABLE pggraft.canary (node text, run text, PRIMARY KEY (run, node));
+                CREATE TRIGGER linger BEFORE INSERT ON pggraft.canary FOR EACH ROW WHEN (NEW.node = 'n2') EXECUTE FUNCTION public.linger();
+                ALTER TABLE pggraft.canary ENABLE ALWAYS TRIGGER linger;
+                """)
+            let someone = try Operator(of: bed), run = try someone.start("verify", someone.playbook)
+            func isThere(_ node: String) async throws -> String { try await bed.psql(node, "SELECT to_regclass('pggraft.canary') IS NOT NULL") }
+            func heard(_ node: String) async throws -> String { try await bed.psql(node, "SELECT string_agg(node, ' ' ORDER BY node) FROM pggraft.canary") }
+            for (node, nodes) in [("n1", "n1 n2 n3"), ("n2", "n1 n2 n3"), ("n3", "n1 n3")] {
+                try await eventually("\(node) to have heard \(nodes)", within: .seconds(60)) {
+                    guard try await isThere(node) == "t" else { return false }
+                    return try await heard(node) == nodes
+                }
+            }
+            run.signal(SIGINT)
+            let output = try await run.wait(within: .seconds(60))
+            #expect(output.status != 0)
+            #expect(
+                (output.standardOutput + output.standardError).hasLine("n3: the table pggraft.canary stays: a row of n2 may still come"),
+                "\(output.standardOutput)\(output.standardError)")
+            #expect(try await [isThere("n1"), isThere("n2"), isThere("n3")] == ["f", "f", "t"])
+            try await eventually("n3 to have heard n2", within: .seconds(60)) { try await heard("n3") == "n1 n2 n3" }
+            try await bed.psql("n3", "DROP TRIGGER linger ON pggraft.canary")
+            let whole = try await someone.pggraft("verify", someone.playbook)
+            #expect(whole.status == 0, "\(whole.standardOutput)\n\(whole.standardError)")
+            for node in Bed.meshNodes {
+                #expect(try await isThere(node) == "f", "\(node)")
+                #expect(try await bed.psql(node, "SELECT count(*) FROM spock.exception_log") == "0", "\(node)")
+            }
         }
     }
 

@@ -220,7 +220,11 @@ import Testing
     }
 
     @Test func `when a server was started, and when it was promoted`() {
-        #expect(ServerMoment.started().text == "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS moment")
+        #expect(
+            ServerMoment.started().text == """
+                SELECT (extract(epoch FROM greatest(pg_postmaster_start_time(), (SELECT max(backend_start) FROM pg_stat_activity \
+                WHERE backend_type = 'checkpointer'))) * 1000000)::bigint AS moment
+                """)
         #expect(
             ServerMoment.began(timeline: 11).description == """
                 SELECT (extract(epoch FROM (pg_stat_file('pg_wal/' || lpad(upper(to_hex($1::bigint)), 8, '0') || '.history')).modification) \

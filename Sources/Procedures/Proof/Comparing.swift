@@ -16,7 +16,7 @@ struct Comparing {
     private let tell: @Sendable (String) -> Void
     private let progress: @Sendable (String, Double?) -> Void
     private(set) var comparison: Comparison
-    private var moment: CommitMoment?
+    private var moment: ServerMoment?
     /// What has to be looked at again.
     private var open: [Stretch] = []
 
@@ -234,11 +234,10 @@ struct Comparing {
         }
         guard let first = shown[one], let second = shown[two] else { return nil }
         func keys(_ found: [[String]]) -> String {
-            let names = part.table.key.map(\.name).joined(separator: ", ")
-            var values: [String] = found.map { key in key.count == 1 ? key[0] : "(\(key.joined(separator: ", ")))" }
+            var values = found.map(part.table.key.words(of:))
             // As numbers are counted, too.
             values.sort { one, other in one.count == other.count ? one < other : one.count < other.count }
-            return "\(part.table.key.count == 1 ? names : "(\(names))") \(list(values, atMost: 5))"
+            return "\(part.table.key.words) \(list(values, atMost: 5))"
         }
         let missing = first.keys.filter { second[$0] == nil }, extra = second.keys.filter { first[$0] == nil }
         let other = first.keys.filter { second[$0].map { [value = first[$0]] in $0 != value } ?? false }

@@ -53,20 +53,21 @@ struct Proof: Sendable {
 
     /// Makes the proof.
     /// - Parameters:
-    ///   - exceptions: how many rows `spock.exception_log` had, by node, before what is proven.
+    ///   - exceptions: how many rows `spock.exception_log` had, by node, before what is proven; `nil` for as many as it has now.
     ///   - tell: takes the line that says why it does not get on.
     /// - Throws: `Problem` that says what is not as it must be, and where.
-    func make(since exceptions: [String: Int], tell: @escaping @Sendable (String) -> Void, progress: @escaping @Sendable (String, Double?) -> Void) async throws -> Proven {
+    func make(since exceptions: [String: Int]?, tell: @escaping @Sendable (String) -> Void, progress: @escaping @Sendable (String, Double?) -> Void) async throws -> Proven {
         let deadline = Deadline.after(.seconds(60))
         // Side by side with what the nodes say of each other; what stands first is told first.
         async let compared = compare(tell: tell, progress: progress)
-        async let unharmed: Void = checkExceptions(since: exceptions)
+        async let counted = mesh.exceptionCounts(nodes)
         let table = try await nodeTable(deadline: deadline, tell: tell)
-        try await unharmed
-        for silence in try await canary(token: UUID().uuidString, deadline: deadline) { tell(silence) }
+        let counts = try await counted, before = exceptions ?? counts
+        try check(counts, since: before)
+        for silence in try await canary(token: UUID().uuidString, deadline: deadline, tell: tell) { tell(silence) }
         let comparison = try await compared
         // Once more: a change that was discarded after the canary counts too.
-        try await checkExceptions(since: exceptions)
+        try check(try await mesh.exceptionCounts(nodes), since: before)
         return Proven(mesh: table, comparison: comparison)
     }
 
@@ -103,9 +104,8 @@ struct Proof: Sendable {
         return lines.joined(separator: "\n")
     }
 
-    /// No node has discarded changes since it had `before` rows in `spock.exception_log`.
-    func checkExceptions(since before: [String: Int]) async throws {
-        let now = try await mesh.exceptionCounts(nodes)
+    /// No node has discarded changes since it had `before` rows in `spock.exception_log`; by now it has `now`.
+    private func check(_ now: [String: Int], since before: [String: Int]) throws {
         for node in nodes {
             let (count, then) = (now[node] ?? 0, before[node] ?? 0)
             guard count <= then else {
@@ -116,21 +116,70 @@ struct Proof: Sendable {
         }
     }
 
-    /// Sends a row from every node to every other one, and removes the table again.
-    /// - Parameter token: of this attempt; what an earlier one has left somewhere is not heard.
+    /// Sends a row from every node to every other one, and removes the table again; also where that fails, as far as it can be.
+    /// - Parameters:
+    ///   - token: of this attempt; what an earlier one has left somewhere is not heard.
+    ///   - tell: takes a line for each node on which the table is left.
     /// - Returns: who does not hear whom, because the subscription names no set that takes rows.
-    func canary(token: String, deadline: Deadline) async throws -> [String] {
-        func everywhere(_ work: @escaping @Sendable (SpockSession, NodeName) async throws -> Void) async throws {
-            _ = try await onEach(nodes) { try await work(try await mesh.spock($0), try mesh.name($0)) }
+    func canary(token: String, deadline: Deadline, tell: (String) -> Void) async throws -> [String] {
+        let sets = try await canarySets(deadline: deadline),
+            expected = try nodes.reduce(into: [String: [NodeName]]()) { expected, node in
+                let own = try mesh.name(node)
+                expected[node] = try nodes.map(mesh.name).filter { !(sets[$0]?.deaf.contains(own) ?? false) }
+            }
+        do {
+            try await everywhere { session, node in try await session.createCanary(in: sets[node]?.sets ?? [], deadline: deadline) }
+            try await everywhere { session, node in try await session.singCanary(node: node, run: token, deadline: deadline) }
+            try await everywhere { session, node in try await session.hearCanary(from: expected[node.rawValue] ?? [], run: token, deadline: deadline) }
+            try await everywhere { session, _ in try await session.dropCanary(deadline: deadline) }
+        } catch {
+            // Also when it is cancelled.
+            for line in await Task(operation: { await clearCanary(token: token, hearing: expected) }).value { tell(line) }
+            throw error
         }
-        let names = try nodes.map(mesh.name), sets = try await canarySets(deadline: deadline)
-        try await everywhere { session, node in try await session.createCanary(in: sets[node]?.sets ?? [], deadline: deadline) }
-        try await everywhere { session, node in try await session.singCanary(node: node, run: token, deadline: deadline) }
-        try await everywhere { session, node in
-            try await session.hearCanary(from: names.filter { !(sets[$0]?.deaf.contains(node) ?? false) }, run: token, deadline: deadline)
+        return try nodes.map(mesh.name).flatMap { provider in
+            (sets[provider]?.deaf ?? []).map { "\($0) reads no set of \(provider) that takes rows: it is not asked for the canary" }
         }
-        try await everywhere { session, _ in try await session.dropCanary(deadline: deadline) }
-        return names.flatMap { provider in (sets[provider]?.deaf ?? []).map { "\($0) reads no set of \(provider) that takes rows: it is not asked for the canary" } }
+    }
+
+    private func everywhere(_ work: @escaping @Sendable (SpockSession, NodeName) async throws -> Void) async throws {
+        _ = try await onEach(nodes) { try await work(try await mesh.spock($0), try mesh.name($0)) }
+    }
+
+    /// Takes the canary's table away from every node that all rows have come to which may still come: one that came later would be discarded there.
+    /// - Parameter expected: the nodes whose rows come to a node.
+    /// - Returns: a line for each node on which it is left, or may be.
+    private func clearCanary(token: String, hearing expected: [String: [NodeName]]) async -> [String] {
+        let deadline = Deadline.after(.seconds(20)),
+            looked = await attemptOnEach(nodes) { node -> Set<NodeName>? in
+                let session = try await mesh.spock(node)
+                return try await session.hasCanary(deadline: deadline) ? try await session.canaryHeard(run: token, deadline: deadline) : nil
+            }
+        // Who is silent may have sung.
+        let sang = looked.reduce(into: Set<NodeName>()) { sang, look in
+            guard let node = NodeName(rawValue: look.name) else { return }
+            switch look.result {
+            case .success(let heard?): if heard.contains(node) { sang.insert(node) }
+            case .success(nil): break
+            case .failure: sang.insert(node)
+            }
+        }
+        return await attemptOnEach(nodes) { node -> String? in
+            guard let heard = try looked.first(where: { $0.name == node })?.result.get() else { return nil }
+            let missing = (expected[node] ?? []).filter { sang.contains($0) && !heard.contains($0) }
+            guard missing.isEmpty else {
+                return
+                    "\(node): the table pggraft.canary stays: a row of \(list(missing.map(\.rawValue))) may still come, which would be discarded without it; the next proof takes it away"
+            }
+            try await mesh.spock(node).dropCanary(deadline: deadline)
+            return nil
+        }.compactMap { node, result in
+            switch result {
+            case .success(let line): line
+            case .failure(let error):
+                "\(node): the table pggraft.canary may be left there: \(Problem(explaining: error).fact); the next proof takes it away, or DROP SCHEMA pggraft CASCADE once every node has applied everything"
+            }
+        }
     }
 
     /// Compares every replicated table on all nodes, with everybody writing.
@@ -173,7 +222,7 @@ struct Proof: Sendable {
 
     /// A moment that every node's clock has passed and before which everything is applied on every node; `nil` where a node does not keep when rows were committed.
     /// - Parameter tell: takes the line that says which node does not get on.
-    func moment(_ tell: @escaping @Sendable (String) -> Void) async throws -> CommitMoment? {
+    func moment(_ tell: @escaping @Sendable (String) -> Void) async throws -> ServerMoment? {
         let moments = try await onEach(nodes) { try await mesh.spock($0).commitMoment(deadline: .after(.seconds(60))) }
         _ = try await mesh.drain(nodes, with: order.patience, tell: tell)
         return moments.values.allSatisfy(\.isTracked) ? moments.values.map(\.moment).min() : nil

@@ -42,7 +42,7 @@ struct TableLooks: Sendable {
     /// What the nodes of each of `questions` show, in their order: one round trip. Large ones take as long as they take; a look that waits for a lock
     /// does not move.
     /// - Throws: `Stalled`, what reaching the node throws.
-    func look(at questions: [Question], before moment: CommitMoment?) async throws -> [[Seen]] {
+    func look(at questions: [Question], before moment: ServerMoment?) async throws -> [[Seen]] {
         let nodes = Set(questions.flatMap(\.nodes)).sorted()
         let looks = try await onEach(nodes) { node -> [TableLook] in
             let parts = questions.filter { $0.nodes.contains(node) }.map(\.part)
@@ -65,7 +65,7 @@ struct TableLooks: Sendable {
     }
 
     /// The rows of `part` on `node`, by their keys, with their hashes.
-    func rows(of part: TablePart, on node: String, before moment: CommitMoment?, atMost limit: Int) async throws -> [(key: [String], hash: String)] {
+    func rows(of part: TablePart, on node: String, before moment: ServerMoment?, atMost limit: Int) async throws -> [(key: [String], hash: String)] {
         try await onTable([part], of: node) { try await $0.rows(of: part, before: moment, atMost: limit, deadline: $1) }
     }
 
