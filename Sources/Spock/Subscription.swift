@@ -90,6 +90,15 @@ extension Subscription {
     }
 
     /// Needs Spock loaded, and a local node.
+    /// Gives a row where the manager of the database did not run.
+    static func wakeSupervisor(by subscription: SubscriptionName) -> SQL {
+        """
+        SELECT spock.sub_enable(sub_name) FROM spock.subscription WHERE sub_name = \(subscription) AND sub_enabled \
+        AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'spock supervisor') AND NOT EXISTS (SELECT FROM pg_stat_activity a \
+        JOIN pg_database d ON a.backend_type = 'spock manager ' || d.oid WHERE d.datname = current_database())
+        """
+    }
+
     static func statuses() -> SQL { "SELECT subscription_name, status FROM spock.sub_show_status()" }
 
     init(row: Row) throws {
@@ -133,4 +142,14 @@ extension SpockSession {
 
     /// Has Spock's manager look for workers to start now. It misses its wake-up otherwise, and starts one a second.
     public func wakeWorkers(deadline: Deadline) async throws { try await server.reload(deadline: deadline) }
+
+    /// Has Spock's supervisor start the manager of this database, where that does not run, and without it no worker.
+    ///
+    /// While the supervisor starts managers, a database after the other, it misses what it is told, and then sleeps for three minutes. Any change of a
+    /// subscription wakes it; that of one without a manager has no worker that could be ended by the change.
+    /// - Parameter subscription: one that is down.
+    /// - Returns: whether it was not there.
+    public func wakeSupervisor(by subscription: SubscriptionName, deadline: Deadline) async throws -> Bool {
+        try await !query(Subscription.wakeSupervisor(by: subscription), deadline).isEmpty
+    }
 }

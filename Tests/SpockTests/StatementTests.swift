@@ -63,6 +63,14 @@ import Testing
                 "SELECT spock.spock_gen_slot_name($1, $2, $3) AS slot_name  -- $1 = 'app', $2 = 'n1', $3 = 'sub_n1_n4'"
             ),
             (SpockSession.syncEvent(), "SELECT spock.sync_event() AS lsn"),
+            (
+                Subscription.wakeSupervisor(by: "sub_n1_n4"),
+                """
+                SELECT spock.sub_enable(sub_name) FROM spock.subscription WHERE sub_name = $1 AND sub_enabled \
+                AND EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'spock supervisor') AND NOT EXISTS (SELECT FROM pg_stat_activity a \
+                JOIN pg_database d ON a.backend_type = 'spock manager ' || d.oid WHERE d.datname = current_database())  -- $1 = 'sub_n1_n4'
+                """
+            ),
             (SpockExtension.isLoaded(), "SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'spock.readonly') AS loaded"),
             (SpockExtension.drop(), "DROP EXTENSION IF EXISTS spock"),
             (SpockExtension.create(SpockVersion(major: 5, minor: 0, patch: 11)), "CREATE EXTENSION IF NOT EXISTS spock WITH VERSION '5.0.11'"),
@@ -77,10 +85,10 @@ import Testing
         let part = TablePart(
             of: Self.keyed, columns: ["a"], rowFilter: "(a > 'x$1'::text)", range: KeyRange(after: ["1", "it's"], through: ["7", "x"]))
         #expect(
-            TableFingerprint.of(part, before: CommitMoment(microseconds: 0, text: "2026-11-29 12:00:00.000001+00")).description == """
+            TableFingerprint.of(part, before: ServerMoment(microseconds: 1_764_417_600_000_001)).description == """
                 SELECT count(*) FILTER (WHERE settled) AS rows, coalesce(sum(hash) FILTER (WHERE settled), 0)::text AS hash, \
                 count(*) FILTER (WHERE NOT settled) AS younger FROM (SELECT hashtextextended(ROW("a")::text, 0) AS hash, \
-                coalesce(pg_xact_commit_timestamp(xmin) <= '2026-11-29 12:00:00.000001+00'::timestamptz, true) AS settled FROM ONLY "Sales"."it's" \
+                coalesce(pg_xact_commit_timestamp(xmin) <= to_timestamp('1764417600000001'::float8 / 1000000), true) AS settled FROM ONLY "Sales"."it's" \
                 WHERE ("a", "B""c") > ('1'::integer, 'it''s'::"Sales".kind) AND ("a", "B""c") <= ('7'::integer, 'x'::"Sales".kind) AND (a > 'x$1'::text)) r
                 """)
         #expect(

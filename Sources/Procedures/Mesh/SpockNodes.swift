@@ -45,7 +45,7 @@ extension SpockNodes {
         let subscribers = Dictionary(grouping: directions, by: \.subscriber)
         let providers = Dictionary(grouping: directions, by: \.provider)
         let clock = ContinuousClock()
-        var lastWake: ContinuousClock.Instant?
+        var lastWake: ContinuousClock.Instant?, lastLook = clock.now
         // The measure is always the same: the deadline is for all of them together.
         try await wait(
             for: "\(directions.count) subscriptions to be replicating with their slots read", with: Patience(limit: deadline.remaining), every: .milliseconds(30), tell: tell
@@ -53,6 +53,9 @@ extension SpockNodes {
             // A wake-up is a reload: the servers have better to do than to reload all the time.
             let wakes = lastWake.map { $0.duration(to: clock.now) > .milliseconds(300) } ?? true
             if wakes { lastWake = clock.now }
+            // By then a manager that is on its way is there.
+            let looksForManagers = lastLook.duration(to: clock.now) > .seconds(3)
+            if looksForManagers { lastLook = clock.now }
             async let readSlots = onEach(providers.keys.sorted()) { provider in
                 Set(try await self.access.server(provider).slots(deadline: deadline.forLook).filter(\.isActive).map(\.name))
             }
@@ -63,12 +66,23 @@ extension SpockNodes {
                 if wakes, !others.isEmpty { try await session.wakeWorkers(deadline: deadline.forLook) }
                 return others.map { "\($0.subscription) on \(subscriber) is \(statuses[$0.subscription].map(\.description) ?? "missing")" }
             }
+            if looksForManagers { try await wakeSupervisors(of: subscribers.filter { down[$0.key]?.isEmpty == false }, deadline: deadline, tell: tell) }
             guard down.values.allSatisfy(\.isEmpty) else { return .notYet(down.sorted { $0.key < $1.key }.flatMap(\.value).joined(separator: ", "), 0) }
             let active = try await readSlots
             let unread = directions.filter { active[$0.provider]?.contains($0.slot) != true }
             if wakes { _ = try await onEach(Set(unread.map(\.subscriber)).sorted()) { try await self.spock($0).wakeWorkers(deadline: deadline.forLook) } }
             return unread.isEmpty ? .found(()) : .notYet(unread.map { "slot \($0.slot) on \($0.provider) is not read" }.sorted().joined(separator: ", "), 0)
         }
+    }
+
+    /// Has Spock start its manager on each subscriber that has none.
+    private func wakeSupervisors(of subscribers: [String: [SpockMesh.Direction]], deadline: Deadline, tell: (String) -> Void) async throws {
+        let woken = try await onEach(subscribers.keys.sorted()) { subscriber in
+            let session = try await self.spock(subscriber), statuses = try await session.subscriptionStatuses(deadline: deadline.forLook)
+            guard let down = subscribers[subscriber]?.first(where: { statuses[$0.subscription] == .down }) else { return false }
+            return try await session.wakeSupervisor(by: down.subscription, deadline: deadline.forLook)
+        }
+        for node in woken.filter(\.value).keys.sorted() { tell("\(node): Spock has no manager of \(database) running, which starts its workers: its supervisor is woken") }
     }
 
     /// Ends what clients had begun on each of `nodes` before it was closed, after `grace`.
