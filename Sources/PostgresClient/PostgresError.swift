@@ -57,6 +57,13 @@ public enum PostgresError: Explained {
     /// Whether the server went away, or is just starting or stopping: it may be back in a moment.
     public var isServerAway: Bool { if case .connectionLost = self { true } else { code == "57P03" } }
 
+    /// The same, also where the server has only said so of one that it connects to itself, as Spock does.
+    public var saysOfServerAway: Bool {
+        guard case .server(_, let error) = self else { return isServerAway }
+        let words = ["the database system is ", "server closed the connection unexpectedly"], said = error.message + (error.detail ?? "")
+        return isServerAway || words.contains(where: said.contains)
+    }
+
     public var fact: String {
         switch self {
         case .server(let node, let error): "\(node): \(error.words)"

@@ -204,6 +204,50 @@ struct LiveTests {
         }
     }
 
+    /// Has a process of a server crash: it ends all of them, recovers, and goes on with the same postmaster.
+    private func crash(_ node: String, _ bed: Bed) async throws {
+        let pid = try await bed.psql(node, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+        try await bed.host(node).run("kill -KILL \(pid)")
+        try await eventually("\(node) to have recovered", within: .seconds(60)) {
+            let now = try await bed.host(node).execute(
+                asUser: "postgres", "exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -d app",
+                input: "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+            return now.status == 0 && !["", pid].contains(now.standardOutput.split(separator: "\n").first.map(String.init) ?? "")
+        }
+    }
+
+    @Test func `a member that crashes and recovers while the new node joins is waited for`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            let someone = try Operator(of: bed, playbook: Self.live), run = try someone.start("run", "--yes", someone.playbook)
+            for step in ["remove-identity", "add-node", "subscriptions", "verify"] {
+                try await someone.reaches(step)
+                try await crash(step == "add-node" ? "n2" : "n3", bed)
+            }
+            let output = try await run.wait(within: .seconds(300))
+            try #require(output.status == 0, "\(output.standardOutput)\n\(output.standardError)")
+            #expect(output.standardOutput.contains("it is waited for, and the step goes on"), "\(output.standardOutput)")
+            try await bed.expectMember()
+        }
+    }
+
+    @Test func `a server of many databases, for which Spock's supervisor takes so long that it misses what it is told, joins all the same`() async throws {
+        try await Bed.exclusively { bed in
+            if bed.isStandIn { return report("left out: only the real Spock has a supervisor") }
+            try await bed.mesh()
+            try await bed.psql("n1", "ALTER SYSTEM SET max_worker_processes = 120")
+            try await bed.host("n1").stopPostgres()
+            try await bed.host("n1").startPostgres()
+            try await bed.waitUntilWhole()
+            let databases = (1...80).map { "CREATE DATABASE more\($0) STRATEGY FILE_COPY;" }.joined(separator: "\n")
+            try await bed.psql("n1", databases, within: .seconds(200))
+            let someone = try Operator(of: bed, playbook: Self.live), output = try await someone.pggraft("run", "--yes", someone.playbook, within: .seconds(400))
+            report("\(output.standardOutput.split(separator: "\n").filter { $0.contains("supervisor") || $0.contains("subscriptions replicate") })")
+            try #require(output.status == 0, "\(output.standardOutput)\n\(output.standardError)")
+            try await bed.expectMember()
+        }
+    }
+
     @Test func `a source that is restarted while the copy leaves it is not gone on with`() async throws {
         try await Bed.exclusively { bed in
             try await bed.mesh()
@@ -218,6 +262,18 @@ struct LiveTests {
             }
             try await promote(bed)
             try await expectRefused(someone, "n1 was restarted while n4 left it", bed)
+
+            // A process that crashes takes all others with it, and not the postmaster.
+            try await bed.resetNewNode()
+            let crashed = try await killed(in: "pass-slots", bed)
+            try await crash("n1", bed)
+            try await bed.waitUntilWhole()
+            // It has applied again by then what it had forgotten.
+            for node in ["n2", "n3"] { try await bed.psql(node, "INSERT INTO app.ledger (node, writer, seq) SELECT 'again \(node)', 0, i FROM generate_series(1, 10) i") }
+            try await bed.drain()
+            try await eventually("n4 to have that", within: .seconds(60)) { try await bed.psql("n4", "SELECT count(*) FROM app.ledger WHERE node LIKE 'again%'") == "20" }
+            try await promote(bed)
+            try await expectRefused(crashed, "n1 was restarted while n4 left it", bed)
 
             // Before n4 has left, the slots are waited for anew.
             let other = try await killed(in: "pass-slots", bed)

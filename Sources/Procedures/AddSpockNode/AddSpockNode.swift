@@ -127,24 +127,29 @@ public struct AddSpockNode: Procedure {
     /// From a copy that has left its source to a member of the mesh.
     private var joined: [ListedStep] {
         [
-            ListedStep("10", fused(RemoveIdentity(mesh: mesh, node: node, databases: databases))),
-            ListedStep("11", fused(RestorePreload(node: node))),
-            ListedStep("12", fused(RestartNewNode(node: node, sessions: sessions))),
-            ListedStep("13", fused(AddNode(mesh: mesh, node: node))),
-            ListedStep("15", fused(Subscribe(mesh: mesh, node: node, sessions: sessions))),
-        ] + (adopted == nil ? [] : [ListedStep("", DropLeftSlot(of: standby))])
+            ListedStep("10", fused(outlasting(RemoveIdentity(mesh: mesh, node: node, databases: databases)))),
+            ListedStep("11", fused(outlasting(RestorePreload(node: node)))),
+            ListedStep("12", fused(outlasting(RestartNewNode(node: node, sessions: sessions)))),
+            ListedStep("13", fused(outlasting(AddNode(mesh: mesh, node: node)))),
+            ListedStep("15", fused(outlasting(Subscribe(mesh: mesh, node: node, sessions: sessions)))),
+        ] + (adopted == nil ? [] : [ListedStep("", outlasting(DropLeftSlot(of: standby)))])
     }
 
     /// The proof, and clients on the new node.
     private var closing: [ListedStep] {
         let open = OpenNewNode(mesh: mesh, node: node, window: window, grace: playbook.handover.window.transactionGrace, givesUpWrites: undo.givesUpWrites)
-        let verify = ListedStep("16", Verify(mesh: mesh, proof: Proof(mesh: mesh, nodes: mesh.nodes, joined: mesh, order: proofOrder)))
-        return playbook.handover.open == .afterProof ? [verify, ListedStep("", open)] : [ListedStep("", open), verify]
+        let verify = ListedStep("16", outlasting(Verify(mesh: mesh, proof: Proof(mesh: mesh, nodes: mesh.nodes, joined: mesh, order: proofOrder))))
+        return playbook.handover.open == .afterProof ? [verify, ListedStep("", outlasting(open))] : [ListedStep("", outlasting(open)), verify]
     }
 
     /// A step while which the new node's slots may hold WAL that nobody reads.
     private func fused<Inner: Step>(_ step: Inner) -> WatchingSlot<Inner, MeshFuse> {
         WatchingSlot(step) { [mesh, node, share = playbook.handover.walFuse] in MeshFuse(mesh: mesh, node: node, share: share, memory: $0) }
+    }
+
+    /// A step behind the promotion, in which nobody is closed: a server that has crashed meanwhile and recovers is waited for.
+    private func outlasting<Inner: Step>(_ step: Inner) -> OutlastingServers<Inner> {
+        OutlastingServers(step, on: mesh.nodes, of: access) { [node] in await node.forgetReached() }
     }
 
     /// The window: whatever happens between steps 5 and 14, source and peers take writes again.

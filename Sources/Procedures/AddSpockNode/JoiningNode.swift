@@ -29,6 +29,9 @@ actor JoiningNode: MeshJoiner {
     /// Says what a step of this run, which goes on at once, has made of it.
     func reached(_ state: JoiningState) { reachedState = state }
 
+    /// Says that it has to be looked at again: what was begun last was cut off.
+    func forgetReached() { reachedState = nil }
+
     /// Whether this run has just brought it to `state`: the next steps are needed then, without a look.
     func hasJustReached(_ state: JoiningState) -> Bool { reachedState == state }
 

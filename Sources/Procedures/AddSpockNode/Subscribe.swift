@@ -39,22 +39,7 @@ struct Subscribe: Step {
 
     func perform(_ run: StepRun) async throws -> String {
         // While a subscription is made its server waits for the other one, for minutes where that has lost its power.
-        try await watched(by: { try await mesh.access.watchHosts(mesh.nodes) }) { try await performWatched(run) }
-    }
-
-    private func performWatched(_ run: StepRun) async throws -> String {
-        let deadline = Deadline.after(.seconds(120))
-        // A worker of Spock 5.0.11 may crash as it starts (measured, once in some hundred joins), and its server with it for a
-        // second. What was made is there; the rest is made then.
-        for _ in 0..<2 {
-            do {
-                return try await subscribe(run, deadline: deadline)
-            } catch let error as PostgresError where error.node == node.name && error.isServerAway {
-                run.note("\(Problem(explaining: error).fact); its server starts again by itself, and the step goes on")
-                try await node.awaitServer(deadline: deadline)
-            }
-        }
-        return try await subscribe(run, deadline: deadline)
+        try await watched(by: { try await mesh.access.watchHosts(mesh.nodes) }) { try await subscribe(run, deadline: .after(.seconds(120))) }
     }
 
     private func subscribe(_ run: StepRun, deadline: Deadline) async throws -> String {
