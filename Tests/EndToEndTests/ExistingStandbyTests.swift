@@ -126,9 +126,27 @@ struct ExistingStandbyTests {
         }
     }
 
-    @Test func `joins in a read-only window, with the password that its configuration held, and an undo leaves its data`() async throws {
+    @Test func `joins in a read-only window, with a configuration of its own, and the password that this held; an undo leaves its data`() async throws {
         try await Bed.exclusively { bed in
-            try await bed.mesh()
+            let isDebian = Bed.hasDebianPostgres
+            try await bed.mesh(layout: isDebian ? ["n4": .debian] : [:])
+            if isDebian {
+                try await bed.host("n4").run(
+                    """
+                    cd /etc/postgresql/15/main
+                    cat >conf.d/own.conf
+                    echo 'host all spock_admin 10.77.0.0/24 scram-sha-256' >>pg_hba.conf
+                    """,
+                    input: """
+                        listen_addresses = '*'
+                        shared_buffers = 24MB
+                        wal_level = replica
+                        max_worker_processes = 40
+                        max_replication_slots = 32
+                        max_wal_senders = 32
+
+                        """)
+            }
             let before = try await MeshBefore(bed), someone = try Operator(of: bed, playbook: Self.existing)
             let writers = try await Writers.start(of: bed, perNode: 2, rate: 15)
             try await makeStandby(bed, connection: "password=secret-of-replicator application_name=walreceiver")
@@ -153,6 +171,7 @@ struct ExistingStandbyTests {
             #expect(verification.isClean, "\(verification)")
             try await before.expectUntouched(bed)
             try await bed.expectMember()
+            if isDebian { #expect(try await bed.psql("n4", "SHOW wal_level; SHOW shared_buffers; SHOW shared_preload_libraries") == "logical\n24MB\npg_stat_statements, spock") }
             for secret in try someone.secrets() { #expect(try !(output.standardOutput + output.standardError + someone.journalText()).contains(secret)) }
 
             let undone = try await someone.pggraft("undo", "--yes", "--purge-data", try someone.run())

@@ -311,12 +311,27 @@ struct LiveTests {
             try await bed.host("n3").run("touch /tmp/go")
             #expect(try await open.status == 0)
 
+            // A disk on which a fifth of what is free is soon kept.
+            let n3 = try bed.host("n3"), used = try #require(Int(try await n3.run("df -m --output=used \(Bed.dataDirectory) | tail -n 1 | tr -d ' '")))
+            try await n3.resizeDisk(to: "\(used + 220)m")
+            try await bed.block("n1", "n2")
+            let waits = try someone.entries().filter { $0.step == "pass-slots" }.count, small = try someone.start("resume", try someone.run())
+            try await eventually("the run to wait behind its slots", within: .seconds(120)) { try someone.entries().filter { $0.step == "pass-slots" }.count > waits }
+            try await bed.psql("n3", "CREATE TABLE public.filling AS SELECT repeat(md5(i::text), 20) FROM generate_series(1, 80000) i")
+            let blown = try await small.wait(within: .seconds(200))
+            #expect(blown.status == 1)
+            #expect(blown.standardError.hasLine("n3 kept … of WAL for n4, of … that it may (wal_fuse): the slots of n4 are dropped on n1, n2 and n3"), "\(blown.standardError)")
+            for node in Bed.meshNodes { #expect(try await bed.psql(node, "SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE '%n4%'") == "0", "\(node)") }
+            try await bed.unblock("n1", "n2")
+            try await bed.psql("n3", "DROP TABLE public.filling")
+            try await n3.resizeDisk(to: "4g")
+
             // The server itself takes WAL away beyond that.
             try await bed.psql("n3", "ALTER SYSTEM SET max_slot_wal_keep_size = '48MB'")
             try await bed.psql("n3", "SELECT pg_reload_conf()")
             try await bed.block("n1", "n2")
-            let run = try someone.start("resume", try someone.run())
-            try await someone.reaches("pass-slots")
+            let before = try someone.entries().filter { $0.step == "pass-slots" }.count, run = try someone.start("resume", try someone.run())
+            try await eventually("the run to wait behind its slots", within: .seconds(120)) { try someone.entries().filter { $0.step == "pass-slots" }.count > before }
             try await bed.psql("n3", "CREATE TABLE public.filler AS SELECT repeat(md5(i::text), 20) FROM generate_series(1, 80000) i")
             let output = try await run.wait(within: .seconds(200))
             #expect(output.status == 1)
