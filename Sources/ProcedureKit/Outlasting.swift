@@ -10,12 +10,12 @@ public struct OutlastingServers<Inner: Step>: Step {
     private let inner: Inner
     private let nodes: [String]
     private let access: ClusterAccess
-    private let again: @Sendable () async -> Void
+    private let again: @Sendable () async throws -> Void
 
     /// - Parameters:
     ///   - nodes: whose servers are waited for.
     ///   - again: is told before it is begun once more: what the attempt before has made has to be looked at.
-    public init(_ inner: Inner, on nodes: [String], of access: ClusterAccess, again: @escaping @Sendable () async -> Void = {}) {
+    public init(_ inner: Inner, on nodes: [String], of access: ClusterAccess, again: @escaping @Sendable () async throws -> Void = {}) {
         (self.inner, self.nodes, self.access, self.again) = (inner, nodes, access, again)
     }
 
@@ -25,7 +25,7 @@ public struct OutlastingServers<Inner: Step>: Step {
 
     public func inspect(_ memory: Memory) async throws -> Inspection {
         try await access.outlasting(nodes, tell: { memory.note($0) }) { isFirst in
-            if !isFirst { await again() }
+            if !isFirst { try await again() }
             return try await inner.inspect(memory)
         }
     }
@@ -33,7 +33,7 @@ public struct OutlastingServers<Inner: Step>: Step {
     public func perform(_ run: StepRun) async throws -> String {
         try await access.outlasting(nodes, tell: { run.note($0) }) { isFirst in
             if !isFirst {
-                await again()
+                try await again()
                 switch try await inner.inspect(run.memory) {
                 case .done(let seen): return seen
                 case .blocked(let problems): throw Blocked(problems: problems)

@@ -149,7 +149,10 @@ public struct AddSpockNode: Procedure {
 
     /// A step behind the promotion, in which nobody is closed: a server that has crashed meanwhile and recovers is waited for.
     private func outlasting<Inner: Step>(_ step: Inner) -> OutlastingServers<Inner> {
-        OutlastingServers(step, on: mesh.nodes, of: access) { [node] in await node.forgetReached() }
+        OutlastingServers(step, on: mesh.nodes, of: access) { [node, lock] in
+            await node.forgetReached()
+            try await lock.keep()
+        }
     }
 
     /// The window: whatever happens between steps 5 and 14, source and peers take writes again.
