@@ -65,11 +65,17 @@ extension ClusterAccess {
     private nonisolated func awaitServers(_ nodes: [String]) async throws {
         let deadline = Deadline.after(.seconds(120)), soon = Deadline.after(.seconds(10))
         _ = try await onEach(nodes) { node in
+            var isReachedAnew = false
             try await wait(for: "\(node) to take connections again", until: deadline, every: .milliseconds(100)) { () -> Look<Void> in
                 do {
                     _ = try await self.server(node).isInRecovery(deadline: deadline.forLook)
                     return .found(())
                 } catch let error as PostgresError where error.isServerAway || !soon.hasPassed {
+                    // It may be the way there that is lost.
+                    if case .cannotConnect(_, _, nil, _) = error, !isReachedAnew {
+                        isReachedAnew = true
+                        await self.forget(node)
+                    }
                     return .notYet(Problem(explaining: error).fact)
                 }
             }
