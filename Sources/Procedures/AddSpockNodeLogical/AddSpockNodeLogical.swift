@@ -53,16 +53,24 @@ public struct AddSpockNodeLogical: Procedure {
             ListedStep("", fused(CopyData(node: node, patience: patience, purgesData: undo.purgesData))),
             ListedStep("", fused(CatchUpLogical(node: node, patience: patience))),
             ListedStep("", fused(LeaveSource(node: node, patience: patience))),
-            ListedStep("", fused(AddSets(node: node))),
-            ListedStep("", fused(SubscribeLogical(inner: Subscribe(mesh: mesh, node: node, sessions: sessions)))),
-            ListedStep("", Verify(mesh: mesh, proof: proof)),
-            ListedStep("", OpenLogicalNode(node: node, givesUpWrites: undo.givesUpWrites)),
+            ListedStep("", fused(outlasting(AddSets(node: node)))),
+            ListedStep("", fused(outlasting(SubscribeLogical(inner: Subscribe(mesh: mesh, node: node, sessions: sessions))))),
+            ListedStep("", outlasting(Verify(mesh: mesh, proof: proof))),
+            ListedStep("", outlasting(OpenLogicalNode(node: node, givesUpWrites: undo.givesUpWrites))),
         ]
     }
 
     /// A step while which the new node's slots may hold WAL that nobody reads.
     private func fused<Inner: Step>(_ step: Inner) -> WatchingSlot<Inner, MeshFuse> {
         WatchingSlot(step) { [mesh, node, share = playbook.walFuse] in MeshFuse(mesh: mesh, node: node, share: share, memory: $0) }
+    }
+
+    /// A step once the node has left its source: a server that has crashed meanwhile and recovers is waited for.
+    private func outlasting<Inner: Step>(_ step: Inner) -> OutlastingServers<Inner> {
+        OutlastingServers(step, on: mesh.nodes, of: access) { [node, lock] in
+            await node.forgetReached()
+            try await lock.keep()
+        }
     }
 
     public var requirements: [RequirementGroup] {

@@ -47,7 +47,7 @@ struct LeaveSource: Step {
             try await stop(slot, run.memory)
         }
         guard var base else {
-            throw Problem("\(mesh.source) has no slot \(slot) any more, by which \(node.name) follows it", hint: "undo this run with --purge-data, and begin anew")
+            throw Problem("\(mesh.source) has no slot \(slot) any more, by which \(node.name) follows it", hint: node.anew)
         }
         let instance = try await node.instance(run.memory)
         try await instance.start(deadline: .after(.seconds(300)))
@@ -96,7 +96,7 @@ struct LeaveSource: Step {
         if let name = before.keys.sorted().first(where: { now[$0] != before[$0] }) {
             throw Problem(
                 "\(name) was restarted while \(node.name) was filled: after a crash Spock applies again what it has applied, and rows may be there twice",
-                hint: "nothing has joined: undo this run with --purge-data, and begin anew")
+                hint: "nothing has joined: \(node.anew)")
         }
     }
 
@@ -116,7 +116,7 @@ struct LeaveSource: Step {
         guard let named = origins.first(where: { $0.name == OriginName(slot) })?.remoteLSN else {
             throw Problem(
                 "\(node.name) does not say how far it has followed \(mesh.source): its origin \(slot) is gone, or stands nowhere",
-                hint: "nothing has joined: undo this run with --purge-data, and begin anew")
+                hint: "nothing has joined: \(node.anew)")
         }
         return origins.filter { $0.name == nil && ids.contains($0.localID) }.compactMap(\.remoteLSN).reduce(named, max)
     }

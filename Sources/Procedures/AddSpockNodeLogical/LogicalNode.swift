@@ -23,9 +23,12 @@ actor LogicalNode: MeshJoiner {
     }
 
     nonisolated var name: String { mesh.newNode }
+    nonisolated var anew: String { "undo this run with --purge-data, and begin anew" }
 
     func reached(_ state: JoiningState) { reachedState = state }
     func hasJustReached(_ state: JoiningState) -> Bool { reachedState == state }
+    /// Says that it has to be looked at again: what was begun last was cut off.
+    func forgetReached() { reachedState = nil }
     nonisolated func obstacle(to thing: String, _ memory: Memory) throws -> Problem? {
         guard try memory.recall(OpenLogicalNode.isOpen) == true else { return nil }
         return Problem(
@@ -53,5 +56,18 @@ actor LogicalNode: MeshJoiner {
     /// The slot of the copy, on the source.
     nonisolated func copySlot(deadline: Deadline) async throws -> SlotName {
         try await mesh.spock(mesh.source).generateSlotName(database: mesh.database, provider: try mesh.name(mesh.source), subscription: copyName, deadline: deadline)
+    }
+
+    /// Waits until it, whose server has broken down, takes connections again.
+    nonisolated func awaitServer(deadline: Deadline) async throws {
+        await mesh.access.forgetServer(name)
+        try await wait(for: "\(name) to take connections again", until: deadline, every: .milliseconds(100)) { () -> Look<Void> in
+            do {
+                _ = try await mesh.access.server(name)
+                return .found(())
+            } catch let error as PostgresError {
+                return .notYet(Problem(explaining: error).fact)
+            }
+        }
     }
 }

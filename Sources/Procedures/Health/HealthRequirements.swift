@@ -143,7 +143,7 @@ struct RowsCross: Requirement {
         // Runs use the same table.
         try await lock.take(holder: Holder())
         let mesh = survey.mesh, order = Proof.Order(compares: false, samplesAbove: 0, seed: 1, patience: Patience())
-        let deaf = try await Proof(mesh: mesh, nodes: mesh.nodes, joined: nil, order: order).canary(token: UUID().uuidString, deadline: .after(.seconds(60)))
+        let deaf = try await Proof(mesh: mesh, nodes: mesh.nodes, joined: nil, order: order).canary(token: UUID().uuidString, deadline: .after(.seconds(60))) { memory.note($0) }
         await lock.release()
         return [Finding(name, "one from every node has come to every node")] + deaf.map { Finding(name, $0, .note(hint: "the sets that it reads take no rows")) }
     }

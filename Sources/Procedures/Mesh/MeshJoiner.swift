@@ -1,6 +1,3 @@
-import EventLoop
-import PostgresClient
-import ProcedureKit
 import Report
 import Run
 
@@ -17,21 +14,8 @@ protocol MeshJoiner: Actor {
     func hasJustReached(_ state: JoiningState) -> Bool
     /// What keeps an undo from taking `thing` back; `nil` where nothing does.
     nonisolated func obstacle(to thing: String, _ memory: Memory) throws -> Problem?
-}
-
-extension MeshJoiner {
-    /// Waits until it, whose server has broken down, takes connections again.
-    nonisolated func awaitServer(deadline: Deadline) async throws {
-        await mesh.access.forgetServer(name)
-        try await wait(for: "\(name) to take connections again", until: deadline, every: .milliseconds(100)) { () -> Look<Void> in
-            do {
-                _ = try await mesh.access.server(name)
-                return .found(())
-            } catch let error as PostgresError {
-                return .notYet(Problem(explaining: error).fact)
-            }
-        }
-    }
+    /// What a hint says where what it has got is of no use any more.
+    nonisolated var anew: String { get }
 }
 
 /// How far a node that joins has come, as its host and its server show it. Each state includes the ones before it.
