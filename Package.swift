@@ -93,7 +93,7 @@ let package = Package(
         .testTarget(
             name: "pggraftTests",
             dependencies: [
-                "pggraft", "ProcedureKit", "Instance", "Server", "PostgresClient", "PostgresConfig", "Run", "Report", "Scratch", logging,
+                "pggraft", "Procedures", "ProcedureKit", "Spock", "Instance", "Server", "PostgresClient", "PostgresConfig", "Run", "Report", "Scratch", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["Snapshots"], swiftSettings: settings),

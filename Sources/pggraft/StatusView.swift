@@ -68,5 +68,5 @@ extension GroupStatus.Line.Role {
 
 extension String {
     /// A fact without its figures.
-    fileprivate var kind: String { String(filter { !$0.isNumber }) }
+    var kind: String { String(filter { !$0.isNumber }) }
 }

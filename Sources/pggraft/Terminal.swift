@@ -39,17 +39,37 @@ final class Terminal: Sendable {
 
     /// Prints rows of cells in columns that fit; nothing but a head is nothing.
     func print(table rows: [[String]]) {
-        guard rows.count > 1 else { return }
+        for line in table(rows) { print(line) }
+    }
+
+    /// Rows of cells in columns that fit, a line each; nothing but a head is nothing.
+    func table(_ rows: [[String]]) -> [String] {
+        guard rows.count > 1 else { return [] }
         let widths = rows.reduce(into: [Int]()) { widths, row in
             for (column, cell) in row.enumerated() {
                 if column < widths.count { widths[column] = max(widths[column], cell.count) } else { widths.append(cell.count) }
             }
         }
-        for row in rows {
+        return rows.map { row in
             let cells = zip(row, widths).map { cell, width in cell + String(repeating: " ", count: width - cell.count) }
             var line = cells.joined(separator: "  ")[...]
             while line.last == " " { line.removeLast() }
-            print(String(line))
+            return String(line)
+        }
+    }
+
+    /// How many lines it has; `nil` where the output is none.
+    var height: Int? {
+        var size = winsize()
+        guard isTerminal, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_row > 0 else { return nil }
+        return Int(size.ws_row)
+    }
+
+    /// Shows `lines` in place of what is on the terminal, from its upper left corner on. What does not fit is cut off below.
+    func screen(_ lines: [String]) {
+        let fitting = lines.prefix(max(1, (height ?? .max) - 1))
+        state.withLock { state in
+            write(clearing(&state) + "\u{1B}[H" + fitting.map { $0 + "\u{1B}[K\n" }.joined() + "\u{1B}[J")
         }
     }
 

@@ -2,9 +2,11 @@ import Foundation
 import PostgresClient
 import PostgresConfig
 import ProcedureKit
+import Procedures
 import Report
 import Scratch
 import Server
+import Spock
 import Synchronization
 import Testing
 
@@ -110,7 +112,26 @@ struct JSONTests {
             GroupView.Node(name: "db2", address: "10.0.0.2", state: .unreachable(problem)),
         ])
         let status = StatusView(cluster: "app", status: GroupStatus(view), hanging: .milliseconds(31_400)).json(at: moment)
-        return explanations + [status, absent.json, settings.json, summary.json, JSON(each: timeline.lines, \.json)]
+        return explanations + [status, meshStatus(at: moment), absent.json, settings.json, summary.json, JSON(each: timeline.lines, \.json)]
+    }
+
+    private static func meshStatus(at moment: Date) -> JSON {
+        let slot = ReplicationSlot(
+            name: "spk_n1", plugin: "spock_output", database: "app", activePID: 7, restartLSN: .zero, confirmedFlushLSN: LSN(position: 0x2FF_FF00), walStatus: "reserved",
+            retainedBytes: 328)
+        let other = ReplicationSlot(name: "old", plugin: nil, database: nil, activePID: nil, restartLSN: .zero, confirmedFlushLSN: nil, walStatus: "lost", retainedBytes: nil)
+        let subscription = Subscription(
+            id: 1, name: "sub_n1_n2", provider: "n1", subscriber: "n2", providerDSN: Conninfo([:]), isEnabled: true, slot: "spk_n1", settings: .init())
+        let looks = [
+            SpockLook(database: "app", written: LSN(position: 0x3000148), at: ServerMoment(microseconds: 9_000_000), local: "n1", known: ["n1", "n2"], slots: [slot, other]),
+            SpockLook(
+                database: "app", written: LSN(position: 0x4000148), at: ServerMoment(microseconds: 9_000_000), local: "n2", known: ["n1", "n2"], subscriptions: [subscription],
+                statuses: ["sub_n1_n2": .replicating], lastCommits: ["n1": ServerMoment(microseconds: 5_500_000)]),
+        ]
+        var clock = LagClock()
+        clock.look("n1", at: LSN(position: 0x3000148))
+        let answers = zip(["n1", "n2"], looks).map { MeshStatus.Answer($0, .serving($1)) }
+        return MeshStatusView(cluster: "app", status: MeshStatus(SpockMembers(cluster: "app", members: ["n1", "n2"], unsettled: "n4"), answers, clock)).json(at: moment)
     }
 
     /// What differs from one time to the next.

@@ -1,4 +1,4 @@
-public import Instance
+import Instance
 import PostgresClient
 public import PostgresConfig
 public import Report
@@ -21,7 +21,7 @@ public struct GroupView: Sendable {
         }
 
         /// What the server said; `nil` where none could be asked.
-        public var look: ReplicationLook? { if case .serving(let look) = state { look } else { nil } }
+        public var look: ReplicationLook? { state.answer }
         /// Whether it takes writes, as far as recovery goes.
         public var isPrimary: Bool { look.map { !$0.recovery.isInRecovery } ?? false }
         public var isStandby: Bool { look.map(\.recovery.isInRecovery) ?? false }
@@ -34,15 +34,7 @@ public struct GroupView: Sendable {
         public var slot: SlotName? { look?.settings["primary_slot_name"].flatMap(SlotName.init(rawValue:)) }
     }
 
-    public enum State: Sendable {
-        case serving(ReplicationLook)
-        /// No process of a server is there.
-        case down(ControlData)
-        /// Processes of a server are there, and it lets nobody in.
-        case deaf([DataDirectoryProcess], Problem)
-        /// The host gives no answer, or there is no data directory to be found on it.
-        case unreachable(Problem)
-    }
+    public typealias State = NodeState<ReplicationLook>
 
     /// In the order of the playbook.
     public let nodes: [Node]

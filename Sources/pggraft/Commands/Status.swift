@@ -9,30 +9,31 @@ import Run
 
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "A primary and its standbys: who is what, how far, what commits wait for, which slots keep WAL, and what is wrong. Changes nothing.",
+        abstract: "A Spock cluster, or a primary and its standbys: who is what, how far, which slots keep WAL, and what is wrong. Changes nothing.",
         discussion: """
-            Takes the playbook of a pair: hot-standby, switchover, synchronous and the like. Ends with 1 where something is wrong. With --watch it looks again and again, and \
-            says what has changed, until Ctrl-C.
+            Takes any playbook. Of a Spock cluster: every node and every subscription, whether its slot is read, and how far it is behind. Of a pair: who streams from whom, and what \
+            commits wait for. Ends with 1 where something is wrong. With --watch it looks again and again until Ctrl-C: of a Spock cluster it shows a screen after each look, elsewhere \
+            it says what has changed.
             """)
 
     @OptionGroup var options: PlaybookOptions
 
-    @Flag(help: "Look again and again, and say what has changed.")
+    @Flag(help: "Look again and again.")
     var watch = false
 
-    @Option(help: ArgumentHelp("With --watch: how long after a look the next one is made.", valueName: "time"))
-    var interval = Span(duration: .seconds(5))
+    @Option(help: ArgumentHelp("With --watch: how long after a look the next one is made; by default 5s, of a Spock cluster 1s.", valueName: "time"))
+    var interval: Span?
 
     @Option(
         name: .customLong("degrade-after"),
         help: ArgumentHelp(
-            "With --watch: when commits have waited so long for standbys that are not there, have them wait for nobody any more (a run of its own, with a journal).",
+            "With --watch, of a pair: when commits have waited so long for standbys that are not there, have them wait for nobody any more (a run of its own, with a journal).",
             valueName: "time"))
     var degradeAfter: Span?
 
     func validate() throws {
         if degradeAfter != nil, !watch { throw ValidationError("--degrade-after goes with --watch: nobody else would see that commits wait") }
-        if interval.duration < .seconds(1) { throw ValidationError("--interval is at least 1s") }
+        if let interval, interval.duration < .seconds(1) { throw ValidationError("--interval is at least 1s") }
         if let degradeAfter, degradeAfter.duration < .seconds(5) { throw ValidationError("--degrade-after is at least 5s: a standby may be restarting") }
     }
 
@@ -40,22 +41,30 @@ struct Status: AsyncParsableCommand {
         let output = Output(options.output)
         try await Commanding.failing(output) {
             let playbook = try Playbook.load(path: options.playbook)
-            if case .addSpockNode = playbook.procedure {
-                throw Problem("\(options.playbook) is of a Spock cluster: pggraft status knows a primary and its standbys", hint: "pggraft check says what state the mesh is in")
-            }
             let (roster, cluster) = try Catalog.roster(of: playbook), ways = options.connection.ways(output.terminal, sessionName: "pggraft status")
-            let access = ClusterAccess(roster, ways), group = Group(roster.entries.map(\.name), of: access)
-            do {
-                if watch {
-                    try await Interruption.cancelling { try await watch(group, cluster, ways, output) }
-                } else {
-                    try await once(group, cluster, output)
+            if let members = SpockMembers(of: playbook) {
+                guard degradeAfter == nil else {
+                    throw Problem("\(options.playbook) is of a Spock cluster, where no commit waits for another node", hint: "leave --degrade-after out")
                 }
-                await access.close()
-            } catch {
-                await access.close()
-                throw error
+                try await MeshStatusWatch(members, of: roster, ways, output, interval: interval?.duration ?? .seconds(1)).run(again: watch)
+            } else {
+                try await pair(roster, cluster, ways, output)
             }
+        }
+    }
+
+    private func pair(_ roster: Roster, _ cluster: String, _ ways: Ways, _ output: Output) async throws {
+        let access = ClusterAccess(roster, ways), group = Group(roster.entries.map(\.name), of: access)
+        do {
+            if watch {
+                try await Interruption.cancelling { try await watch(group, cluster, ways, output) }
+            } else {
+                try await once(group, cluster, output)
+            }
+            await access.close()
+        } catch {
+            await access.close()
+            throw error
         }
     }
 
@@ -86,7 +95,7 @@ struct Status: AsyncParsableCommand {
                 try await degrade(group.access.roster, cluster, ways, output)
                 clock = HangingCommits()
             }
-            try await Task.sleep(for: interval.duration)
+            try await Task.sleep(for: interval?.duration ?? .seconds(5))
         }
     }
 
@@ -109,7 +118,6 @@ struct Status: AsyncParsableCommand {
 struct Span: ExpressibleByArgument, CustomStringConvertible {
     var duration: Duration
     var description: String { duration.inSeconds }
-    var defaultValueDescription: String { "5s" }
 
     init(duration: Duration) { self.duration = duration }
 
