@@ -87,13 +87,13 @@ let package = Package(
             "Procedures",
             [
                 "Scratch", "Rehearsal", "ProcedureKit", "Instance", "Playbook", "PgBackRest", "PostgresClient", "PostgresConfig", "RemoteHost", "EventLoop", "Run", "Server",
-                "Spock",
+                "Spock", "Datanode",
             ]),
 
         .testTarget(
             name: "pggraftTests",
             dependencies: [
-                "pggraft", "Procedures", "ProcedureKit", "Spock", "Instance", "Server", "PostgresClient", "PostgresConfig", "Run", "Report", "Scratch", logging,
+                "pggraft", "Procedures", "ProcedureKit", "Spock", "Datanode", "Instance", "Server", "PostgresClient", "PostgresConfig", "Run", "Report", "Scratch", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["Snapshots"], swiftSettings: settings),

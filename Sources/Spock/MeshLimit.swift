@@ -17,6 +17,11 @@ public struct MeshLimit: Sendable, Hashable {
             + (new.state.map { arriving(new, $0, in: mesh) } ?? mesh.states[new.source].map { joining(new, source: $0, in: mesh) } ?? [])
     }
 
+    /// Every limit of the nodes that are there, with one node more, whoever that will be.
+    public static func ofMembers(of mesh: MeshView) -> [MeshLimit] {
+        mesh.names.flatMap { name in mesh.states[name].map { existing(name, $0, in: mesh, adding: NewNode(name: "the next node", id: 0, source: "the next node")) } ?? [] }
+    }
+
     /// One slot, one sender and one worker more on each node that is there; the source also feeds the copy until it joins.
     private static func existing(_ name: NodeName, _ state: SpockNodeState, in mesh: MeshView, adding new: NewNode) -> [MeshLimit] {
         let feeds = name == new.source ? 1 : 0
@@ -77,7 +82,7 @@ public struct MeshLimit: Sendable, Hashable {
     }
 
     /// Origins have a limit of their own from PostgreSQL 18 on.
-    private static func originLimit(_ state: SpockNodeState) -> String {
+    public static func originLimit(_ state: SpockNodeState) -> String {
         state.settings["max_active_replication_origins"] == nil ? "max_replication_slots" : "max_active_replication_origins"
     }
 

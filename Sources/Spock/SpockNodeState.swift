@@ -72,9 +72,11 @@ public struct SpockNodeState: Sendable, Hashable {
         public var isTemplate: Bool
         /// What a copy brings along; `nil` where it could not be looked into.
         public var carried: CopiedDatabase?
+        /// Those of its subscriptions by Spock or pglogical.
+        public var origins: [OriginName]
 
-        public init(name: String, spock: Spock, isTemplate: Bool = false, carried: CopiedDatabase? = nil) {
-            (self.name, self.spock, self.isTemplate, self.carried) = (name, spock, isTemplate, carried)
+        public init(name: String, spock: Spock, isTemplate: Bool = false, carried: CopiedDatabase? = nil, origins: [OriginName] = []) {
+            (self.name, self.spock, self.isTemplate, self.carried, self.origins) = (name, spock, isTemplate, carried, origins)
         }
     }
 
@@ -225,6 +227,8 @@ extension SpockSession {
             let session = SpockSession(await ServerSession(asItIs: try await connect(database.name)))
             async let carried = session.copiedDatabase(deadline: deadline)
             database.spock = try await SpockNodeState.OtherDatabase.Spock(in: session.connection, deadline: deadline)
+            database.origins = try await OtherSubscriptions.origins(
+                try await session.connection.look(OtherSubscriptions.there(), deadline: deadline), in: session.connection, deadline: deadline)
             database.carried = try await carried
             await session.connection.close()
         } catch let error as PostgresError {

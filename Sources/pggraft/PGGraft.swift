@@ -10,7 +10,9 @@ struct PGGraft: AsyncParsableCommand {
         commandName: "pggraft",
         abstract: "Graft a new PostgreSQL node onto a running cluster from a physical copy, and prove that nothing was lost.",
         version: pggraftVersion,
-        subcommands: [Check.self, Plan.self, RunCommand.self, Status.self, Verify.self, Runs.self, Show.self, Resume.self, Undo.self, Clean.self, Conf.self, HBA.self])
+        subcommands: [
+            Check.self, Plan.self, RunCommand.self, Status.self, DoctorCommand.self, Verify.self, Runs.self, Show.self, Resume.self, Undo.self, Clean.self, Conf.self, HBA.self,
+        ])
 
     static func main() async {
         // Before anything else: what the operator's shell says about PostgreSQL is not what the playbook means.

@@ -1,3 +1,4 @@
+import Datanode
 import Foundation
 import PostgresClient
 import PostgresConfig
@@ -112,7 +113,17 @@ struct JSONTests {
             GroupView.Node(name: "db2", address: "10.0.0.2", state: .unreachable(problem)),
         ])
         let status = StatusView(cluster: "app", status: GroupStatus(view), hanging: .milliseconds(31_400)).json(at: moment)
-        return explanations + [status, meshStatus(at: moment), absent.json, settings.json, summary.json, JSON(each: timeline.lines, \.json)]
+        let diagnosis = Diagnosis(.unreadSlot, on: "n1", "slot old", found: "nobody reads it", needed: nil, why: "it keeps WAL", mend: "SELECT 1")
+        let doctor = DoctorView(report: Doctor.Report(cluster: "app", nodes: ["n1"], findings: [diagnosis])).json(at: moment)
+        return explanations + [status, meshStatus(at: moment), datanodeStatus(at: moment), doctor, absent.json, settings.json, summary.json, JSON(each: timeline.lines, \.json)]
+    }
+
+    private static func datanodeStatus(at moment: Date) -> JSON {
+        let known = [ClusterNode(name: "datanode1", kind: .datanode, place: NodeAddress(host: "10.0.0.1", port: 20006), isPrimary: true)]
+        let view = GroupView([GroupView.Node(name: "datanode1", address: "10.0.0.2", port: 20006, state: .unreachable(problem))])
+        let status = DatanodeStatus(
+            coordinators: [("coord1", .serving(.init(known: known))), ("coord2", .unreachable(problem))], datanodes: [DatanodeStatus.Datanode("datanode1", view)])
+        return DatanodeStatusView(cluster: "xc", status: status).json(at: moment)
     }
 
     private static func meshStatus(at moment: Date) -> JSON {

@@ -25,6 +25,14 @@ public struct GroupStatus: Sendable {
         public var slot: String?
         /// Bytes of WAL that its upstream keeps for it.
         public var retained: Int64?
+
+        public init(
+            node: String, role: Role, upstream: String? = nil, isStreaming: Bool, timeline: UInt32? = nil, position: LSN? = nil, lag: Int64? = nil, sync: String? = nil,
+            slot: String? = nil, retained: Int64? = nil
+        ) {
+            (self.node, self.role, self.upstream, self.isStreaming, self.timeline) = (node, role, upstream, isStreaming, timeline)
+            (self.position, self.lag, self.sync, self.slot, self.retained) = (position, lag, sync, slot, retained)
+        }
     }
 
     public let lines: [Line]

@@ -9,10 +9,10 @@ import Run
 
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "A Spock cluster, or a primary and its standbys: who is what, how far, which slots keep WAL, and what is wrong. Changes nothing.",
+        abstract: "A Spock cluster, a primary and its standbys, or datanodes: who is what, how far, which slots keep WAL, and what is wrong. Changes nothing.",
         discussion: """
             Takes any playbook. Of a Spock cluster: every node and every subscription, whether its slot is read, and how far it is behind. Of a pair: who streams from whom, and what \
-            commits wait for. Ends with 1 where something is wrong. With --watch it looks again and again until Ctrl-C: of a Spock cluster it shows a screen after each look, elsewhere \
+            commits wait for. Of Postgres-XC: where each coordinator has each datanode, masters and slaves, transactions in doubt. Ends with 1 where something is wrong. With --watch it looks again and again until Ctrl-C: of a Spock cluster it shows a screen after each look, elsewhere \
             it says what has changed.
             """)
 
@@ -47,9 +47,42 @@ struct Status: AsyncParsableCommand {
                     throw Problem("\(options.playbook) is of a Spock cluster, where no commit waits for another node", hint: "leave --degrade-after out")
                 }
                 try await MeshStatusWatch(members, of: roster, ways, output, interval: interval?.duration ?? .seconds(1)).run(again: watch)
+            } else if let looks = try DatanodeLooks(of: playbook, ways) {
+                guard degradeAfter == nil else {
+                    throw Problem("\(options.playbook) is of a Postgres-XC cluster", hint: "leave --degrade-after out: pggraft status has commits wait for nobody in a pair only")
+                }
+                try await datanodes(looks, cluster, output)
             } else {
                 try await pair(roster, cluster, ways, output)
             }
+        }
+    }
+
+    private func datanodes(_ looks: DatanodeLooks, _ cluster: String, _ output: Output) async throws {
+        do {
+            try await Interruption.cancelling {
+                var shape: [String]?
+                repeat {
+                    let view = DatanodeStatusView(cluster: cluster, status: try await looks.look()), moment = Date()
+                    switch output.form {
+                    case .json: output.write(view.json(at: moment))
+                    case .text where view.shape != shape:
+                        if watch { output.terminal.print((shape == nil ? "" : "\n") + moment.onTheOperatorsClock) }
+                        view.show(on: output.terminal)
+                    case .text: break
+                    }
+                    shape = view.shape
+                    guard watch else {
+                        guard view.exitStatus == 0 else { throw ExitCode(view.exitStatus) }
+                        return
+                    }
+                    try await Task.sleep(for: interval?.duration ?? .seconds(5))
+                } while true
+            }
+            await looks.close()
+        } catch {
+            await looks.close()
+            throw error
         }
     }
 

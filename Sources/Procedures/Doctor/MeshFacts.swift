@@ -1,0 +1,24 @@
+import Server
+import Spock
+
+/// What was read of the members of a Spock cluster.
+struct MeshFacts: Sendable {
+    var view: MeshView
+    var examinations: [NodeName: SpockExamination]
+
+    var names: [NodeName] { view.names }
+    func state(_ node: NodeName) -> SpockNodeState? { view.states[node] }
+
+    /// The other databases of a node's instance that nobody could look into: whose an origin or an id is cannot be told for sure there.
+    func unseen(_ node: NodeName) -> [String] {
+        (state(node)?.otherDatabases ?? []).compactMap { database in
+            switch database.spock {
+            case .closed, .unknown: database.name
+            case .absent, .nodes: nil
+            }
+        }
+    }
+
+    /// Whose slots the subscriptions of the mesh are.
+    func subscription(reading slot: SlotName, on provider: NodeName) -> Subscription? { view.subscriptions.first { $0.provider == provider && $0.slot == slot } }
+}

@@ -1,0 +1,93 @@
+import Report
+import Server
+import Spock
+
+/// What is not replicated though it looks so.
+enum SetFindings {
+    /// Sets with tables that a subscription to their node leaves out.
+    static func leftOut(_ facts: DoctorFacts) -> [Diagnosis] {
+        guard let mesh = facts.mesh else { return [] }
+        return mesh.view.subscriptions.flatMap { subscription -> [Diagnosis] in
+            let sets = mesh.state(subscription.provider)?.replicationSets ?? [], named = Set(subscription.settings.replicationSets)
+            let read = Set(sets.filter { named.contains($0.name) }.flatMap { $0.tables.map(\.relation) })
+            return sets.filter { !named.contains($0.name) }.compactMap { set -> Diagnosis? in
+                let missing = Set(set.tables.map(\.relation)).subtracting(read).sorted()
+                guard !missing.isEmpty else { return nil }
+                return Diagnosis(
+                    .setLeftOut, on: subscription.subscriber.rawValue, "subscription \(subscription.name)",
+                    found: "it leaves out the replication set \(set.name) of \(subscription.provider), which has \(tables(missing))", needed: "the set among those that it names",
+                    why: "what \(subscription.provider) writes there does not come to \(subscription.subscriber), and its status is replicating all the same",
+                    mend: "compare the tables, then SELECT spock.sub_add_repset('\(subscription.name)', '\(set.name)')")
+            }
+        }
+    }
+
+    /// Tables that no set of their node has.
+    static func inNoSet(_ facts: DoctorFacts) -> [Diagnosis] {
+        guard let mesh = facts.mesh else { return [] }
+        return mesh.names.compactMap { name -> Diagnosis? in
+            guard let found = mesh.examinations[name]?.tablesInNoSet, let first = found.first else { return nil }
+            return Diagnosis(
+                .tableInNoSet, on: name.rawValue, found.count == 1 ? "table \(first)" : "\(found.count) tables",
+                found: "\(found.count == 1 ? "it is" : "\(tables(found)) are") in no replication set", needed: "a set, unless each node shall have rows of its own",
+                why: "what is written there on \(name) comes to no other node", mend: "SELECT spock.repset_add_table('default', '\(first)'), on every node")
+        }
+    }
+
+    /// Tables that are in a set and could not be put there today.
+    static func refused(_ facts: DoctorFacts) -> [Diagnosis] {
+        guard let mesh = facts.mesh else { return [] }
+        return mesh.names.flatMap { name in
+            (mesh.state(name)?.refusedTables ?? []).map { table in
+                switch table.reason {
+                case .identity:
+                    Diagnosis(
+                        .tableWithoutKey, on: name.rawValue, "table \(table.relation)",
+                        found: "it has no primary key, or another replica identity, and is in \(table.set), which replicates UPDATE and DELETE", needed: "a primary key",
+                        why: "an UPDATE or DELETE there is refused, or finds no row on the others",
+                        mend:
+                            "ALTER TABLE \(table.relation) ADD PRIMARY KEY (…), on every node; or move it to a set of inserts: SELECT spock.repset_remove_table('\(table.set)', '\(table.relation)'), "
+                            + "SELECT spock.repset_add_table('default_insert_only', '\(table.relation)')")
+                case .unlogged:
+                    Diagnosis(
+                        .refusedTable, on: name.rawValue, "table \(table.relation)", found: "it is unlogged, and in \(table.set)", needed: "a logged table",
+                        why: "nothing of it is in the WAL, and so nothing comes to the others", mend: "ALTER TABLE \(table.relation) SET LOGGED")
+                case .columns:
+                    Diagnosis(
+                        .refusedTable, on: name.rawValue, "table \(table.relation)", found: "its column list in \(table.set) does not fit its columns",
+                        needed: "the columns of its key, and none that is gone",
+                        why: "rows come to the others without what tells them apart",
+                        mend: "SELECT spock.repset_remove_table('\(table.set)', '\(table.relation)'), then spock.repset_add_table with another list, on every node")
+                }
+            }
+        }
+    }
+
+    /// Sequences that number the rows of a table on several nodes, with the same numbers.
+    static func sequences(_ facts: DoctorFacts) -> [Diagnosis] {
+        guard let mesh = facts.mesh else { return [] }
+        var nodes: [RelationName: [(node: NodeName, sequence: KeySequence)]] = [:]
+        for name in mesh.names {
+            for sequence in mesh.examinations[name]?.keySequences ?? [] where !(nodes[sequence.name]?.contains { $0.node == name } ?? false) {
+                nodes[sequence.name, default: []].append((name, sequence))
+            }
+        }
+        return nodes.keys.sorted().compactMap { name -> Diagnosis? in
+            let all = nodes[name] ?? [], colliding = all.filter { one in all.contains { $0.node != one.node && $0.sequence.collides(with: one.sequence) } }
+            guard let first = colliding.first else { return nil }
+            let found = colliding.map { node, sequence in
+                "\(node) \(sequence.last.map { "at \($0)" } ?? "from \(sequence.start) on") in steps of \(sequence.increment)"
+            }
+            let step = Int64(max(mesh.names.count, 10)), next = (((colliding.compactMap(\.sequence.last).max() ?? 0) + 1000) / step + 1) * step
+            let statements = colliding.enumerated().map { "\($0.element.node): ALTER SEQUENCE \(name) INCREMENT BY \(step) RESTART WITH \(next + Int64($0.offset) + 1)" }
+            return Diagnosis(
+                .collidingSequence, on: list(colliding.map(\.node.rawValue)), "sequence \(name)",
+                found: "it numbers \(first.sequence.table).\(first.sequence.column): \(found.joined(separator: ", "))",
+                needed: "numbers of its own for every node that writes: steps that do not meet, or ranges",
+                why: "two nodes give the same key to different rows, and one of these is lost on every node",
+                mend: (statements + ["each on its node alone: SET spock.enable_ddl_replication = off first, where DDL is replicated"]).joined(separator: "\n"))
+        }
+    }
+
+    private static func tables(_ names: [RelationName]) -> String { list(names.map(\.description), atMost: 10) }
+}
