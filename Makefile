@@ -7,7 +7,7 @@
 #   make shell        the demo's cluster, left to you: type the commands yourself
 #   make bench        what pggraft adds to pgBackRest and pg_basebackup by hand, as a ratio; the window, check and a run near and far, in round trips, and
 #                     a switchover and a datanode's failover beside one by hand; a pg_hba.conf of 10,000 lines explained; commands on 32 hosts, beside ssh and Ansible.
-#                     A part: make bench PART=window, PART=standby, PART=switchover, PART=handover, PART='window distance logins'
+#                     A part: make bench PART=window, PART=standby, PART=switchover, PART=handover, PART=status, PART='window distance logins'
 #   make test-faults  the whole matrix of kills and faults, as a table (four hours); DISTANCE=80: with the operator 80 ms away
 #   make test-fuzz    a million generated configuration files (and values), compared with what PostgreSQL 15, 16 and 18 say of them (forty minutes)
 #   make build        the release binary: .build/release/pggraft

@@ -42,7 +42,7 @@ public struct SpockExamination: Sendable, Hashable {
     static func keySequences() -> SQL {
         """
         SELECT DISTINCT tn.nspname AS table_schema, c.relname AS table_name, a.attname AS column_name, sn.nspname, q.relname, p.seqincrement AS increment, p.seqmin AS minimum, \
-        p.seqmax AS maximum, p.seqstart AS start, pg_sequence_last_value(q.oid) AS last FROM pg_class c JOIN pg_namespace tn ON tn.oid = c.relnamespace \
+        p.seqmax AS maximum, p.seqstart AS start FROM pg_class c JOIN pg_namespace tn ON tn.oid = c.relnamespace \
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped LEFT JOIN pg_attrdef e ON e.adrelid = c.oid AND e.adnum = a.attnum \
         JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = e.oid AND d.refclassid = 'pg_class'::regclass AND pg_get_expr(e.adbin, e.adrelid) LIKE 'nextval(%' \
         OR d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND a.attidentity <> '' \
@@ -71,20 +71,20 @@ public struct KeySequence: Sendable, Hashable {
     public var minimum: Int64
     public var maximum: Int64
     public var start: Int64
-    /// `nil` where this node has made no number yet.
-    public var last: Int64?
+    /// The number that this node makes next.
+    public var next: Int64
 
     public init(
-        _ name: RelationName, of table: RelationName, column: String, increment: Int64 = 1, minimum: Int64 = 1, maximum: Int64 = .max, start: Int64 = 1, last: Int64? = nil
+        _ name: RelationName, of table: RelationName, column: String, increment: Int64 = 1, minimum: Int64 = 1, maximum: Int64 = .max, start: Int64 = 1, next: Int64? = nil
     ) {
         (self.name, self.table, self.column, self.increment) = (name, table, column, increment)
-        (self.minimum, self.maximum, self.start, self.last) = (minimum, maximum, start, last)
+        (self.minimum, self.maximum, self.start, self.next) = (minimum, maximum, start, next ?? start)
     }
 
     init(row: Row) throws {
         self.init(
             try RelationName(row: row), of: RelationName(schema: try row.get("table_schema"), name: try row.get("table_name")), column: try row.get("column_name"),
-            increment: try row.get("increment"), minimum: try row.get("minimum"), maximum: try row.get("maximum"), start: try row.get("start"), last: try row.optional("last"))
+            increment: try row.get("increment"), minimum: try row.get("minimum"), maximum: try row.get("maximum"), start: try row.get("start"))
     }
 
     /// Whether it can make a number that `other`, on another node, has made or will make.
@@ -93,11 +93,19 @@ public struct KeySequence: Sendable, Hashable {
     public func collides(with other: KeySequence) -> Bool {
         if maximum < other.minimum || other.maximum < minimum { return false }
         let step = Self.commonDivisor(increment.magnitude, other.increment.magnitude)
-        if step > 1, Self.rest(last ?? start, step) != Self.rest(other.last ?? other.start, step) { return false }
+        if step > 1, Self.rest(next, step) != Self.rest(other.next, step) { return false }
         let (lower, upper) = start < other.start ? (self, other) : (other, self)
         // Blocks that are smaller are none that anybody has meant.
         let block = upper.start.subtractingReportingOverflow(lower.start)
-        return !(block.overflow || block.partialValue >= 1000) || increment < 0 || other.increment < 0 || (lower.last ?? lower.start) >= upper.start
+        return !(block.overflow || block.partialValue >= 1000) || increment < 0 || other.increment < 0 || lower.next >= upper.start
+    }
+
+    /// One that was set to a number has yet to make that.
+    static func position(of name: RelationName) -> SQL { "SELECT last_value, is_called FROM \(identifier: name.schema).\(identifier: name.name)" }
+
+    mutating func stand(at row: Row) throws {
+        let last: Int64 = try row.get("last_value")
+        next = try row.get("is_called") ? Int64(clamping: Int128(last) + Int128(increment)) : last
     }
 
     private static func commonDivisor(_ one: UInt64, _ other: UInt64) -> UInt64 { other == 0 ? one : commonDivisor(other, one % other) }
@@ -120,8 +128,11 @@ extension SpockSession {
             return SpockExamination.Exception(at: try row.get("at"), table: table, message: try row.get("message"))
         }
         let others = try await OtherSubscriptions.origins(answers[4], in: connection, deadline: deadline)
+        var sequences = try answers[1].map(KeySequence.init(row:))
+        let positions = try await connection.look(together: sequences.map { KeySequence.position(of: $0.name) }, deadline: deadline)
+        for (place, answer) in positions.enumerated() { try sequences[place].stand(at: answer.one()) }
         return SpockExamination(
-            tablesInNoSet: try answers[0].map(RelationName.init(row:)), keySequences: try answers[1].map(KeySequence.init(row:)), newestException: exception,
+            tablesInNoSet: try answers[0].map(RelationName.init(row:)), keySequences: sequences, newestException: exception,
             otherOrigins: try answers[3].map { try $0.get("origin") } + others)
     }
 }

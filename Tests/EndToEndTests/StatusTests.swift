@@ -18,7 +18,12 @@ struct StatusTests {
             try await bed.psql("db1", "SELECT pg_create_physical_replication_slot('left_over', true)")
             let slots = try await someone.pggraft("status", "--output", "json", someone.playbook)
             #expect(slots.status == 1 && slots.standardOutput.contains("nobody reads the slot left_over"), "\(slots.standardOutput)\(slots.standardError)")
+            let doctor = try await someone.pggraft("doctor", someone.playbook)
+            #expect(doctor.status == 1 && doctor.standardOutput.contains("1 finding on db1"), "\(doctor.standardOutput)\(doctor.standardError)")
+            #expect(doctor.standardOutput.contains("db1: slot left_over") && doctor.standardOutput.contains("SELECT pg_drop_replication_slot('left_over')"))
             try await bed.psql("db1", "SELECT pg_drop_replication_slot('left_over')")
+            let healthy = try await someone.pggraft("doctor", someone.playbook)
+            #expect(healthy.status == 0, "\(healthy.standardOutput)\(healthy.standardError)")
 
             let on = try await someone.pggraft("run", "--yes", someone.playbook)
             try #require(on.status == 0, "\(on.standardOutput)\(on.standardError)")

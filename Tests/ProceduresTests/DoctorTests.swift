@@ -181,6 +181,11 @@ struct DoctorTests {
         }
         #expect(try datanodes("host all all 10.77.0.32/32 trust") == [])
         #expect(try datanodes("host all all 10.77.0.99/32 trust").map(\.kind) == [.trust])
+        let old = try Self.pair {
+            $0.nodes[0].version = MajorVersion(serverVersionNumber: 90_300)
+            $0.nodes[0].rules.append(try Self.rule("host all all 10.77.0.0/24 trust"))
+        }
+        #expect(old.map { $0.mend.prefix(20) } == ["name md5 in the line"], "it knows no other: \(old)")
         #expect(try datanodes("host all all 10.77.0.0/24 trust").map(\.kind) == [.trust])
     }
 
@@ -284,14 +289,14 @@ struct DoctorTests {
         #expect(try Self.mesh(states: { $0["n1"]?.refusedTables = [.init(relation: Self.table("t"), set: "default", reason: .columns)] }).map(\.kind) == [.refusedTable])
     }
 
-    static func sequence(_ increment: Int64 = 1, start: Int64 = 1, last: Int64? = nil, in range: ClosedRange<Int64> = 1...Int64.max) -> KeySequence {
-        KeySequence(table("t_id_seq"), of: table("t"), column: "id", increment: increment, minimum: range.lowerBound, maximum: range.upperBound, start: start, last: last)
+    static func sequence(_ increment: Int64 = 1, start: Int64 = 1, next: Int64? = nil, in range: ClosedRange<Int64> = 1...Int64.max) -> KeySequence {
+        KeySequence(table("t_id_seq"), of: table("t"), column: "id", increment: increment, minimum: range.lowerBound, maximum: range.upperBound, start: start, next: next)
     }
 
     @Test func `a sequence that makes the same keys on several nodes`() throws {
-        let found = try Self.mesh(examinations: ["n1": SpockExamination(keySequences: [Self.sequence(last: 500)]), "n2": SpockExamination(keySequences: [Self.sequence()])])
+        let found = try Self.mesh(examinations: ["n1": SpockExamination(keySequences: [Self.sequence(next: 501)]), "n2": SpockExamination(keySequences: [Self.sequence()])])
         expect(
-            found, .collidingSequence, on: "n1 and n2", "sequence app.t_id_seq", found: "it numbers app.t.id: n1 at 500 in steps of 1, n2 from 1 on in steps of 1",
+            found, .collidingSequence, on: "n1 and n2", "sequence app.t_id_seq", found: "it numbers app.t.id: n1 goes on with 501 in steps of 1, n2 goes on with 1 in steps of 1",
             needed: "numbers of its own for every node that writes: steps that do not meet, or ranges",
             mend: """
                 n1: ALTER SEQUENCE app.t_id_seq INCREMENT BY 10 RESTART WITH 1511
@@ -301,12 +306,12 @@ struct DoctorTests {
     }
 
     @Test(arguments: [
-        (sequence(), sequence(), true), (sequence(last: 10), sequence(last: 7000), true), (sequence(10, start: 1, last: 21), sequence(10, start: 2, last: 502), false),
-        (sequence(10, start: 1, last: 21), sequence(10, start: 1, last: 501), true), (sequence(2, start: 1), sequence(3, start: 2), true),
+        (sequence(), sequence(), true), (sequence(next: 10), sequence(next: 7000), true), (sequence(10, start: 1, next: 21), sequence(10, start: 2, next: 502), false),
+        (sequence(10, start: 1, next: 21), sequence(10, start: 1, next: 501), true), (sequence(2, start: 1), sequence(3, start: 2), true),
         (sequence(1, start: 1), sequence(1, start: 2), true),
-        (sequence(1, start: 1, last: 900), sequence(1, start: 1_000_000), false), (sequence(1, start: 1, last: 1_000_000), sequence(1, start: 1_000_000), true),
+        (sequence(1, start: 1, next: 900), sequence(1, start: 1_000_000), false), (sequence(1, start: 1, next: 1_000_000), sequence(1, start: 1_000_000), true),
         (sequence(in: 1...999), sequence(start: 1000, in: 1000...1999), false), (sequence(in: 1...1000), sequence(in: 1000...1999), true),
-        (sequence(-10, start: -1, last: -21, in: Int64.min...(-1)), sequence(-10, start: -2, last: -32, in: Int64.min...(-1)), false),
+        (sequence(-10, start: -1, next: -21, in: Int64.min...(-1)), sequence(-10, start: -2, next: -32, in: Int64.min...(-1)), false),
     ])
     func `whether two sequences can make the same number`(one: KeySequence, other: KeySequence, collide: Bool) {
         #expect(one.collides(with: other) == collide)

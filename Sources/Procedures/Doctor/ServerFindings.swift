@@ -48,13 +48,14 @@ enum ServerFindings {
                 let risks = line.rule.risks.filter { $0 == .everyAddress || $0 == .trustOverNetwork && !isAmongDatanodes(line.rule, facts) }
                 guard let first = risks.first else { return nil }
                 let trusts = risks.contains(.trustOverNetwork)
+                let method = node.features.hasSCRAM ? "scram-sha-256" : "md5"
                 return Diagnosis(
                     trusts ? .trust : .openRule, on: node.node, "line \(line.line) of \(line.file)", found: line.text.onOneLine,
                     needed: [first == .everyAddress ? "the networks of those who have to come in" : nil, trusts ? "a method that asks who they are" : nil].compactMap(\.self)
                         .joined(separator: ", and "),
                     why: risks.map { line.rule.explanation(of: $0) }.joined(separator: "; "),
                     mend:
-                        "name \(first == .everyAddress ? "their networks" : "scram-sha-256") in the line\(first == .everyAddress && trusts ? ", and scram-sha-256" : ""); SELECT pg_reload_conf(). "
+                        "name \(first == .everyAddress ? "their networks" : method) in the line\(first == .everyAddress && trusts ? ", and \(method)" : ""); SELECT pg_reload_conf(). "
                         + "Who comes in by which line: pggraft hba explain")
             }
         }

@@ -76,9 +76,9 @@ enum SetFindings {
             let all = nodes[name] ?? [], colliding = all.filter { one in all.contains { $0.node != one.node && $0.sequence.collides(with: one.sequence) } }
             guard let first = colliding.first else { return nil }
             let found = colliding.map { node, sequence in
-                "\(node) \(sequence.last.map { "at \($0)" } ?? "from \(sequence.start) on") in steps of \(sequence.increment)"
+                "\(node) goes on with \(sequence.next) in steps of \(sequence.increment)"
             }
-            let step = Int64(max(mesh.names.count, 10)), next = (((colliding.compactMap(\.sequence.last).max() ?? 0) + 1000) / step + 1) * step
+            let step = Int64(max(mesh.names.count, 10)), next = (((colliding.map(\.sequence.next).max() ?? 0) + 1000) / step + 1) * step
             let statements = colliding.enumerated().map { "\($0.element.node): ALTER SEQUENCE \(name) INCREMENT BY \(step) RESTART WITH \(next + Int64($0.offset) + 1)" }
             return Diagnosis(
                 .collidingSequence, on: list(colliding.map(\.node.rawValue)), "sequence \(name)",

@@ -27,12 +27,8 @@ public actor MeshLooks {
     /// - Throws: `CancellationError`.
     public func look(within time: Duration) async throws -> MeshStatus {
         let deadline = Deadline.after(time)
-        begin(cluster.members)
-        try await settle(until: deadline)
-        if let other = cluster.unsettled, isKnown(other) {
-            begin([other])
-            try await settle(until: deadline)
-        }
+        try await settle(begin(cluster.members), until: deadline)
+        if let other = cluster.unsettled, isKnown(other) { try await settle(begin([other]), until: deadline) }
         let now = ContinuousClock.now
         let answers = cluster.nodes.compactMap { name -> MeshStatus.Answer? in
             if let waiting = underWay[name] { return MeshStatus.Answer(name, nil, last: last[name], silence: waiting.since.duration(to: now)) }
@@ -50,14 +46,19 @@ public actor MeshLooks {
 
     private func isKnown(_ name: String) -> Bool { last.values.contains { $0.known.contains { $0.rawValue == name } } }
 
-    private func begin(_ nodes: [String]) {
-        for name in nodes where underWay[name] == nil { underWay[name] = (Task { await self.look(at: name) }, .now) }
+    /// - Returns: those that were not waited for already.
+    private func begin(_ nodes: [String]) -> [String] {
+        let idle = nodes.filter { underWay[$0] == nil }
+        for name in idle { underWay[name] = (Task { await self.look(at: name) }, .now) }
+        return idle
     }
 
-    /// Waits until all have answered, or the time is over.
-    private func settle(until deadline: Deadline) async throws {
+    /// Waits until all of them have answered, or the time is over.
+    private func settle(_ nodes: [String], until deadline: Deadline) async throws {
         do {
-            try await wait(for: "the nodes to answer", until: deadline, every: .milliseconds(5)) { () -> Look<Void> in underWay.isEmpty ? .found(()) : .notYet("") }
+            try await wait(for: "the nodes to answer", until: deadline, every: .milliseconds(5)) { () -> Look<Void> in
+                nodes.allSatisfy { underWay[$0] == nil } ? .found(()) : .notYet("")
+            }
         } catch is DeadlineExceeded {
             // They are shown as silent.
         }
