@@ -330,6 +330,11 @@ struct DoctorTests {
         let found = try Self.mesh(states: { $0["n3"]?.settings["track_commit_timestamp"] = "off" })
         expect(
             found, .noCommitTimes, on: "n3", "setting track_commit_timestamp", found: "off", needed: "on", mend: "ALTER SYSTEM SET track_commit_timestamp = on, and restart n3")
+        let later = try Self.mesh(nodes: { $0.nodes[2].tracksCommitsAtStart = false })
+        expect(
+            later, .noCommitTimes, on: "n3", "setting track_commit_timestamp", found: "off from the next start on", needed: "on",
+            mend: "ALTER SYSTEM SET track_commit_timestamp = on")
+        #expect(try Self.mesh(nodes: { $0.nodes[2].tracksCommitsAtStart = true }) == [])
     }
 
     @Test func `a limit that the next node would burst`() throws {

@@ -20,11 +20,15 @@ enum MemberFindings {
     /// Commits of which nobody keeps the time.
     static func commitTimes(_ facts: DoctorFacts) -> [Diagnosis] {
         guard let mesh = facts.mesh else { return [] }
-        return mesh.names.filter { mesh.state($0)?.settings["track_commit_timestamp"] == "off" }.map { name in
-            Diagnosis(
-                .noCommitTimes, on: name.rawValue, "setting track_commit_timestamp", found: "off", needed: "on",
-                why: "of two updates of a row the newest cannot be told: whichever comes last wins, another one on each node",
-                mend: "ALTER SYSTEM SET track_commit_timestamp = on, and restart \(name)")
+        return mesh.names.compactMap { name -> Diagnosis? in
+            let isOff = mesh.state(name)?.settings["track_commit_timestamp"] == "off", atStart = facts[name.rawValue]?.tracksCommitsAtStart
+            guard isOff || atStart == false else { return nil }
+            return Diagnosis(
+                .noCommitTimes, on: name.rawValue, "setting track_commit_timestamp", found: isOff ? "off" : "off from the next start on", needed: "on",
+                why: isOff
+                    ? "of two updates of a row the newest cannot be told: whichever comes last wins, another one on each node"
+                    : "with spock.conflict_resolution = 'last_update_wins' the server does not start then, and with another it cannot tell which of two updates is the newest",
+                mend: "ALTER SYSTEM SET track_commit_timestamp = on\(isOff ? ", and restart \(name)" : "")")
         }
     }
 

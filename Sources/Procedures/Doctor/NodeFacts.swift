@@ -17,6 +17,8 @@ struct NodeFacts: Sendable {
     /// Settings that end a recovery, and have a value with which they do.
     var targets: [Target] = []
     var rules: [Rule] = []
+    /// Whether `track_commit_timestamp` is on at the next start, where the files say something else than what is in force.
+    var tracksCommitsAtStart: Bool?
     var slots: [ReplicationSlot] = []
     /// The slot on its upstream that it reads, as a standby.
     var upstreamSlot: String?
@@ -70,6 +72,7 @@ extension NodeFacts {
         self.init(node: node, isStandby: try await recovery.isInRecovery, version: instance.version, dataDirectory: directory.path)
         marks = Set(StandbyConfiguration.File.allCases.filter { there[directory / $0.rawValue] != nil })
         targets = Self.targets(configuration)
+        tracksCommitsAtStart = Self.atStart("track_commit_timestamp", configuration, version)
         self.rules = try await rules.rules.entries.compactMap { entry in entry.reading.rule.map { Rule(file: entry.file, line: entry.line, text: entry.text, rule: $0) } }
         self.slots = try await slots
         upstreamSlot = settings["primary_slot_name"].flatMap { $0.isEmpty ? nil : $0 }
@@ -82,6 +85,16 @@ extension NodeFacts {
 }
 
 extension NodeFacts {
+    private static func atStart(_ name: String, _ configuration: InstanceConfiguration, _ version: MajorVersion) -> Bool? {
+        let report = configuration.report(name), written: String?
+        switch report.state {
+        case .waitsForRestart(let text), .waitsForReload(let text): written = text
+        case .inForce, .unknown: return nil
+        }
+        guard let value = written ?? configuration.inForce?.row(name)?.defaultValue else { return nil }
+        return SettingValue(value, kind: SettingKind(.bool, version: version)) == .bool(true)
+    }
+
     /// In force, or in the files: those wait for the next start.
     private static func targets(_ configuration: InstanceConfiguration) -> [Target] {
         let inForce = (configuration.inForce?.rows ?? []).filter { StandbyConfiguration.endsRecovery($0.name) }
