@@ -17,7 +17,7 @@ public struct SpockMembers: Sendable, Hashable {
     public init?(of playbook: Playbook) {
         switch playbook.procedure {
         case .addSpockNode(let add): self.init(cluster: add.cluster.name, members: add.cluster.nodes.map(\.name), unsettled: add.newNode.node.name)
-        case .hotStandby, .dropStandby, .synchronous, .switchover, .failover, .rejoin, .datanodeDropSlave, .datanodeFailover, .datanodeRejoin, .datanodeStandby: return nil
+        default: return nil
         }
     }
 }

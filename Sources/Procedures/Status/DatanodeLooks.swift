@@ -53,7 +53,7 @@ extension Playbook {
         case .datanodeFailover(let order): order.cluster
         case .datanodeRejoin(let order): order.cluster
         case .datanodeStandby(let order): order.cluster
-        case .addSpockNode, .hotStandby, .dropStandby, .synchronous, .switchover, .failover, .rejoin: nil
+        default: nil
         }
     }
 }
