@@ -31,7 +31,7 @@ public actor MeshLooks {
         if let other = cluster.unsettled, isKnown(other) { try await settle(begin([other]), until: deadline) }
         let now = ContinuousClock.now
         let answers = cluster.nodes.compactMap { name -> MeshStatus.Answer? in
-            if let waiting = underWay[name] { return MeshStatus.Answer(name, nil, last: last[name], silence: waiting.since.duration(to: now)) }
+            if let waiting = underWay[name], !looks.gaveNoAnswer(name) { return MeshStatus.Answer(name, nil, last: last[name], silence: waiting.since.duration(to: now)) }
             return found[name].map { MeshStatus.Answer(name, $0, last: last[name]) }
         }
         return MeshStatus(cluster, answers, clock, at: now)
@@ -46,11 +46,11 @@ public actor MeshLooks {
 
     private func isKnown(_ name: String) -> Bool { last.values.contains { $0.known.contains { $0.rawValue == name } } }
 
-    /// - Returns: those that were not waited for already.
+    /// - Returns: those that are worth waiting for: neither waited for already, nor silent when they were asked last.
     private func begin(_ nodes: [String]) -> [String] {
         let idle = nodes.filter { underWay[$0] == nil }
         for name in idle { underWay[name] = (Task { await self.look(at: name) }, .now) }
-        return idle
+        return idle.filter { !looks.gaveNoAnswer($0) }
     }
 
     /// Waits until all of them have answered, or the time is over.
