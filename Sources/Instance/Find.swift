@@ -36,7 +36,9 @@ extension Instance {
 
         var held: MajorVersion?
         if case .cluster(let version) = found.state { held = version }
-        let known = held ?? supposed, lookedIn = places(known)
+        // One that was stopped has been started with some.
+        let known = held ?? supposed, usual = places(known), started = address.binDirectory == nil && server == nil ? [found.startedIn].compactMap(\.self) : []
+        let lookedIn = Array(usual.prefix { $0 == original?.binaries.directory }) + started + usual.drop { $0 == original?.binaries.directory }
         // A directory that was given is taken at its word; so is the original's, for want of another: the caller compares versions and names both.
         let wanted = address.binDirectory == nil ? known : nil
         let binaries =
@@ -89,6 +91,8 @@ struct FoundInstance: Sendable {
     /// systemd's, where it runs the server now, or nothing runs and it is there to: a server that someone started beside it would not be found
     /// again by it.
     let unit: String?
+    /// Where the programs are that it was started with last, as it has written down itself.
+    let startedIn: HostPath?
     /// What ``Binaries/survey`` wrote.
     let programs: String
 
@@ -99,6 +103,10 @@ struct FoundInstance: Sendable {
         shift 3
         if [ -f "$data/PG_VERSION" ] && version=$(head -n 1 -- "$data/PG_VERSION"); then
           set -- "$@" "/usr/lib/postgresql/$version/bin" "/usr/pgsql-$version/bin"
+        fi
+        if [ -r "$data/postmaster.opts" ] && started=$(head -n 1 -- "$data/postmaster.opts") && started=${started%% *}; then
+          set -- "$@" "${started%/*}"
+          printf 'started %s\\n' "${started%/*}"
         fi
         \(Binaries.survey)
         if [ -n "$server" ]; then printf 'unit %s\\n' "$(set -- "$server"; \(unitOfProcess))"
@@ -114,7 +122,8 @@ struct FoundInstance: Sendable {
         guard let end = all.firstIndex(of: "state"), let state = DataDirectoryState.parse(Array(all[(end + 1)...])) else { return nil }
         self.state = state
         unit = all[..<end].last { $0.hasPrefix("unit ") }.map { String($0.dropFirst(5)) }.flatMap { $0.isEmpty ? nil : $0 }
-        programs = all[..<end].filter { !$0.hasPrefix("unit ") }.joined(separator: "\n")
+        startedIn = all[..<end].last { $0.hasPrefix("started ") }.flatMap { HostPath(String($0.dropFirst(8))) }
+        programs = all[..<end].filter { !$0.hasPrefix("unit ") && !$0.hasPrefix("started ") }.joined(separator: "\n")
     }
 
     /// The service that would start a server in `$1`: `$2`, or one that says so itself, as those of other distributions do.

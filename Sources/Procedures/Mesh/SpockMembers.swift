@@ -17,6 +17,7 @@ public struct SpockMembers: Sendable, Hashable {
     public init?(of playbook: Playbook) {
         switch playbook.procedure {
         case .addSpockNode(let add): self.init(cluster: add.cluster.name, members: add.cluster.nodes.map(\.name), unsettled: add.newNode.node.name)
+        case .addSpockNodeLogical(let add): self.init(cluster: add.cluster.name, members: add.cluster.nodes.map(\.name), unsettled: add.newNode.node.name)
         default: return nil
         }
     }
