@@ -39,7 +39,7 @@ actor LogicalNode: MeshJoiner {
     func state(_ memory: Memory) async throws -> JoiningState {
         if let reachedState { return reachedState }
         // While it leaves the source its server is stopped for a moment.
-        if memory.began(LeaveSource.self), try await !instance(memory).status(deadline: .after(.seconds(30))).isRunning { return .standby }
+        if memory.began(LeaveSource.self), try await !instance(memory).status(deadline: .after(.seconds(30))).isRunning { return .promoted }
         let deadline = Deadline.after(.seconds(30)), session = try await mesh.spock(name), state = try await session.state(deadline: deadline)
         guard let local = state.local else { return .empty }
         guard local.name.rawValue == name else {
