@@ -28,11 +28,20 @@ enum Sessions {
             """
     }
 
+    static func clientNames(_ features: ServerFeatures) -> SQL {
+        let activity = Activity(features: features)
+        return """
+            SELECT concat_ws(' ', a.usename, nullif(a.application_name, ''), host(a.client_addr)) || CASE WHEN count(*) > 1 THEN ' (' || count(*) || ')' ELSE '' END AS client \
+            FROM pg_stat_activity a WHERE \(activity.isClient) AND a.datname = current_database() AND \(activity.pid) <> pg_backend_pid() \
+            AND a.application_name NOT LIKE 'pggraft%' GROUP BY a.usename, a.application_name, a.client_addr ORDER BY 1
+            """
+    }
+
     static func terminateClients(except roles: [String], _ features: ServerFeatures) -> SQL {
         let activity = Activity(features: features)
         return """
             SELECT pg_terminate_backend(\(activity.pid)) AS terminated FROM pg_stat_activity a \
-            WHERE \(activity.isClient) AND \(activity.pid) <> pg_backend_pid() AND a.usename <> ALL (\(roles)::text[])
+            WHERE \(activity.isClient) AND a.datname = current_database() AND \(activity.pid) <> pg_backend_pid() AND a.usename <> ALL (\(roles)::text[])
             """
     }
 }
@@ -63,15 +72,22 @@ extension ServerSession {
         try await query(Sessions.terminate(pid), deadline).one().get("terminated")
     }
 
-    /// Ends the sessions of this role in this database that are called `application` and are older than this one.
+    /// Ends the sessions of this role in this database that are called `application` and are older than this one, and waits until they are gone: what they
+    /// were doing may still have come to its end.
     public func terminateEarlierSessions(named application: String, deadline: Deadline) async throws {
-        try await query(Sessions.terminateEarlier(named: application, features), deadline)
+        try await wait(for: "earlier sessions of \(application) on \(name) to end", until: deadline, every: .milliseconds(20)) {
+            let rows = try await query(Sessions.terminateEarlier(named: application, features), deadline.forLook)
+            return rows.isEmpty ? .found(()) : .notYet("\(rows.count) are there")
+        }
     }
 
     /// How many sessions clients have, our own left out.
     public func clientSessions(deadline: Deadline) async throws -> Int { try await look(Sessions.clients(features), deadline).one().get("sessions") }
 
-    /// Ends the sessions of clients in all databases, but for those of `roles`.
+    /// Who is connected to this database, as `role application address`, each once with their number; our own left out.
+    public func clientNames(deadline: Deadline) async throws -> [String] { try await look(Sessions.clientNames(features), deadline).map { try $0.get("client") } }
+
+    /// Ends the sessions of clients in this database, but for those of `roles`.
     public func terminateClients(except roles: [String], deadline: Deadline) async throws {
         try await query(Sessions.terminateClients(except: roles, features), deadline)
     }

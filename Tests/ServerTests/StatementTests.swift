@@ -78,7 +78,7 @@ import Testing
         #expect(
             Sessions.terminateClients(except: ["postgres"], try Self.features("18")).description == """
                 SELECT pg_terminate_backend(a.pid) AS terminated FROM pg_stat_activity a WHERE a.backend_type = 'client backend' \
-                AND a.pid <> pg_backend_pid() AND a.usename <> ALL ($1::text[])  -- $1 = '{"postgres"}'
+                AND a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename <> ALL ($1::text[])  -- $1 = '{"postgres"}'
                 """)
         #expect(
             Sessions.terminateEarlier(named: "pggraft", try Self.features("9.1")).description == """

@@ -83,27 +83,16 @@ struct OpenNewNode: Step {
     }
 
     /// Closes the new node to clients, and waits until every other node has applied what was written there.
-    ///
-    /// The read-only mode alone does not keep every write out: no client may be connected any more.
     private func empty(deadline: Deadline) async throws {
-        let clone = try await mesh.spock(node.name), roster = mesh.access.roster
-        // Superusers are let in all the same, among them the mesh's own role.
-        try await clone.server.limitConnections(to: 0, deadline: deadline)
-        let moments = try await window.close([node.name], deadline: deadline)
-        try await clone.server.terminateClients(except: [roster.role, try roster.entry(node.name).osUser], deadline: deadline)
-        _ = try await mesh.endClientTransactions(on: [node.name], begunBefore: moments, grace: grace, deadline: deadline)
-        var directions: [Spock.Direction] = []
-        for member in mesh.members {
-            let subscriber = try await mesh.spock(member)
-            let reading = try await subscriber.subscriptions(deadline: deadline).first { $0.provider.rawValue == node.name && $0.subscriber.rawValue == member }
-            guard let reading else {
-                throw Problem(
-                    "\(node.name) has been open to clients, and \(member) does not read it any more: what they wrote there may never have come to \(member)",
-                    hint: "compare \(member) with \(node.name) first; \(giveUpHint)")
-            }
-            directions.append(Spock.Direction(provider: clone, subscriber: subscriber, origin: reading.origin))
+        let closed = ClosedNode(mesh: mesh, name: node.name, window: window, grace: grace)
+        try await closed.close(deadline: deadline)
+        let readers = try await closed.readers(mesh.members, deadline: deadline)
+        if let member = mesh.members.first(where: { readers[$0]?.isEmpty != false }) {
+            throw Problem(
+                "\(node.name) has been open to clients, and \(member) does not read it any more: what they wrote there may never have come to \(member)",
+                hint: "compare \(member) with \(node.name) first; \(giveUpHint)")
         }
-        _ = try await drain(directions, deadline: deadline)
+        _ = try await drain(readers.values.flatMap(\.self), deadline: deadline)
     }
 
     private var giveUpHint: String { "if nothing of it is needed: pggraft undo --give-up-writes" }

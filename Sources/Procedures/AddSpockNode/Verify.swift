@@ -41,11 +41,6 @@ struct Verify: Step {
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
         // That of the new node goes with its data.
-        await takeBack(try run.created.filter { $0.place != mesh.newNode }) { [mesh] thing in
-            let session = try await mesh.spock(thing.place), deadline = Deadline.after(.seconds(20))
-            guard try await session.hasCanary(deadline: deadline) else { return .absent }
-            try await session.dropCanary(deadline: deadline)
-            return .gone("\(thing) is dropped")
-        }
+        await mesh.takeBackCanaries(try run.created.filter { $0.place != mesh.newNode })
     }
 }

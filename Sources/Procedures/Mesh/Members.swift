@@ -10,20 +10,22 @@ import Spock
 struct MemberIsSpockNode: Requirement {
     let name = "PostgreSQL"
     let node: String
-    let survey: MeshSurvey
+    let mesh: any SpockNodes
     /// Whether another requirement, at the same time, tells why its host is not reached.
     let hostIsLookedAt: Bool
+    /// Takes what was seen of it.
+    let saw: @Sendable (SpockNodeState) async -> Void
     var place: String? { node }
 
     func look(_ memory: Memory) async throws -> [Finding] {
-        let access = survey.mesh.access, session: SpockSession, state: SpockNodeState
+        let access = mesh.access, session: SpockSession, state: SpockNodeState
         do {
             _ = try await access.host(node)
         } catch  where hostIsLookedAt && !(error is CancellationError) {
             throw NotLooked()
         }
         do {
-            session = try await survey.mesh.spock(node)
+            session = try await mesh.spock(node)
             state = try await session.state(
                 connectingTo: { try await access.connection(node, database: $0, deadline: .after(.seconds(20))) }, deadline: .after(.seconds(60)))
         } catch {
@@ -36,7 +38,7 @@ struct MemberIsSpockNode: Requirement {
         guard local.name.rawValue == node else {
             return [Finding("Spock node", on: node, "is the node \(local.name)", .notMet(hint: "call it \(local.name) in the playbook"))]
         }
-        await survey.saw(node, state)
+        await saw(state)
         return [Finding(name, on: node, "\(await session.connection.serverVersion) with Spock \(state.version.map(\.description) ?? "")")]
     }
 }

@@ -1,6 +1,7 @@
 import EventLoop
 import ProcedureKit
 import Report
+import Run
 import Server
 import Spock
 
@@ -108,5 +109,15 @@ extension SpockNodes {
     /// How many rows `spock.exception_log` has on each of `nodes`: changes that were discarded there.
     func exceptionCounts(_ nodes: [String]) async throws -> [String: Int] {
         try await onEach(nodes) { try await self.spock($0).exceptionCount(deadline: .after(.seconds(20))) }
+    }
+
+    /// Takes away the tables of the canary that a proof has left; `things` are those that it has announced.
+    func takeBackCanaries(_ things: [Created]) async -> UndoOutcome {
+        await takeBack(things) { thing in
+            let session = try await self.spock(thing.place), deadline = Deadline.after(.seconds(20))
+            guard try await session.hasCanary(deadline: deadline) else { return .absent }
+            try await session.dropCanary(deadline: deadline)
+            return .gone("\(thing) is dropped")
+        }
     }
 }
