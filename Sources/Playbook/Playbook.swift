@@ -19,6 +19,7 @@ public struct Playbook: Sendable {
     public enum Procedure: Sendable {
         case addSpockNode(AddSpockNode)
         case addSpockNodeLogical(AddSpockNodeLogical)
+        case removeSpockNode(RemoveSpockNode)
         case hotStandby(HotStandby)
         case dropStandby(DropStandby)
         case synchronous(Synchronous)

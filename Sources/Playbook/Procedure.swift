@@ -12,6 +12,7 @@ extension Playbook.Procedure {
             "hot-standby": { Playbook.HotStandby($0).map(Playbook.Procedure.hotStandby) },
             "synchronous": { Playbook.Synchronous($0).map(Playbook.Procedure.synchronous) },
             "failover": { Playbook.Failover($0).map(Playbook.Procedure.failover) },
+            "remove-spock-node": { Playbook.RemoveSpockNode($0).map(Playbook.Procedure.removeSpockNode) },
             "rejoin": { Playbook.Rejoin($0).map(Playbook.Procedure.rejoin) },
             "switchover": { Playbook.Switchover($0).map(Playbook.Procedure.switchover) },
         ]

@@ -34,6 +34,9 @@ public struct Catalog: Sendable {
         if consents.contains(.createRoles), procedure != AddSpockNodeLogical.name {
             throw Problem("--\(Consent.createRoles.rawValue) is for add-spock-node-logical, and this is \(procedure)", hint: "leave it out. Nothing was changed.")
         }
+        for consent in [Consent.nodeIsGone, .giveUpWrites] where consents.contains(consent) && procedure != RemoveSpockNode.name {
+            throw Problem("--\(consent.rawValue) is for the removal of a node, and this is \(procedure)", hint: "leave it out. Nothing was changed.")
+        }
         if consents.contains(.restartGTM), procedure != DatanodeFailover.name {
             throw Problem("--\(Consent.restartGTM.rawValue) is for a failover of a datanode, and this is \(procedure)", hint: "leave it out. Nothing was changed.")
         }
@@ -56,6 +59,7 @@ public struct Catalog: Sendable {
         switch playbook.procedure {
         case .addSpockNode(let add): (try Roster(add), add.cluster.name)
         case .addSpockNodeLogical(let add): (try Roster(add), add.cluster.name)
+        case .removeSpockNode(let order): (try Roster(order), order.cluster.name)
         case .dropStandby(let order): (try Roster(pair: order.cluster), order.cluster.name)
         case .hotStandby(let order): (try Roster(order), order.cluster.name)
         case .synchronous(let order): (try Roster(pair: order.cluster), order.cluster.name)
@@ -73,6 +77,7 @@ public struct Catalog: Sendable {
         switch playbook.procedure {
         case .addSpockNode(let add): try AddSpockNode(add, from: origin, ways, undo: undo)
         case .addSpockNodeLogical(let add): try AddSpockNodeLogical(add, from: origin, ways, undo: undo)
+        case .removeSpockNode(let order): try RemoveSpockNode(order, from: origin, ways)
         case .dropStandby(let order): try DropStandby(order, from: origin, ways)
         case .hotStandby(let order): try HotStandby(order, from: origin, ways, undo: undo)
         case .synchronous(let order): try Synchronous(order, from: origin, ways)

@@ -45,7 +45,15 @@ struct ConsentOptions: ParsableArguments {
     @Flag(name: .customLong("create-roles"), help: "Of add-spock-node-logical: make the roles on the new node that the source has and it lacks.")
     var createsRoles = false
 
-    var given: [Consent] { (primaryIsDead ? [.primaryIsDead] : []) + (restartsGTM ? [.restartGTM] : []) + (createsRoles ? [.createRoles] : []) }
+    @Flag(name: .customLong("node-is-gone"), help: "Of a removal: the node, which gives no answer, is gone for good and will not come back and write.")
+    var nodeIsGone = false
+
+    @Flag(name: .customLong("give-up-writes"), help: "Of a removal: also where something was written on the node that not every other node has.")
+    var givesUpWrites = false
+
+    var given: [Consent] {
+        [(primaryIsDead, Consent.primaryIsDead), (restartsGTM, .restartGTM), (createsRoles, .createRoles), (nodeIsGone, .nodeIsGone), (givesUpWrites, .giveUpWrites)].filter(\.0).map(\.1)
+    }
 }
 
 /// How hosts are reached.
