@@ -84,6 +84,16 @@ enum NodeRemoval {
         """
     }
 
+    /// Sessions of pggraft, this one left out, that are dropping a subscription: their process may be gone, and they go on.
+    static func drops() -> SQL {
+        """
+        SELECT count(*)::integer AS drops FROM pg_stat_activity WHERE datname = current_database() AND application_name = \(ClientTransaction.ownApplicationName) \
+        AND pid <> pg_backend_pid() AND state <> 'idle' AND query LIKE \(dropPattern)
+        """
+    }
+
+    private static let dropPattern = "%spock.sub_drop(%"
+
     /// Who streams without a slot: a standby, or a program.
     static func slotlessReaders() -> SQL {
         """
@@ -135,6 +145,13 @@ extension SpockSession {
     /// Whether an apply worker of `subscription` is in the middle of a transaction.
     public func isApplying(_ subscription: Subscription, deadline: Deadline) async throws -> Bool {
         try await look(NodeRemoval.busyWorkers(subscription.id), deadline).one().get("busy", as: Int.self) > 0
+    }
+
+    /// Waits until no other session of pggraft is dropping a subscription here: one whose process was killed comes to its end by itself.
+    public func awaitDrops(deadline: Deadline) async throws {
+        try await wait(for: "subscriptions to be dropped on \(name), which a process that was killed has begun", until: deadline, every: .milliseconds(50)) {
+            try await look(NodeRemoval.drops(), deadline.forLook).one().get("drops", as: Int.self) == 0 ? .found(()) : .notYet("they are not yet")
+        }
     }
 
     /// Who streams from here without a slot, as `application address`.

@@ -20,7 +20,20 @@ struct RemovalFaults {
                 let run = WatchedRun(someone: try Operator(of: bed, with: "spock-remove-node", playbook: Self.edits))
                 let writers = try await Writers.start(of: bed, perNode: 1, rate: 15),
                     clients = try await Writers.start(on: [Self.leaving], of: bed, perNode: 1, connecting: { try bed.conninfo($0, user: "app") })
-                let seen = try await body(bed, run), left = try await clients.stop(), ledger = try await writers.stop()
+                let seen: String
+                do {
+                    seen = try await body(bed, run)
+                } catch {
+                    // What it waits for stands nowhere else.
+                    Issue.record("the journal ends with\n\(try run.someone.journalText().split(separator: "\n").suffix(6).joined(separator: "\n"))")
+                    for node in Self.nodes {
+                        let working = try await bed.psql(
+                            node, "SELECT pid, application_name, state, wait_event, query FROM pg_stat_activity WHERE application_name ~ 'pggraft|spock|pglogical'")
+                        Issue.record("\(node) works at\n\(working)")
+                    }
+                    throw error
+                }
+                let left = try await clients.stop(), ledger = try await writers.stop()
                 for written in [ledger, left] {
                     let verification = try await written.verify(of: bed)
                     #expect(verification.isClean, "\(title): \(verification)")

@@ -77,7 +77,8 @@ extension LeavingNode {
     /// The members whose subscriptions the run has dropped: they are away, or what they read is. The slot goes before the subscription is: a drop that was
     /// cut off in between leaves one that gets nothing any more.
     func dropped(_ memory: Memory) async throws -> [String] {
-        guard try memory.recall(DropSubscriptions.dropped)?.isEmpty == false else { return [] }
+        guard let begun = try memory.recall(DropSubscriptions.dropped), !begun.isEmpty else { return [] }
+        _ = try await onEach(begun) { try await spock($0).awaitDrops(deadline: .after(.seconds(180))) }
         return try dropped(in: try await look(memory), memory)
     }
 
