@@ -47,8 +47,6 @@ extension SpockNode {
         """
     }
 
-    static func drop(_ name: NodeName) -> SQL { "SELECT spock.node_drop(node_name := \(name), ifexists := true)" }
-
     init(row: Row) throws {
         id = try row.get("node_id")
         name = try row.get("node_name")
@@ -69,10 +67,6 @@ extension SpockSession {
     public func nodeID(of name: NodeName, deadline: Deadline) async throws -> NodeID {
         try await look(SpockNode.id(of: name), deadline).one().get("node_id")
     }
-
-    /// Takes the node `name` out of this node's catalog, with its replication sets; one that is not there is no error.
-    /// - Throws: server errors, where subscriptions to it or of it are left.
-    public func dropNode(_ name: NodeName, deadline: Deadline) async throws { try await query(SpockNode.drop(name), deadline) }
 
     /// Makes this database a node, with the three built-in replication sets: one round trip.
     /// - Parameter version: of the extension, which is created where it is not there, even where a newer one is installed; `nil` where it is there.

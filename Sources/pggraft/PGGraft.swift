@@ -52,7 +52,8 @@ struct ConsentOptions: ParsableArguments {
     var givesUpWrites = false
 
     var given: [Consent] {
-        [(primaryIsDead, Consent.primaryIsDead), (restartsGTM, .restartGTM), (createsRoles, .createRoles), (nodeIsGone, .nodeIsGone), (givesUpWrites, .giveUpWrites)].filter(\.0).map(\.1)
+        [(primaryIsDead, Consent.primaryIsDead), (restartsGTM, .restartGTM), (createsRoles, .createRoles), (nodeIsGone, .nodeIsGone), (givesUpWrites, .giveUpWrites)].filter(\.0)
+            .map(\.1)
     }
 }
 

@@ -178,10 +178,7 @@ public struct AddSpockNode: Procedure {
         }
         let ground = TargetGround(source, survey: survey)
         let hosts = HostIsReached.each(of: mesh.nodes + [copy?.repositoryHost].compactMap(\.self), of: access, survey: survey)
-        // Of several nodes on one host only the first has its connection looked at.
-        let nodes = mesh.members.map { node in
-            MemberIsSpockNode(node: node, mesh: mesh, hostIsLookedAt: hosts.contains { $0.place == node }) { await members.saw(node, $0) }
-        }
+        let nodes = members.members(mesh.members, on: hosts)
         var target: [any Requirement] = [
             SourceCanBeCopied(source, replicatingAs: playbook.copy.replicationUser), ProgramsMatch(ground), PreloadedLibrariesAreThere(ground),
             SpockIsInstalled(ground, survey: members),

@@ -24,6 +24,7 @@ public struct AddSpockNodeLogical: Procedure {
     private let sessions: HandoverSessions
     private let patience: Patience
     private let proofOrder: Proof.Order
+    private let window: ClosedWindow
 
     /// - Throws: `Problem` for what no playbook can say.
     public init(_ playbook: Playbook.AddSpockNodeLogical, from origin: RunOrigin, _ ways: Ways, undo: UndoOptions = UndoOptions()) throws {
@@ -36,6 +37,8 @@ public struct AddSpockNodeLogical: Procedure {
         patience = Patience(limit: playbook.copy.stallLimit)
         lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")
         proofOrder = Proof.Order(playbook)
+        // For an undo.
+        window = ClosedWindow([mesh.newNode], of: access, by: .spockReadOnly, limit: .seconds(30), lease: .seconds(30))
     }
 
     public static let name = "add-spock-node-logical"
@@ -56,7 +59,7 @@ public struct AddSpockNodeLogical: Procedure {
             ListedStep("", fused(outlasting(AddSets(node: node)))),
             ListedStep("", fused(outlasting(SubscribeLogical(inner: Subscribe(mesh: mesh, node: node, sessions: sessions))))),
             ListedStep("", outlasting(Verify(mesh: mesh, proof: proof))),
-            ListedStep("", outlasting(OpenLogicalNode(node: node, givesUpWrites: undo.givesUpWrites))),
+            ListedStep("", outlasting(OpenLogicalNode(node: node, window: window, givesUpWrites: undo.givesUpWrites))),
         ]
     }
 
@@ -76,7 +79,7 @@ public struct AddSpockNodeLogical: Procedure {
     public var requirements: [RequirementGroup] {
         let survey = Survey(), members = MeshSurvey(mesh, survey), new = NewNodeSurvey()
         let hosts = HostIsReached.each(of: mesh.nodes, of: access, survey: survey)
-        let nodes = mesh.members.map { node in MemberIsSpockNode(node: node, survey: members, hostIsLookedAt: hosts.contains { $0.place == node }) }
+        let nodes = members.members(mesh.members, on: hosts)
         let routes: [any Requirement] =
             mesh.members.map { NodeReaches(node: mesh.newNode, other: $0, members: members, survey: new) }
             + mesh.members.map { NodeReaches(node: $0, other: mesh.newNode, members: members, survey: new) }

@@ -12,6 +12,7 @@ struct OpenLogicalNode: Step {
     static let isOpen = Fact<Bool>("new node open")
 
     let node: LogicalNode
+    let window: ClosedWindow
     let givesUpWrites: Bool
     private var mesh: SpockMesh { node.mesh }
     var title: String { "Open \(node.name) to clients" }
@@ -35,7 +36,10 @@ struct OpenLogicalNode: Step {
     func undo(_ run: StepRun) async throws -> UndoOutcome {
         guard try run.memory.recall(Self.isOpen) == true else { return .undone([]) }
         do {
+            try await window.remember([node.name], run)
             try await empty(deadline: .after(.seconds(120)))
+            // What was copied is dropped next. Clients are out, and stay out.
+            if let problem = await window.open(run.memory).first { throw problem }
         } catch let error where !(error is CancellationError) && !givesUpWrites {
             return .left([
                 Problem(
@@ -48,13 +52,11 @@ struct OpenLogicalNode: Step {
     }
 
     private func empty(deadline: Deadline) async throws {
-        let own = try await mesh.spock(node.name), roster = mesh.access.roster
-        try await own.server.limitConnections(to: 0, deadline: deadline)
-        try await own.server.terminateClients(except: [roster.role, try roster.entry(node.name).osUser], deadline: deadline)
-        let directions = try await mesh.directions(among: mesh.nodes, deadline: deadline).filter { $0.provider.name == node.name }
-        guard directions.count == mesh.members.count else {
-            throw Problem("not every one of \(list(mesh.members)) reads \(node.name)", hint: "compare them with \(node.name) first")
-        }
-        _ = try await Spock.drain(directions, deadline: deadline)
+        let closed = ClosedNode(mesh: mesh, name: node.name, window: window, grace: .milliseconds(500))
+        try await closed.close(deadline: deadline)
+        let readers = try await closed.readers(mesh.members, deadline: deadline)
+        let deaf = mesh.members.filter { readers[$0]?.isEmpty ?? true }
+        guard deaf.isEmpty else { throw Problem("\(list(deaf)) \(deaf.count == 1 ? "does" : "do") not read \(node.name) any more", hint: "compare them with \(node.name) first") }
+        _ = try await Spock.drain(readers.values.flatMap(\.self), deadline: deadline)
     }
 }

@@ -26,7 +26,7 @@ public struct HealthCheck: Procedure {
     public var requirements: [RequirementGroup] {
         let survey = Survey(), members = MeshSurvey(mesh, survey)
         let hosts = HostIsReached.each(of: mesh.nodes, of: access, survey: survey)
-        let nodes = mesh.nodes.map { node in MemberIsSpockNode(node: node, survey: members, hostIsLookedAt: hosts.contains { $0.place == node }) }
+        let nodes = members.members(mesh.nodes, on: hosts)
         return [
             RequirementGroup("hosts", hosts + nodes),
             RequirementGroup(

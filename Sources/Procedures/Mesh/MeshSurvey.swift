@@ -23,4 +23,12 @@ actor MeshSurvey {
     func requireSource() throws {
         guard states[mesh.source] != nil else { throw NotLooked() }
     }
+
+    /// One for each of `nodes`, which tells this survey what it sees.
+    /// - Parameter hosts: those that are looked at beside it: of several nodes on one host only the first has its connection looked at.
+    nonisolated func members(_ nodes: [String], on hosts: [HostIsReached]) -> [MemberIsSpockNode] {
+        nodes.map { node in
+            MemberIsSpockNode(node: node, mesh: mesh, hostIsLookedAt: hosts.contains { $0.place == node }) { await self.saw(node, $0) }
+        }
+    }
 }

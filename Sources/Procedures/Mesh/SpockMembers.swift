@@ -18,6 +18,7 @@ public struct SpockMembers: Sendable, Hashable {
         switch playbook.procedure {
         case .addSpockNode(let add): self.init(cluster: add.cluster.name, members: add.cluster.nodes.map(\.name), unsettled: add.newNode.node.name)
         case .addSpockNodeLogical(let add): self.init(cluster: add.cluster.name, members: add.cluster.nodes.map(\.name), unsettled: add.newNode.node.name)
+        case .removeSpockNode(let order): self.init(cluster: order.cluster.name, members: order.staying.map(\.name), unsettled: order.cluster[order.node] == nil ? nil : order.node)
         default: return nil
         }
     }
