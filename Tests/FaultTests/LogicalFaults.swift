@@ -93,4 +93,43 @@ struct LogicalFaults {
             return "catalogs and files as before, \(each.points.count) times"
         }
     }
+
+    @Test("a large database, with the load under which the published way loses rows", .enabled(if: isWhole, "it is a part of make test-faults"))
+    func large() async throws {
+        let megabytes = environment("PGGRAFT_LOGICAL_MEGABYTES").flatMap { Int($0) } ?? 750
+        try await tabled("logical: \(megabytes) MB, six writers of 30 transactions a second; removed, and added again") {
+            try await Bed.exclusively { bed in
+                try await bed.mesh(diskSize: "\(4 * megabytes + 4000)m")
+                for part in 0..<10 {
+                    try await bed.psql(
+                        "n1",
+                        """
+                        INSERT INTO app.bulk SELECT 1000000 + \(part) * 100000 + i.i, 'large', (SELECT string_agg(md5(random()::text || i.i || k), '') FROM generate_series(1, 250) k)
+                        FROM generate_series(1, \(megabytes) * 1000 / 8 / 10) i(i)
+                        """, within: .seconds(300))
+                }
+                try await bed.drain()
+                let writers = try await Writers.start(of: bed, perNode: 2, rate: 30)
+                var seen: [String] = [], before = 0
+                func went(_ word: String, _ arguments: [String], by someone: Operator) async throws {
+                    let output = try await someone.start(arguments).wait(within: .seconds(1200)), count = try writers.ledger().acknowledged
+                    try #require(output.status == 0, "\(output.standardOutput)\(output.standardError)")
+                    #expect(output.standardOutput.contains("every slot read"), "\(output.standardOutput)")
+                    seen.append("\(word) while \(count - before) transactions were acknowledged")
+                    before = count
+                }
+                for word in ["added", "added again"] {
+                    try await bed.startEmptyNode()
+                    let someone = try Operator(of: bed, with: Self.playbook)
+                    try await went(word, ["run", "--yes", someone.playbook], by: someone)
+                    if word == "added" { try await went("removed", ["run", "--yes", try someone.playbook("spock-remove-node")], by: someone) }
+                }
+                let ledger = try await writers.stop()
+                #expect((ledger.failed, ledger.inDoubt) == (0, 0))
+                let verification = try await ledger.verify(on: everyNode, of: bed)
+                #expect(verification.isClean, "\(verification)")
+                return (seen + ["longest gap \(ledger.longestGap())"]).joined(separator: "; ")
+            }
+        }
+    }
 }

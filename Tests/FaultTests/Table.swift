@@ -15,7 +15,7 @@ extension Sequence {
     }
 }
 
-private func environment(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
+func environment(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
 
 /// A line of the table of results, as soon as it is known; and in the file that PGGRAFT_FAULTS_TABLE names, where it does.
 private func tell(_ line: String) throws {
