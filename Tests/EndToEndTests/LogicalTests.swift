@@ -110,14 +110,48 @@ struct LogicalTests {
             try await bed.mesh(nodes: 2)
             try await bed.startEmptyNode()
             let someone = try Operator(of: bed, with: "spock-add-node-logical", playbook: [Operator.nodes(3).0: ""])
-            func check(_ node: String, _ wrong: String, undone: String, says words: String...) async throws {
-                try await bed.psql(node, wrong)
-                let output = try await someone.pggraft("check", "--pre", someone.playbook), text = output.standardOutput
+            func told(_ wrong: String, _ words: [String], count: Int = 1, by option: String = "--pre") async throws {
+                let output = try await someone.pggraft("check", option, someone.playbook), text = output.standardOutput
                 #expect(output.status == 1, "\(wrong)\n\(text)")
-                #expect(text.split(separator: "\n").count { $0.hasPrefix("✗") } == 1, "\(wrong)\n\(text)")
+                #expect(text.split(separator: "\n").count { $0.hasPrefix("✗") } == count, "\(wrong)\n\(text)")
                 for word in words { #expect(text.contains(word), "\(wrong): \(word)\n\(text)") }
-                try await bed.psql(node, undone)
             }
+            func check(_ node: String, _ wrong: String, undone: String, says words: String..., database: String = "app", restarts: Bool = false) async throws {
+                func restart() async throws {
+                    guard restarts else { return }
+                    try await bed.host(node).stopPostgres()
+                    try await bed.host(node).startPostgres()
+                }
+                _ = try await bed.psql(node, wrong, database: database)
+                try await restart()
+                try await told(wrong, words)
+                _ = try await bed.psql(node, undone, database: database)
+                try await restart()
+            }
+            try await check(
+                "n4", "ALTER DATABASE app RENAME TO other", undone: "ALTER DATABASE other RENAME TO app", says: "has no database app", "CREATE DATABASE app", database: "postgres")
+            try await check(
+                "n4", "ALTER ROLE spock_admin NOSUPERUSER", undone: "ALTER ROLE spock_admin SUPERUSER", says: "spock_admin is no superuser", "ALTER ROLE spock_admin SUPERUSER")
+            try await check(
+                "n4", "ALTER SYSTEM SET shared_preload_libraries = 'auto_explain'", undone: "ALTER SYSTEM RESET shared_preload_libraries", says: "is not loaded (shared_preload_libraries = 'auto_explain')",
+                "add spock to shared_preload_libraries", restarts: true)
+            try await check(
+                "n4", "ALTER SYSTEM SET max_wal_senders = 1", undone: "ALTER SYSTEM RESET max_wal_senders", says: "n4: max_wal_senders is 1, 2 are needed", "restart n4", restarts: true)
+            try await check(
+                "n4", "CREATE EXTENSION spock; UPDATE pg_extension SET extversion = '5.0.1' WHERE extname = 'spock'",
+                undone: "DROP EXTENSION spock; DROP SCHEMA IF EXISTS pglogical, pglogical_origin", says: "version 5.0.1, and n1 has", "install Spock")
+            try await bed.host("n4").run("mv ~postgres/.pgpass ~postgres/kept")
+            try await told("no password of n4", ["cannot connect to n1", "cannot connect to n2", "~/.pgpass"], count: 2)
+            try await bed.host("n4").run("mv ~postgres/kept ~postgres/.pgpass")
+            let rules = "\(Bed.dataDirectory)/pg_hba.conf", reload = "SELECT pg_reload_conf()"
+            try await bed.host("n4").run("cp -p \(rules) \(rules).kept; sed -i '1i host all all 10.77.0.12/32 reject' \(rules)")
+            _ = try await bed.psql("n4", reload)
+            try await told("n2 is kept out", ["cannot connect to n4", "allow 10.77.0.12 in pg_hba.conf of n4"])
+            try await bed.host("n4").run("mv \(rules).kept \(rules)")
+            _ = try await bed.psql("n4", reload)
+            try await bed.host("n4").fillDisk()
+            try await told("no room", ["free in \(Bed.dataDirectory)", "make room on n4"])
+            try await bed.host("n4").freeDisk()
             try await check("n4", "CREATE TABLE public.mine ()", undone: "DROP TABLE public.mine", says: "public.mine", "the copy would meet them")
             try await check("n4", "CREATE SCHEMA app", undone: "DROP SCHEMA app", says: "schema app is there, and on n1 too", "DROP SCHEMA app")
             try await check("n1", "CREATE ROLE reader", undone: "DROP ROLE reader", says: "reader of n1 is not there", "--create-roles")
@@ -151,10 +185,22 @@ struct LogicalTests {
 
             let after = try await someone.pggraft("check", "--post", someone.playbook)
             #expect(after.status == 0, "\(after.standardOutput)")
-            try await bed.psql("n1", "SELECT pg_create_logical_replication_slot('left_over', 'spock_output')")
-            let left = try await someone.pggraft("check", "--post", someone.playbook)
-            #expect(left.status == 1)
-            #expect(left.standardOutput.contains("left_over"), "\(left.standardOutput)")
+            func check(after node: String, _ wrong: String, undone: String, says words: String..., count: Int = 1) async throws {
+                _ = try await bed.psql(node, wrong)
+                try await told(wrong, words, count: count, by: "--post")
+                _ = try await bed.psql(node, undone)
+            }
+            try await check(
+                after: "n1", "SELECT pg_create_logical_replication_slot('left_over', 'spock_output')", undone: "SELECT pg_drop_replication_slot('left_over')", says: "left_over")
+            try await check(
+                after: "n2", "SELECT pg_replication_origin_create('left_over')", undone: "SELECT pg_replication_origin_drop('left_over')", says: "the origin left_over is of no subscription",
+                "pg_replication_origin_drop('left_over')")
+            try await check(
+                after: "n4",
+                "INSERT INTO spock.exception_log (remote_origin, remote_commit_ts, command_counter, retry_errored_at, remote_xid, error_message) VALUES (1, now(), 1, now(), 1, 'x')",
+                undone: "DELETE FROM spock.exception_log", says: "1 changes were discarded", "pggraft verify")
+            try await check(
+                after: "n4", "SELECT spock.sub_disable('sub_n2_n4')", undone: "SELECT spock.sub_enable('sub_n2_n4')", says: "sub_n2_n4", "disabled", "is not read", count: 2)
         }
     }
 }

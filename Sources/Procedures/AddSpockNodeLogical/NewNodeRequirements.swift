@@ -37,13 +37,13 @@ struct NewNodeIsReady: Requirement {
             state = try await session.state(deadline: .after(.seconds(60)))
         } catch let error as PostgresError where error.code == "3D000" {
             return [Finding(name, on: node.name, "has no database \(mesh.database)", .notMet(hint: "on \(node.name): CREATE DATABASE \(mesh.database)"))]
+        } catch let error as PostgresError where error.code == "42501" {
+            let role = mesh.access.roster.role
+            return [Finding(name, on: node.name, "\(role) is no superuser there", .notMet(hint: "ALTER ROLE \(role) SUPERUSER"))]
         } catch {
             return [Finding(notMet: name, on: node.name, because: error)]
         }
         if state.isInRecovery { return [Finding(name, on: node.name, "is a standby", .notMet(hint: "the new node is a server of its own"))] }
-        guard state.isSuperuser else {
-            return [Finding(name, on: node.name, "\(mesh.access.roster.role) is no superuser there", .notMet(hint: "ALTER ROLE \(mesh.access.roster.role) SUPERUSER"))]
-        }
         guard try await session.isLoaded(deadline: .after(.seconds(20))) else {
             return [
                 Finding(
@@ -60,12 +60,6 @@ struct NewNodeIsReady: Requirement {
                 Finding(
                     "Spock", on: node.name, "version \(found), and \(mesh.source) has \(wanted)",
                     .notMet(hint: "the same version on every node: install Spock \(wanted) on \(node.name)")))
-        }
-        if state.settings["wal_level"] != "logical" {
-            findings.append(
-                Finding(
-                    "wal_level", on: node.name, "\(state.settings["wal_level"] ?? "unknown"), needed logical",
-                    .notMet(hint: "ALTER SYSTEM SET wal_level = 'logical', and restart \(node.name)")))
         }
         return findings
     }

@@ -139,7 +139,9 @@ struct RowsCross: Requirement {
     let lock: ClusterLock
 
     func look(_ memory: Memory) async throws -> [Finding] {
-        _ = try await survey.whole()
+        let view = MeshView(Array(try await survey.whole().values))
+        // Where one is down a row is waited for in vain, and another requirement tells it.
+        guard MeshChecks.subscriptions(view).allSatisfy({ $0.severity != .blocker }) else { throw NotLooked() }
         // Runs use the same table.
         try await lock.take(holder: Holder())
         let mesh = survey.mesh, order = Proof.Order(compares: false, samplesAbove: 0, seed: 1, patience: Patience())
