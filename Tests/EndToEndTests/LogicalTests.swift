@@ -85,6 +85,42 @@ struct LogicalTests {
         }
     }
 
+    @Test func `a copy that is cut off inside is told with what the log says, and begun anew by a resume`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh(nodes: 2)
+            try await bed.startEmptyNode()
+            let someone = try Operator(of: bed, with: "spock-add-node-logical", playbook: [Operator.nodes(3).0: ""])
+            let writers = try await Writers.start(on: ["n1", "n2"], of: bed, perNode: 1, rate: 20)
+            // The copy of its rows waits.
+            async let holding = bed.host("n4").run(
+                asUser: "postgres",
+                """
+                psql='exec \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app'
+                until [ "$($psql -c "SELECT to_regclass('app.bulk') IS NOT NULL")" = t ]; do sleep 0.01; done
+                echo 'BEGIN; LOCK TABLE app.bulk IN ACCESS EXCLUSIVE MODE; \\! until [ -e /tmp/go ]; do sleep 0.05; done' | (eval "$psql")
+                """, within: .seconds(300))
+            let run = try someone.start("run", "--yes", someone.playbook)
+            let waiting = "SELECT pid FROM pg_locks WHERE relation = to_regclass('app.bulk') AND NOT granted"
+            try await eventually("the copy to wait for the table", within: .seconds(60)) { try await !bed.psql("n4", waiting).isEmpty }
+            // The session that rows are written by. The worker itself hears nothing as long as it waits.
+            let session = "FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name LIKE 'pggraft\\_copy%'"
+            #expect(try await bed.psql("n4", "SELECT count(*) > 0 FROM (SELECT pg_terminate_backend(pid) \(session)) t") == "t")
+            try await bed.host("n4").run("touch /tmp/go")
+            _ = try await holding
+            let failed = try await run.wait(within: .seconds(120))
+            #expect(failed.status == 1, "\(failed.standardOutput)")
+            #expect(failed.standardError.contains("Spock has given it up while it copies data"), "\(failed.standardError)")
+            #expect(failed.standardError.contains("terminating"), "\(failed.standardError)")
+
+            let resumed = try await someone.pggraft("resume", try someone.lastRun()), ledger = try await writers.stop()
+            try #require(resumed.status == 0, "\(resumed.standardOutput)\n\(resumed.standardError)")
+            #expect(resumed.standardOutput.contains("begun anew"), "\(resumed.standardOutput)")
+            #expect((ledger.failed, ledger.inDoubt) == (0, 0))
+            let verification = try await ledger.verify(on: ["n1", "n2", "n4"], of: bed)
+            #expect(verification.isClean, "\(verification)")
+        }
+    }
+
     @Test("a node joins another number of nodes", arguments: [1, 2, 4])
     func joins(_ count: Int) async throws {
         try await Bed.exclusively { bed in

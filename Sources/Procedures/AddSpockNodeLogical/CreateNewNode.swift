@@ -70,6 +70,10 @@ struct CreateNewNode: Step {
                 try mesh.name(node.name), dsn: try mesh.newNodeDSN, location: details.location, country: details.country, info: details.info, withExtension: version,
                 deadline: deadline)
         }
+        // What the extension has brought along is none of what is copied.
+        var before = try run.recall(Self.before)
+        before.extensions = try await session.server.ownContents(deadline: deadline).extensions
+        try run.remember(Self.before, before)
         return "node \(node.name) with id \(id), Spock \(version)" + (missing.isEmpty ? "" : ", roles \(list(missing.map(\.name)))")
     }
 
