@@ -65,7 +65,9 @@ func withLoad(
                 // What a worker says of itself stands nowhere else.
                 for node in everyNode {
                     let directory = try bed.place(of: node)?.dataDirectory ?? Bed.dataDirectory
-                    let log = try await bed.host(node).execute("tail -q -n 200 \(directory)/log/*.log | grep -E 'ERROR|FATAL|PANIC|spock' | tail -n 40")
+                    let log = try await bed.host(node).execute(
+                        "cat /var/log/postgresql/*.log \(directory)/log/*.log 2>/dev/null | grep -E 'ERROR|FATAL|PANIC|WARNING|spock' | grep -v 'no pg_hba.conf entry' | tail -n 60"
+                    )
                     Issue.record("the log of \(node):\n\(log.standardOutput)\(log.standardError)")
                 }
                 throw error
