@@ -169,10 +169,12 @@ struct LogicalTests {
             try await check(
                 "n4", "ALTER ROLE spock_admin NOSUPERUSER", undone: "ALTER ROLE spock_admin SUPERUSER", says: "spock_admin is no superuser", "ALTER ROLE spock_admin SUPERUSER")
             try await check(
-                "n4", "ALTER SYSTEM SET shared_preload_libraries = 'auto_explain'", undone: "ALTER SYSTEM RESET shared_preload_libraries", says: "is not loaded (shared_preload_libraries = 'auto_explain')",
+                "n4", "ALTER SYSTEM SET shared_preload_libraries = 'auto_explain'", undone: "ALTER SYSTEM RESET shared_preload_libraries",
+                says: "is not loaded (shared_preload_libraries = 'auto_explain')",
                 "add spock to shared_preload_libraries", restarts: true)
             try await check(
-                "n4", "ALTER SYSTEM SET max_wal_senders = 1", undone: "ALTER SYSTEM RESET max_wal_senders", says: "n4: max_wal_senders is 1, 2 are needed", "restart n4", restarts: true)
+                "n4", "ALTER SYSTEM SET max_wal_senders = 1", undone: "ALTER SYSTEM RESET max_wal_senders", says: "n4: max_wal_senders is 1, 2 are needed", "restart n4",
+                restarts: true)
             try await check(
                 "n4", "CREATE EXTENSION spock; UPDATE pg_extension SET extversion = '5.0.1' WHERE extname = 'spock'",
                 undone: "DROP EXTENSION spock; DROP SCHEMA IF EXISTS pglogical, pglogical_origin", says: "version 5.0.1, and n1 has", "install Spock")
@@ -229,7 +231,8 @@ struct LogicalTests {
             try await check(
                 after: "n1", "SELECT pg_create_logical_replication_slot('left_over', 'spock_output')", undone: "SELECT pg_drop_replication_slot('left_over')", says: "left_over")
             try await check(
-                after: "n2", "SELECT pg_replication_origin_create('left_over')", undone: "SELECT pg_replication_origin_drop('left_over')", says: "the origin left_over is of no subscription",
+                after: "n2", "SELECT pg_replication_origin_create('left_over')", undone: "SELECT pg_replication_origin_drop('left_over')",
+                says: "the origin left_over is of no subscription",
                 "pg_replication_origin_drop('left_over')")
             try await check(
                 after: "n4",

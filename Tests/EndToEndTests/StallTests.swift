@@ -30,7 +30,8 @@ struct StallTests {
     @Test func `says why within ten seconds and ends, goes on when it is mended, and does not wait for what will not come`() async throws {
         try await Bed.exclusively { bed in
             try await bed.mesh()
-            let someone = try Operator(of: bed, playbook: ["after this time.\n  # stall_limit: 5min\n": "after this time.\n  stall_limit: 10s\n"]), stage = Stage(someone: someone), n4 = try bed.host("n4")
+            let someone = try Operator(of: bed, playbook: ["after this time.\n  # stall_limit: 5min\n": "after this time.\n  stall_limit: 10s\n"]), stage = Stage(someone: someone),
+                n4 = try bed.host("n4")
 
             // pgBackRest hangs in the restore.
             let first = try someone.start("run", "--yes", someone.playbook)
