@@ -122,17 +122,9 @@ struct RemoveIdentity: LeavesNothing {
                         peer: try mesh.name(member), slotLSN: slotLSN, lsn: max(switchpoint, slotLSN), sourceOrigin: nil, peerLSN: max(switchpoint, peerLSN)))
                 continue
             }
-            guard let subscription = subscriptions.first(where: { $0.provider.rawValue == member && $0.subscriber.rawValue == source }),
-                let peer = nodes.first(where: { $0.name.rawValue == member })
-            else { throw Problem("\(source) does not subscribe to \(member) any more", hint: "repair the mesh first; then resume") }
-            let resume = origins.resumePosition(peer: peer.id, origin: subscription.origin, slotLSN: slotLSN)
-            guard let sourceOrigin = ofSource.first(where: { $0.name == subscription.origin })?.remoteLSN else {
-                throw Problem(
-                    "\(source) does not say how far it has applied \(member): its origin \(subscription.origin) is not there, or stands nowhere",
-                    hint:
-                        "nothing has joined. It may have crashed since the slots were made: see with `pggraft verify` whether it is like its peers; then \(node.anew)"
-                )
-            }
+            let (origin, sourceOrigin) = try mesh.applied(member, subscriptions, ofSource, anew: node.anew)
+            guard let name = origin.name, let peer = nodes.first(where: { $0.name.rawValue == member }) else { throw UnknownNode(name: member) }
+            let resume = origins.resumePosition(peer: peer.id, origin: name, slotLSN: slotLSN)
             positions.append(
                 ResumePosition(peer: try mesh.name(member), slotLSN: slotLSN, lsn: resume, sourceOrigin: sourceOrigin, peerLSN: peerLSN))
         }

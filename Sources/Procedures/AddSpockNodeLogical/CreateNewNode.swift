@@ -100,8 +100,7 @@ struct CreateNewNode: Step {
                 gone.append("\(node.name) is no Spock node any more")
             }
             if !before.hadExtension, try await session.extensionVersion(deadline: deadline) != nil { try await session.dropExtension(deadline: deadline) }
-            let origins = try await session.server.origins(deadline: deadline).compactMap(\.name).filter { !before.origins.contains($0) }
-            _ = try await session.server.dropOrigins(origins, deadline: deadline)
+            try await node.dropOrigins(except: before.origins, deadline: deadline)
             try await session.server.limitConnections(to: before.connectionLimit, deadline: deadline)
             return gone.isEmpty ? .absent : .gone(gone.joined(separator: "; "))
         }

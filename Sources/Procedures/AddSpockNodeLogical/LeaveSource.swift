@@ -61,9 +61,7 @@ struct LeaveSource: Step {
         let own = try await mesh.spock(node.name), deadline = Deadline.after(.seconds(180))
         try await own.dropSubscription(node.copyName, deadline: deadline)
         // Spock 6 makes some for what was forwarded.
-        let before = try run.recall(CreateNewNode.before).origins
-        let origins = try await own.server.origins(deadline: deadline).compactMap(\.name).filter { !before.contains($0) }
-        _ = try await own.server.dropOrigins(origins, deadline: deadline)
+        try await node.dropOrigins(except: try run.recall(CreateNewNode.before).origins, deadline: deadline)
         await node.reached(.cleaned)
         return positions.map { "\($0.peer) at \($0.lsn)" }.joined(separator: ", ")
     }
@@ -75,13 +73,9 @@ struct LeaveSource: Step {
         // Before the wait: by its end the worker that had made a commit before this has gone on from it.
         let from = try await source.server.insertLSN(deadline: deadline)
         _ = try await mesh.drainIntoSource(after: [:], with: patience) { run.note($0) }
-        let origins = try await source.server.origins(deadline: deadline), subscriptions = try await source.subscriptions(deadline: deadline)
-        let applied = try mesh.peers.reduce(into: [String: LSN]()) { applied, peer in
-            guard let origin = subscriptions.first(where: { $0.provider.rawValue == peer && $0.subscriber.rawValue == mesh.source })?.origin,
-                let lsn = origins.first(where: { $0.name == origin })?.remoteLSN
-            else { throw Problem("\(mesh.source) does not say how far it has applied \(peer)", hint: "repair the mesh first; then resume") }
-            applied[peer] = lsn
-        }
+        async let looked = source.server.origins(deadline: deadline)
+        let subscriptions = try await source.subscriptions(deadline: deadline), origins = try await looked
+        let applied = try mesh.peers.reduce(into: [String: LSN]()) { $0[$1] = try mesh.applied($1, subscriptions, origins, anew: node.anew).lsn }
         // What the source had applied by then, the new node has.
         _ = try await node.follow(with: patience) { run.note($0) }
         let base = Base(from: from, applied: applied)
@@ -135,13 +129,11 @@ struct LeaveSource: Step {
             if member == mesh.source {
                 position = ResumePosition(peer: try mesh.name(member), slotLSN: slot, lsn: max(left, slot), sourceOrigin: nil, peerLSN: end)
             } else {
-                guard let origin = read.first(where: { $0.provider.rawValue == member && $0.subscriber.rawValue == mesh.source })?.origin,
-                    let id = known.first(where: { $0.name.rawValue == member })?.id, let applied = base.applied[member]
-                else { throw Problem("\(mesh.source) does not subscribe to \(member) any more", hint: "repair the mesh first; then resume") }
-                let own = now.first { $0.name == origin }
+                let (own, reached) = try mesh.applied(member, read, now, anew: node.anew)
+                guard let id = known.first(where: { $0.name.rawValue == member })?.id, let applied = base.applied[member] else { throw UnknownNode(name: member) }
                 // Commits bear the number of the node; those of the stand-in that of the origin.
-                let commit = [last[id], own.flatMap { last[$0.localID] }].compactMap(\.self).max() ?? .zero
-                position = ResumePosition(peer: try mesh.name(member), slotLSN: slot, lsn: max(slot, applied, commit), sourceOrigin: own?.remoteLSN, peerLSN: end)
+                let commit = [last[id], last[own.localID]].compactMap(\.self).max() ?? .zero
+                position = ResumePosition(peer: try mesh.name(member), slotLSN: slot, lsn: max(slot, applied, commit), sourceOrigin: reached, peerLSN: end)
             }
             try position.check()
             return position

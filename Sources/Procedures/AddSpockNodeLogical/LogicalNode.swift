@@ -53,6 +53,12 @@ actor LogicalNode: MeshJoiner {
     /// Its instance, whose server may be stopped by this run.
     nonisolated func instance(_ memory: Memory) async throws -> Instance { try await mesh.access.instance(name, programs: try memory.recall(CopiedNode.programs)) }
 
+    /// Drops the named origins that have come since it had `kept`.
+    nonisolated func dropOrigins(except kept: [OriginName], deadline: Deadline) async throws {
+        let server = try await mesh.access.server(name), there = try await server.origins(deadline: deadline).compactMap(\.name)
+        try await server.dropOrigins(there.filter { !kept.contains($0) }, deadline: deadline)
+    }
+
     /// The slot of the copy, on the source.
     nonisolated func copySlot(deadline: Deadline) async throws -> SlotName {
         try await mesh.spock(mesh.source).generateSlotName(database: mesh.database, provider: try mesh.name(mesh.source), subscription: copyName, deadline: deadline)

@@ -97,6 +97,23 @@ actor SpockMesh: SpockNodes {
         return members.allSatisfy { reads(others[$0] ?? [], from: newNode, to: $0) }
     }
 
+    /// How far the source has applied `peer`, by the origin of its subscription.
+    /// - Parameters:
+    ///   - subscriptions: of the source, as `origins` are.
+    ///   - anew: what is to be done where it cannot be told.
+    /// - Throws: `Problem` where the source does not say it.
+    nonisolated func applied(_ peer: String, _ subscriptions: [Subscription], _ origins: [ReplicationOrigin], anew: String) throws -> (origin: ReplicationOrigin, lsn: LSN) {
+        guard let name = subscriptions.first(where: { $0.provider.rawValue == peer && $0.subscriber.rawValue == source })?.origin else {
+            throw Problem("\(source) does not subscribe to \(peer) any more", hint: "repair the mesh first; then resume")
+        }
+        guard let origin = origins.first(where: { $0.name == name }), let lsn = origin.remoteLSN else {
+            throw Problem(
+                "\(source) does not say how far it has applied \(peer): its origin \(name) is not there, or stands nowhere",
+                hint: "nothing has joined. It may have crashed since the slots were made: see with `pggraft verify` whether it is like its peers; then \(anew)")
+        }
+        return (origin, lsn)
+    }
+
     /// The name of the subscription from `provider` to `subscriber`: the playbook's, or as the mesh names its own.
     func subscriptionName(provider: String, subscriber: String) async throws -> SubscriptionName {
         let text =
