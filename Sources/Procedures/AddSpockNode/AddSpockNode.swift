@@ -40,15 +40,12 @@ public struct AddSpockNode: Procedure {
     public init(_ playbook: Playbook.AddSpockNode, from origin: RunOrigin, _ ways: Ways, undo: UndoOptions = UndoOptions()) throws {
         (self.playbook, text, self.undo) = (playbook, origin, undo)
         let access = ClusterAccess(try Roster(playbook), ways, sessionSettings: SpockSession.settings)
-        let mesh = SpockMesh(playbook, access), members = mesh.members, newNode = mesh.newNode
+        let mesh = SpockMesh(playbook, access), newNode = mesh.newNode
         let copied = CopiedNode(
             newNode, of: mesh.source, access, tablespaces: try playbook.newNode.tablespaces.mapValues(HostPath.init(checking:)),
             existing: playbook.copy.backRest == nil ? .adopted : .refused, purgesData: undo.purgesData
         ) { thing, memory in
-            guard try memory.holdsUnreadWrites else { return nil }
-            return Problem(
-                "\(thing) is left as it is: what clients wrote on \(newNode) may not be on \(list(members)) yet",
-                hint: "see what stands above at the step that opened \(newNode); then undo again")
+            try memory.holdsUnreadWrites ? mesh.unreadWrites(keeping: thing) : nil
         }
         let copy = try playbook.copy.backRest.map { BackRestCopy(try BackRestCopy.Order($0), to: copied) }
         let adopted = copy == nil ? AdoptedStandby(copied, as: playbook.copy.replicationUser) : nil

@@ -30,10 +30,7 @@ actor LogicalNode: MeshJoiner {
     /// Says that it has to be looked at again: what was begun last was cut off.
     func forgetReached() { reachedState = nil }
     nonisolated func obstacle(to thing: String, _ memory: Memory) throws -> Problem? {
-        guard try memory.recall(OpenLogicalNode.isOpen) == true else { return nil }
-        return Problem(
-            "\(thing) is left as it is: what clients wrote on \(name) may not be on \(list(mesh.members)) yet",
-            hint: "see what stands above at the step that opened \(name); then undo again")
+        try memory.recall(OpenLogicalNode.isOpen) == true ? mesh.unreadWrites(keeping: thing) : nil
     }
 
     func state(_ memory: Memory) async throws -> JoiningState {

@@ -198,6 +198,13 @@ actor SpockMesh: SpockNodes {
 
     // MARK: What is left behind
 
+    /// Why an undo leaves `thing`.
+    nonisolated func unreadWrites(keeping thing: String) -> Problem {
+        Problem(
+            "\(thing) is left as it is: what clients wrote on \(newNode) may not be on \(list(members)) yet",
+            hint: "see what stands above at the step that opened \(newNode); then undo again")
+    }
+
     /// What the new node's slots keep for it by now, and what ends that; `nil` where there are none, or it reads them.
     nonisolated func retained(_ memory: Memory) async -> String? {
         do {
