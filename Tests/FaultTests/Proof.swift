@@ -80,7 +80,7 @@ func awaitMesh(_ bed: Bed) async throws {
 func expectNothingRunning(_ bed: Bed, sourceLocation: SourceLocation = #_sourceLocation) async throws {
     for host in everyNode + ["repo"] {
         try await eventually("pggraft's watchdogs and pgBackRest's copies to be gone from \(host)", within: .seconds(60)) {
-            try await bed.host(host).run("ps -ww -eo args= | grep -E 'pggraft[.]lease|pgbackrest.* (backup|restore)' | grep -v grep || :").isEmpty
+            try await bed.host(host).run("ps -ww -eo args= | grep -E 'pggraft[.]lease|pgbackrest.* (backup|restore)' || :").isEmpty
         }
     }
 }
