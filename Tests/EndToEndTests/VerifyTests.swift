@@ -96,6 +96,26 @@ struct VerifyTests {
         }
     }
 
+    @Test func `a subscription that is down is told with what its server has last written of it`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            let slot = try await bed.psql("n2", "SELECT sub_slot_name FROM spock.subscription WHERE sub_name = 'sub_n3_n2'")
+            try await bed.psql("n2", "SELECT spock.sub_disable('sub_n3_n2')")
+            try await eventually("the slot of sub_n3_n2 to be left", within: .seconds(20)) {
+                try await bed.psql("n3", "SELECT active FROM pg_replication_slots WHERE slot_name = '\(slot)'") == "f"
+            }
+            try await bed.psql("n3", "SELECT pg_drop_replication_slot('\(slot)')")
+            try await bed.psql("n2", "SELECT spock.sub_enable('sub_n3_n2')")
+            let someone = try Operator(of: bed, playbook: ["after this time.\n  # stall_limit: 5min\n": "after this time.\n  stall_limit: 10s\n"])
+            let output = try await someone.pggraft("verify", someone.playbook), said = output.standardOutput + output.standardError
+            #expect(output.status == 1, "\(said)")
+            #expect(said.contains("sub_n3_n2 on n2 is down"), "\(said)")
+            let log = said.split(separator: "\n").first { $0.contains("the last errors in the log of n2's server: ") }
+            #expect(log?.contains(#"replication slot "\#(slot)" does not exist"#) == true, "\(said)")
+            #expect(!said.contains("in the log of n1"), "\(said)")
+        }
+    }
+
     @Test func `of a table that is too large a sample is compared, and the seed chooses it again`() async throws {
         try await Bed.exclusively { bed in
             try await bed.mesh()

@@ -66,7 +66,7 @@ func withLoad(
                 for node in everyNode {
                     let directory = try bed.place(of: node)?.dataDirectory ?? Bed.dataDirectory
                     let log = try await bed.host(node).execute(
-                        "cat /var/log/postgresql/*.log \(directory)/log/*.log 2>/dev/null | grep -E 'ERROR|FATAL|PANIC|WARNING|spock' | grep -v 'no pg_hba.conf entry' | tail -n 60"
+                        "cat /var/log/postgresql/*.log \(directory)/log/*.log 2>/dev/null | grep -E 'ERROR|FATAL|PANIC|WARNING|spock|pglogical' | grep -v 'STATEMENT:' | grep -v 'no pg_hba.conf entry' | tail -n 60"
                     )
                     Issue.record("the log of \(node):\n\(log.standardOutput)\(log.standardError)")
                 }

@@ -33,13 +33,9 @@ extension LogicalNode {
     nonisolated func follow(with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> LSN {
         let source = try await mesh.spock(mesh.source), own = try await mesh.spock(name)
         let direction = Spock.Direction(provider: source, subscriber: own, origin: OriginName(try await copySlot(deadline: .after(.seconds(20)))))
-        do {
-            guard let drained = try await Spock.drain([direction], with: patience, tell: tell).first else { throw UnknownNode(name: name) }
-            return drained.lsn
-        } catch let stalled as Stalled {
-            let errors = try await mesh.access.instance(name).lastErrors(deadline: .after(.seconds(20)))
-            throw Problem(
-                "\(stalled.fact)\(errors.isEmpty ? "" : "; its log has: \(errors.joined(separator: "; "))")", hint: "see the log of \(name)'s server; resume when that is mended")
+        guard let drained = try await mesh.explained(by: { [name] }, { try await Spock.drain([direction], with: patience, tell: tell) }).first else {
+            throw UnknownNode(name: name)
         }
+        return drained.lsn
     }
 }

@@ -1,4 +1,5 @@
 import EventLoop
+import Instance
 import ProcedureKit
 import Report
 import Run
@@ -36,7 +37,27 @@ extension SpockNodes {
 
     /// Waits until every one of `nodes` has applied what every other one has written so far, for as long as every direction moves.
     func drain(_ nodes: [String], with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> [Drained] {
-        try await Spock.drain(try await directions(among: nodes, deadline: .after(.seconds(60))), with: patience, tell: tell)
+        let directions = try await directions(among: nodes, deadline: .after(.seconds(60)))
+        return try await explained(by: { nodes }) { try await Spock.drain(directions, with: patience, tell: tell) }
+    }
+
+    /// Adds what the servers of those nodes have last written down as errors to a wait that ends because nothing moves: why a worker of Spock's does not
+    /// get on stands nowhere else.
+    /// - Parameter nodes: where the workers run; asked when the wait has ended.
+    func explained<Value>(by nodes: () -> [String], _ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
+        } catch let stalled as Stalled {
+            let nodes = Set(nodes()).sorted()
+            let logs = await attemptOnEach(nodes) { try await self.access.instance($0).lastErrors(deadline: .after(.seconds(20))) }
+            let said = logs.compactMap { node, errors -> String? in
+                switch errors {
+                case .success(let errors): errors.isEmpty ? nil : "the last errors in the log of \(node)'s server: \(errors.joined(separator: "; "))"
+                case .failure(let error): "the log of \(node)'s server was not read: \(Problem(explaining: error).fact)"
+                }
+            }
+            throw Problem(([stalled.fact] + said).joined(separator: "\n"), hint: "see the log of the server of \(list(nodes)); resume when that is mended")
+        }
     }
 
     /// Waits until each subscription is `replicating` and its slot is read on the provider: the status alone says only
@@ -46,11 +67,9 @@ extension SpockNodes {
         let subscribers = Dictionary(grouping: directions, by: \.subscriber)
         let providers = Dictionary(grouping: directions, by: \.provider)
         let clock = ContinuousClock()
-        var lastWake: ContinuousClock.Instant?, lastLook = clock.now
+        var lastWake: ContinuousClock.Instant?, lastLook = clock.now, stuck: [String] = []
         // The measure is always the same: the deadline is for all of them together.
-        try await wait(
-            for: "\(directions.count) subscriptions to be replicating with their slots read", with: Patience(limit: deadline.remaining), every: .milliseconds(30), tell: tell
-        ) { () -> MovingLook<Void, Int> in
+        func look() async throws -> MovingLook<Void, Int> {
             // A wake-up is a reload: the servers have better to do than to reload all the time.
             let wakes = lastWake.map { $0.duration(to: clock.now) > .milliseconds(300) } ?? true
             if wakes { lastWake = clock.now }
@@ -68,11 +87,18 @@ extension SpockNodes {
                 return others.map { "\($0.subscription) on \(subscriber) is \(statuses[$0.subscription].map(\.description) ?? "missing")" }
             }
             if looksForManagers { try await wakeSupervisors(of: subscribers.filter { down[$0.key]?.isEmpty == false }, deadline: deadline, tell: tell) }
-            guard down.values.allSatisfy(\.isEmpty) else { return .notYet(down.sorted { $0.key < $1.key }.flatMap(\.value).joined(separator: ", "), 0) }
+            stuck = down.filter { !$0.value.isEmpty }.map(\.key)
+            guard stuck.isEmpty else { return .notYet(down.sorted { $0.key < $1.key }.flatMap(\.value).joined(separator: ", "), 0) }
             let active = try await readSlots
             let unread = directions.filter { active[$0.provider]?.contains($0.slot) != true }
+            stuck = unread.map(\.subscriber)
             if wakes { _ = try await onEach(Set(unread.map(\.subscriber)).sorted()) { try await self.spock($0).wakeWorkers(deadline: deadline.forLook) } }
             return unread.isEmpty ? .found(()) : .notYet(unread.map { "slot \($0.slot) on \($0.provider) is not read" }.sorted().joined(separator: ", "), 0)
+        }
+        try await explained(by: { stuck }) {
+            try await wait(
+                for: "\(directions.count) subscriptions to be replicating with their slots read", with: Patience(limit: deadline.remaining), every: .milliseconds(30),
+                tell: tell, look)
         }
     }
 

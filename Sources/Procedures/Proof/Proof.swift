@@ -98,7 +98,7 @@ struct Proof: Sendable {
                 hint: "look at spock.sub_show_status() on every node")
         }
         async let sets = replicationSets(deadline: deadline)
-        try await mesh.waitReplicating(directions, deadline: deadline, tell: tell)
+        try await mesh.waitReplicating(directions, deadline: .after(min(order.patience.limit, .seconds(60))), tell: tell)
         lines.append("\(directions.count) subscriptions replicating, every slot read")
         if let sets = try await sets { lines.append(sets) }
         return lines.joined(separator: "\n")

@@ -99,7 +99,8 @@ extension LeavingNode {
 
     /// Waits until everything written on it so far is applied over each of `directions`, for as long as that moves.
     func drain(by directions: [Spock.Direction], with patience: Patience, tell: @escaping @Sendable (String) -> Void) async throws -> [Drained] {
-        directions.isEmpty ? [] : try await Spock.drain(directions, with: patience, tell: tell)
+        guard !directions.isEmpty else { return [] }
+        return try await explained(by: { directions.map(\.subscriber.name) }) { try await Spock.drain(directions, with: patience, tell: tell) }
     }
 
     /// Opens it to clients again, as it was before the run has closed it.
