@@ -141,6 +141,30 @@ struct LogicalTests {
         }
     }
 
+    @Test(.enabled(if: Bed.newerBinaryDirectory != nil, "PGGRAFT_SPOCK_NEWER_BINDIR names no newer PostgreSQL with Spock"))
+    func `a node of a newer major version joins`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.mesh()
+            try await bed.startEmptyNode(of: Bed.newerBinaryDirectory)
+            func version(of node: String) async throws -> Int { try #require(Int(try await bed.psql(node, "SHOW server_version_num"))) / 10_000 }
+            #expect(try await version(of: "n4") > version(of: "n1"))
+            let someone = try Operator(of: bed, with: "spock-add-node-logical"), enough = Self.changers(on: bed), writers = try await Writers.start(of: bed, perNode: 1, rate: 20)
+            let output = try await someone.pggraft("run", "--yes", someone.playbook, within: .seconds(400))
+            try await enough()
+            let ledger = try await writers.stop(), nodes = Bed.meshNodes + ["n4"]
+            try #require(output.status == 0, "\(output.standardOutput)\n\(output.standardError)")
+            #expect((ledger.failed, ledger.inDoubt) == (0, 0))
+            let verification = try await ledger.verify(on: nodes, of: bed)
+            #expect(verification.isClean, "\(verification)")
+            let post = try await someone.pggraft("check", "--post", someone.playbook)
+            #expect(post.status == 0, "\(post.standardOutput)\n\(post.standardError)")
+            for node in nodes { #expect(try await bed.psql(node, "SELECT count(*) FROM spock.exception_log") == "0", "\(node)") }
+            report(
+                "logical, into PostgreSQL \(try await version(of: "n4")): \(bed.spockDescription), \(ledger.acknowledged) acknowledged, 0 failed, longest gap \(ledger.longestGap())"
+            )
+        }
+    }
+
     @Test func `what is wrong before it begins is told, each with what to do; the roles that lack are made when told so`() async throws {
         try await Bed.exclusively { bed in
             try await bed.mesh(nodes: 2)
@@ -240,6 +264,18 @@ struct LogicalTests {
                 undone: "DELETE FROM spock.exception_log", says: "1 changes were discarded", "pggraft verify")
             try await check(
                 after: "n4", "SELECT spock.sub_disable('sub_n2_n4')", undone: "SELECT spock.sub_enable('sub_n2_n4')", says: "sub_n2_n4", "disabled", "is not read", count: 2)
+
+            // It applies what is older than that, and so the test row comes, too.
+            try await bed.psql("n4", "SELECT spock.sub_disable('sub_n1_n4')")
+            try await eventually("the slot of sub_n1_n4 to be left", within: .seconds(20)) {
+                try await bed.psql("n1", "SELECT count(*) FROM pg_replication_slots WHERE NOT active AND slot_name LIKE '%n4%'") == "1"
+            }
+            try await bed.psql("n4", "UPDATE \(bed.subscriptions) SET sub_apply_delay = '8 s' WHERE sub_name = 'sub_n1_n4'; SELECT spock.sub_enable('sub_n1_n4')")
+            try await eventually("n4 to read n1 again", within: .seconds(60)) {
+                try await bed.psql("n1", "SELECT count(*) FROM pg_replication_slots WHERE NOT active") == "0"
+            }
+            try await bed.psql("n1", "INSERT INTO app.bulk SELECT i, 'late', repeat(md5(i::text), 32) FROM generate_series(500001, 520000) i")
+            try await told("n4 is behind", ["n4: ", " behind n1, at most 16 MB", "pggraft status --watch"], by: "--post")
         }
     }
 }
