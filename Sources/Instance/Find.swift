@@ -7,7 +7,7 @@ extension Instance {
     /// manager by what runs it. Two looks at the host.
     ///
     /// - Parameter original: what it is a copy of, found meanwhile: its version, and its programs where this host has them at the same place.
-    /// - Throws: ``InstanceError`` when there is none, or its programs are not there; what the host throws, and what `original` throws.
+    /// - Throws: ``InstanceError`` when there is none, or Debian's tools do not know it though they shall manage it, or its programs are not there; what the host throws, and what `original` throws.
     public static func find(
         _ address: InstanceAddress, on host: any Host, copyOf original: @Sendable () async throws -> Instance? = { nil }, deadline: Deadline
     ) async throws -> Instance {
@@ -21,6 +21,8 @@ extension Instance {
                 ?? there.clusters.first(where: { $0.port == address.port })?.dataDirectory
         else { throw InstanceError.nothingOnPort(node: address.node, host: host.name, port: address.port) }
         let cluster = there.clusters.first { $0.dataDirectory == dataDirectory }, server = there.servers.first { $0.dataDirectory == dataDirectory }
+
+        if address.isDebianCluster, cluster == nil { throw InstanceError.noDebianCluster(node: address.node, host: host.name, dataDirectory: dataDirectory) }
 
         let supposed = original?.version ?? address.version ?? cluster.flatMap { MajorVersion($0.version) }
         func places(_ version: MajorVersion?) -> [HostPath] {
@@ -51,7 +53,7 @@ extension Instance {
         if let other = binaries.version, other != version {
             throw InstanceError.wrongBinaries(node: address.node, host: host.name, directory: binaries.directory, found: other, needed: version)
         }
-        var unit = found.unit
+        var unit = address.isDebianCluster ? nil : found.unit
         // Of a server that does not run, systemd need not know, where nobody here may tell it.
         if unit != nil, server == nil, address.manager == nil, try await !host.lets("root", deadline: deadline) { unit = nil }
         let manager = address.manager ?? unit.map { .systemd(unit: $0) } ?? cluster.map { .pgCtlCluster(version: $0.version, cluster: $0.name) } ?? .pgCtl

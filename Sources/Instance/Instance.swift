@@ -65,6 +65,8 @@ public struct InstanceAddress: Sendable, Hashable {
     public var version: MajorVersion?
     /// Found out where it is not given.
     public var manager: ServiceManager?
+    /// Whether Debian's `pg_ctlcluster` manages it, by the name that Debian's tools have for it, whatever systemd knows of it.
+    public var isDebianCluster = false
     public var startOptions: [String]
 
     public init(

@@ -9,6 +9,7 @@ public enum InstanceError: Explained {
     case noBinaries(node: String, host: String, version: MajorVersion?, lookedIn: [String])
     case wrongBinaries(node: String, host: String, directory: HostPath, found: MajorVersion, needed: MajorVersion)
     case noCluster(node: String, host: String, dataDirectory: HostPath, state: DataDirectoryState)
+    case noDebianCluster(node: String, host: String, dataDirectory: HostPath)
     case notRunning(node: String, host: String, dataDirectory: HostPath)
     /// `log` holds the last lines the server wrote in this attempt.
     case cannotStart(node: String, host: String, output: String, log: String)
@@ -32,6 +33,7 @@ public enum InstanceError: Explained {
         case .wrongBinaries(let node, let host, let directory, let found, let needed):
             "\(node): the programs in \(directory) on \(host) are of version \(found), the data directory of version \(needed)"
         case .noCluster(let node, let host, let directory, let state): "\(node): \(directory) on \(host) is no database cluster: \(state)"
+        case .noDebianCluster(let node, let host, let directory): "\(node): pg_lsclusters on \(host) knows no cluster in \(directory), and service says pg_ctlcluster"
         case .notRunning(let node, let host, let directory): "\(node): no server is running in \(directory) on \(host)"
         case .cannotStart(let node, let host, let output, let log):
             "\(node): the server on \(host) did not start: \(fatalLine(of: log) ?? lastLine(of: output))" + indented(log)
@@ -56,6 +58,7 @@ public enum InstanceError: Explained {
         case .noBinaries: "install the server package of that version, or give the node's bin_directory"
         case .wrongBinaries(_, _, _, _, let needed): "give the bin_directory of PostgreSQL \(needed)"
         case .noCluster: "check the node's data_directory"
+        case .noDebianCluster: "make it with pg_createcluster, correct the node's data_directory, or say service: pg_ctl"
         case .notRunning: "start it, or correct the node's data_directory"
         case .cannotStart(_, _, _, let log) where log.contains("resource manager with ID "): RecoveryLog.foreignRecord
         case .cannotStart: "the lines above are the server's own; what they name must be put right before the next attempt"

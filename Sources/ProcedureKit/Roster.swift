@@ -22,6 +22,8 @@ public struct Roster: Sendable {
         public var binDirectory: HostPath?
         /// Found out where it is not given.
         public var manager: ServiceManager?
+        /// Whether Debian's `pg_ctlcluster` is its manager.
+        public var isDebianCluster = false
         /// The node whose version and programs it shares as long as its data directory is empty: the source of a copy.
         public var copyOf: String?
         /// What `pg_ctl` has to be told besides to start it, such as `-Z datanode`.
@@ -45,14 +47,17 @@ public struct Roster: Sendable {
             switch node.service {
             case .pgCtl: manager = .pgCtl
             case .systemd(let unit): manager = .systemd(unit: unit)
-            case .pgCtlCluster, nil: break
+            case .pgCtlCluster: isDebianCluster = true
+            case nil: break
             }
         }
 
         /// What the instance is looked for by.
         var instance: InstanceAddress {
-            InstanceAddress(
+            var address = InstanceAddress(
                 node: name, user: osUser, port: port, dataDirectory: dataDirectory, binDirectory: binDirectory, manager: manager, startOptions: startOptions)
+            address.isDebianCluster = isDebianCluster
+            return address
         }
     }
 

@@ -6,7 +6,7 @@ import Run
 enum OutputForm: String, CaseIterable, ExpressibleByArgument, Sendable { case text, json }
 
 struct OutputOptions: ParsableArguments {
-    @Option(help: "text, or json: an object, or JSON Lines of what happens. Then nothing is asked: --yes answers.")
+    @Option(help: "text, or json: an object, or JSON Lines of what happens. Then nothing is asked: what would ask wants --yes.")
     var output = OutputForm.text
 }
 

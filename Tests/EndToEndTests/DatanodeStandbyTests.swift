@@ -16,6 +16,28 @@ extension XCSlaves {
 struct DatanodeStandbyTests {
     private static let restarting = ("# restart: no", "restart: yes")
 
+    private static let synchronous = """
+        procedure: synchronous
+        cluster:
+          name: datanode1
+          database: app
+          user: dba_admin
+          nodes:
+            datanode1:
+              ssh: node01
+              address: 10.77.0.61
+              port: 20006
+              data_directory: /var/lib/postgresql/pgxc/datanode
+              bin_directory: \(XC.binaryDirectory)
+            datanode1_slave:
+              ssh: node02
+              address: 10.77.0.62
+              port: 20010
+              data_directory: /var/lib/postgresql/pgxc/datanode1_slave
+              bin_directory: \(XC.binaryDirectory)
+
+        """
+
     @Test func `are made side by side under writers, although pggraft is killed, waited for, and taken back`() async throws {
         try await withXC { cluster in
             let made = XCSlaves(of: cluster)
@@ -45,6 +67,18 @@ struct DatanodeStandbyTests {
             for secret in passwords { #expect(!(try output + someone.journalText()).contains(secret)) }
             let again = try await made.succeeds(someone, "run", "--yes", someone.playbook)
             #expect(!again.contains("✓"), "\(again)")
+
+            // A master has its list changed as any primary has.
+            let list = someone.directory + "/synchronous.yaml"
+            func waitsFor(_ standbys: String) async throws {
+                try writeFile(Self.synchronous + "standbys: \(standbys)\n", to: list)
+                let said = try await made.succeeds(someone, "run", "--yes", list)
+                #expect(said.contains("a commit took"), "\(said)")
+            }
+            try await waitsFor("off")
+            #expect(try await cluster.sql(on: "datanode1", "SHOW synchronous_standby_names") == "")
+            try await waitsFor("FIRST 1 (datanode1_slave)")
+            #expect(try await made.wrong() == [])
 
             let run = try #require(try someone.journals().first?.split(separator: "/").last?.dropLast(".jsonl".count))
             try await made.succeeds(someone, "undo", "--yes", "--purge-data", String(run))

@@ -88,7 +88,7 @@ struct HotStandbyTests {
 
             // Without the flag the data stays, and with it what was moved aside.
             let kept = try await next.pggraft("undo", "--yes", try next.run())
-            #expect(kept.status == 1 && kept.standardError.contains("pggraft undo --purge-data"), "\(kept.standardOutput)\(kept.standardError)")
+            #expect(kept.status == 1 && kept.standardError.contains("pggraft undo RUN --purge-data"), "\(kept.standardOutput)\(kept.standardError)")
             try await pair.succeeds(next, "undo", "--yes", "--purge-data", try next.run())
             let undone = try await pair.succeeds(someone, "undo", "--yes", "--purge-data", try someone.run())
             #expect(undone.contains("waits for a restart: archive_mode, max_wal_senders and wal_level"), "\(undone)")

@@ -174,7 +174,7 @@ struct FaultMatrix {
             for (options, left) in [([], "1"), (["--give-up-writes"], "0")] {
                 let output = try await run.someone.start(["undo", "--yes", "--purge-data"] + options + [try run.name]).wait(within: .seconds(600))
                 #expect(output.status == 1, "\(output.standardOutput)\(output.standardError)")
-                #expect(output.standardError.contains("pggraft undo --give-up-writes") == options.isEmpty, "\(output.standardError)")
+                #expect(output.standardError.contains("pggraft undo RUN --give-up-writes") == options.isEmpty, "\(output.standardError)")
                 for node in Bed.meshNodes {
                     let rest = try await bed.psql(
                         node,

@@ -107,6 +107,12 @@ import Testing
         let n1 = try await area.find(InstanceAddress(node: "n1", port: port))
         #expect(n1.manager == .pgCtlCluster(version: "15", cluster: name))
         #expect(n1.dataDirectory.path == "/var/lib/postgresql/15/\(name)")
+        var address = InstanceAddress(node: "n1", port: port)
+        address.isDebianCluster = true
+        #expect(try await area.find(address).manager == n1.manager)
+        address.dataDirectory = area.directory
+        let unknown = await #expect(throws: InstanceError.self) { try await area.find(address) }
+        #expect(unknown?.description.contains("knows no cluster in \(area.directory)") == true, "\(String(describing: unknown))")
         #expect(try await n1.status(deadline: soon) == .stopped(.postgres(15), stalePID: nil))
         let files = try await n1.configurationFiles(deadline: soon)
         #expect(files.hbaFile.path == "/etc/postgresql/15/\(name)/pg_hba.conf")

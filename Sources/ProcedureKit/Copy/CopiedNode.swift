@@ -243,7 +243,7 @@ public struct CopiedNode: Sendable {
             }
             guard purgesData else {
                 return .left([
-                    Problem("\(name): the data directory \(directory) is left as it is, stopped", hint: "pggraft undo --purge-data removes what is in it")
+                    Problem("\(name): the data directory \(directory) is left as it is, stopped", hint: "pggraft undo RUN --purge-data removes what is in it")
                 ])
             }
             try await instance.emptyDataDirectory(deadline: .after(.seconds(3600)))

@@ -34,7 +34,7 @@ extension CopiedNode {
             case .empty: try await instance.host.removeIfEmpty(directory, as: instance.user, deadline: deadline)
             case .foreign, .cluster:
                 return .left(
-                    Problem("\(thing.place): \(aside) stays where it is: \(directory) is not empty", hint: "pggraft undo --purge-data removes what the run has copied"))
+                    Problem("\(thing.place): \(aside) stays where it is: \(directory) is not empty", hint: "pggraft undo RUN --purge-data removes what the run has copied"))
             }
             try await instance.moveDataDirectory(backFrom: aside, deadline: deadline)
             return .gone("\(thing.place): \(directory) is what it was")

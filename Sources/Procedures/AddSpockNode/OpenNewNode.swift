@@ -95,7 +95,7 @@ struct OpenNewNode: Step {
         _ = try await drain(readers.values.flatMap(\.self), deadline: deadline)
     }
 
-    private var giveUpHint: String { "if nothing of it is needed: pggraft undo --give-up-writes" }
+    private var giveUpHint: String { "if nothing of it is needed: pggraft undo RUN --give-up-writes" }
 }
 
 extension Memory {

@@ -32,7 +32,7 @@ public struct AddSpockNodeLogical: Procedure {
         access = ClusterAccess(try Roster(playbook), ways, sessionSettings: SpockSession.settings)
         mesh = SpockMesh(playbook, access)
         node = try LogicalNode(mesh)
-        roles = MissingRoles(mesh: mesh, creates: origin.consents.contains(.createRoles))
+        roles = MissingRoles(mesh: mesh, isTold: origin.consents.contains(.createRoles))
         sessions = HandoverSessions(mesh)
         patience = Patience(limit: playbook.copy.stallLimit)
         lock = ClusterLock(playbook.cluster.name, on: mesh.source, of: access, saying: "works on cluster \(playbook.cluster.name)")

@@ -132,7 +132,7 @@ struct CopyData: Step {
             let tables = try await session.server.ownContents(deadline: deadline).tables(outside: before.schemas)
             guard !tables.isEmpty else { return .absent }
             guard purgesData else {
-                return .left(Problem("\(node.name): \(tables.count) tables that were copied are left as they are", hint: "pggraft undo --purge-data removes them"))
+                return .left(Problem("\(node.name): \(tables.count) tables that were copied are left as they are", hint: "pggraft undo RUN --purge-data removes them"))
             }
             try await session.server.removeContents(
                 except: before.schemas + [SpockSession.schema], keeping: before.extensions + [SpockSession.schema], deadline: .after(.seconds(3600)))

@@ -37,7 +37,7 @@ struct CreateNewNode: Step {
 
     func inspect(_ memory: Memory) async throws -> Inspection {
         if try await node.state(memory) > .empty, memory.began(Self.self) { return .done("\(node.name) is a Spock node") }
-        let missing = roles.creates ? try await roles.look() : []
+        let missing = try roles.creates(memory) ? try await roles.look() : []
         var changes = missing.map { Change("\(node.name): CREATE ROLE \($0.name), with the attributes, memberships and password verifier that it has on \(mesh.source)") }
         changes.append(Change("\(node.name): database \(mesh.database) takes no connection but superusers', until the proof has passed"))
         changes.append(Change("\(node.name): CREATE EXTENSION spock if it is not there, node_create '\(node.name)' (\(try mesh.newNodeDSN))"))
@@ -57,7 +57,7 @@ struct CreateNewNode: Step {
                     origins: try await origins.compactMap(\.name), extensions: try await contents.extensions))
         }
         try run.remember(CopiedNode.programs, KnownPrograms(of: try await mesh.access.instance(node.name)))
-        let missing = roles.creates ? try await roles.look() : []
+        let missing = try roles.creates(run.memory) ? try await roles.look() : []
         for role in missing { try run.creating(Created("role", on: node.name, role.name)) }
         if !missing.isEmpty { try await roles.create(missing, deadline: deadline) }
         try run.creating(Created("Spock node", on: node.name, node.name))
@@ -90,7 +90,7 @@ struct CreateNewNode: Step {
                     return .left(
                         Problem(
                             "\(thing) owns things, or was given rights, on \(node.name): left alone", because: error,
-                            hint: "pggraft undo --purge-data removes what was copied; then undo again"))
+                            hint: "pggraft undo RUN --purge-data removes what was copied; then undo again"))
                 }
                 return .gone("\(thing) is dropped")
             }

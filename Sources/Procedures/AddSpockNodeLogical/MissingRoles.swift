@@ -12,8 +12,11 @@ extension Consent {
 /// The roles of the source that the new node lacks: Spock's copy of the structure gives tables to them, and rights.
 struct MissingRoles: Sendable {
     let mesh: SpockMesh
-    /// Whether the operator has said that they are to be made.
-    let creates: Bool
+    /// Whether the operator has said, as this process was started, that they are to be made.
+    let isTold: Bool
+
+    /// Whether the operator has said, now or in an earlier process of the run, that they are to be made.
+    func creates(_ memory: Memory) throws -> Bool { try isTold || memory.consented(to: .createRoles) }
 
     /// Those that are missing.
     func look() async throws -> [Role] { try await compare().missing }

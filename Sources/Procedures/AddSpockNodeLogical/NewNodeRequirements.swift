@@ -120,11 +120,11 @@ struct RolesAreThere: Requirement {
         let (missing, differing) = try await roles.compare(), source = roles.mesh.source, place = roles.mesh.newNode
         var findings: [Finding] = []
         if !missing.isEmpty {
-            let words = "\(list(missing.map(\.name))) of \(source) \(missing.count == 1 ? "is" : "are") not there"
+            let creates = try roles.creates(memory), words = "\(list(missing.map(\.name))) of \(source) \(missing.count == 1 ? "is" : "are") not there"
             findings.append(
                 Finding(
-                    name, on: place, roles.creates ? "\(words), and will be made" : words,
-                    roles.creates
+                    name, on: place, creates ? "\(words), and will be made" : words,
+                    creates
                         ? .note(hint: "with the attributes, memberships, settings and passwords of \(source)") : .notMet(hint: "create them there, or run with --create-roles")))
         }
         for (role, differences) in differing {

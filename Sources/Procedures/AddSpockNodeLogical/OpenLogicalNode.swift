@@ -44,7 +44,7 @@ struct OpenLogicalNode: Step {
             return .left([
                 Problem(
                     "\(node.name) has been open to clients, and what they wrote there cannot be read by the others now", because: error,
-                    hint: "undo again when that is mended; or, if nothing of it is needed: pggraft undo --give-up-writes")
+                    hint: "undo again when that is mended; or, if nothing of it is needed: pggraft undo RUN --give-up-writes")
             ])
         }
         try run.remember(Self.isOpen, false)

@@ -33,7 +33,7 @@ struct RestartGTM: LeavesNothing {
     static func refused(_ reason: String) -> Problem {
         Problem(
             "\(reason), and the GTM holds that for open: it has to be restarted, which has not been allowed",
-            hint: "`pggraft resume --restart-gtm` does so (or `restart_gtm: yes` in the playbook). It takes about a second; transactions that begin meanwhile wait or fail")
+            hint: "`pggraft resume RUN --restart-gtm` does so (or `restart_gtm: yes` in the playbook). It takes about a second; transactions that begin meanwhile wait or fail")
     }
 
     func perform(_ run: StepRun) async throws -> String {

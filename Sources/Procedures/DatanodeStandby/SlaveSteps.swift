@@ -106,7 +106,7 @@ struct ChangeSlaveToSynchronous: Step {
 
     private func commit() async throws -> Duration {
         do {
-            return try await access.withSeparateServer(datanode) { try await $0.commitOfReaderWaitingForStandbys(deadline: .after(.seconds(10))) }
+            return try await access.withSeparateServer(datanode) { try await $0.commitWaitingForStandbys(deadline: .after(.seconds(10))) }
         } catch is DeadlineExceeded {
             throw Problem(
                 "\(datanode): a commit did not return within 10 s: \(slave) does not say that it is written there",

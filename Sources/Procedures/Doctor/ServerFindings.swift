@@ -15,7 +15,7 @@ enum ServerFindings {
                         ? "the standby stops there, or promotes itself" : "it does nothing to a primary; a copy of it, and its own next recovery, stops there or promotes itself",
                     mend: isAuto
                         ? "ALTER SYSTEM RESET \(target.name); SELECT pg_reload_conf()"
-                        : "take the line out of \(target.file ?? "the configuration") (pggraft conf reset \(target.name)); SELECT pg_reload_conf()")
+                        : "take the line out of \(target.file ?? "the configuration") (pggraft conf reset \(node.node) \(target.name)); SELECT pg_reload_conf()")
             }
         }
     }

@@ -46,7 +46,7 @@ public struct Failover: Procedure {
             "",
             RunHook(
                 moment: moment, command: command, what: "the failover", nodes: { try $0.recall(FailedGroup.succession).map { ($0.old, $0.new) } },
-                promoted: { try await failed.promoted($0) }, access: access))
+                promoted: { try await failed.promoted($0) }, standing: "\(playbook.primary) is fenced and nobody takes writes", access: access))
     }
 
     public var requirements: [RequirementGroup] {

@@ -55,7 +55,7 @@ extension SpockMesh {
         switch playbook.procedure {
         case .addSpockNode(let add): return (SpockMesh(add, access), cluster)
         case .addSpockNodeLogical(let add): return (SpockMesh(add, access), cluster)
-        default: throw Problem("\(playbook.name) is of no Spock cluster", hint: "name the playbook that has added a node to one")
+        default: throw Problem("\(playbook.name) adds no node to a Spock cluster", hint: "name the playbook that has added one")
         }
     }
 }

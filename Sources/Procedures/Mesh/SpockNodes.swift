@@ -66,12 +66,12 @@ extension SpockNodes {
     func waitReplicating(_ directions: [SpockMesh.Direction], deadline: Deadline, tell: (String) -> Void) async throws {
         let subscribers = Dictionary(grouping: directions, by: \.subscriber)
         let providers = Dictionary(grouping: directions, by: \.provider)
-        let clock = ContinuousClock()
+        let clock = ContinuousClock(), began = clock.now
         var lastWake: ContinuousClock.Instant?, lastLook = clock.now, stuck: [String] = []
         // The measure is always the same: the deadline is for all of them together.
         func look() async throws -> MovingLook<Void, Int> {
-            // A wake-up is a reload: the servers have better to do than to reload all the time.
-            let wakes = lastWake.map { $0.duration(to: clock.now) > .milliseconds(300) } ?? true
+            // A wake-up is a reload: the servers have better to do than to reload all the time, and the less the longer it does not help.
+            let wakes = lastWake.map { $0.duration(to: clock.now) > max(.milliseconds(300), began.duration(to: clock.now) / 10) } ?? true
             if wakes { lastWake = clock.now }
             // By then a manager that is on its way is there.
             let looksForManagers = lastLook.duration(to: clock.now) > .seconds(3)

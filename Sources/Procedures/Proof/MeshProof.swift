@@ -78,7 +78,7 @@ extension Proof.Order {
         switch playbook.procedure {
         case .addSpockNode(let add): try self.init(add, seed: seed)
         case .addSpockNodeLogical(let add): self.init(add, seed: seed)
-        default: throw Problem("\(playbook.name) is of no Spock cluster", hint: "name the playbook that has added a node to one")
+        default: throw Problem("\(playbook.name) adds no node to a Spock cluster", hint: "name the playbook that has added one")
         }
     }
 

@@ -122,7 +122,9 @@ struct NodeMayLeave: Requirement {
                     .notMet(hint: "end them first: what they write while the others cease to read is on no other node")))
         }
         let clients = try await session.server.clientNames(deadline: deadline)
-        if !clients.isEmpty { findings.append(Finding("clients", on: node, "connected: \(list(clients, atMost: 8))", .note(hint: "they are ended, and not let in again"))) }
+        if !clients.isEmpty {
+            findings.append(Finding("clients", on: node, "connected: \(list(clients, atMost: 8))", .note(hint: "they are ended, and none but superusers are let in again")))
+        }
         let slots = state.slots.filter { !look.provided.contains($0.name) }
         let kept = slots.filter { $0.plugin == ReplicationSlot.spockPlugin && $0.database == state.database }
         if !kept.isEmpty {

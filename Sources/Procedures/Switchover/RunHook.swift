@@ -17,6 +17,8 @@ struct RunHook: LeavesNothing {
     let nodes: @Sendable (Memory) throws -> (old: String, new: String)?
     /// The primary that there is by now, where the run has nothing to do any more before it; `nil` before that.
     let promoted: @Sendable (Memory) async throws -> String?
+    /// How things stand where the hook before it has failed.
+    let standing: String
     let access: ClusterAccess
     var name: String { "hook-\(moment.rawValue)" }
     var title: String { "Run the hook \(moment.rawValue) \(what)" }
@@ -41,7 +43,7 @@ struct RunHook: LeavesNothing {
             let said = (result.errorText.isEmpty ? result.text : result.errorText).onOneLine
             throw Problem(
                 "the hook \(moment.rawValue) \(what) ended with \(result.status)\(said.isEmpty ? "" : ": \(Redaction.redacted(said, byAnyMention: true))")",
-                hint: moment == .before ? "nothing is closed; correct it, then resume" : "\(new.name) is the primary; correct the hook, then resume: it runs again")
+                hint: moment == .before ? "\(standing); correct it, then resume: it runs again" : "\(new.name) is the primary; correct the hook, then resume: it runs again")
         }
         try run.remember(ended, true)
         return "it ended with 0"

@@ -69,7 +69,7 @@ public struct Switchover: Procedure {
             "",
             RunHook(
                 moment: moment, command: command, what: "the switchover", nodes: { try $0.recall(SwitchedGroup.roles).map { ($0.old, $0.new) } },
-                promoted: { _ in try await group.isPromoted() ? group.new : nil }, access: access))
+                promoted: { _ in try await group.isPromoted() ? group.new : nil }, standing: "nothing is closed", access: access))
     }
 
     /// Whatever happens between the first closed write and the promotion, the old primary takes writes again.

@@ -24,7 +24,7 @@ extension Synchronous {
                 switch entry.manager {
                 case .systemd(let unit): "systemd:\(unit)"
                 case .pgCtl: "pg_ctl"
-                case .pgCtlCluster, nil: nil
+                case .pgCtlCluster, nil: entry.isDebianCluster ? "pg_ctlcluster" : nil
                 }
             nodes[entry.name] = Node(
                 ssh: entry.ssh, address: entry.address, data_directory: directory.path, port: Int(entry.port), bin_directory: entry.binDirectory?.path, service: service)

@@ -73,7 +73,7 @@ struct CommitsAskForIt: Requirement {
         return [
             Finding(
                 name, on: primary, value,
-                .note(hint: "commits wait for no standby as long as it is \(value): sessions have to ask for it, or `pggraft conf set synchronous_commit=on`"))
+                .note(hint: "commits wait for no standby as long as it is \(value): sessions have to ask for it, or `pggraft conf set \(primary) synchronous_commit=on`"))
         ]
     }
 }

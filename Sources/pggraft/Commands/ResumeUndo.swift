@@ -29,7 +29,9 @@ struct Undo: AsyncParsableCommand {
     @Argument(help: "The run, as `pggraft runs` names it.")
     var name: String
 
-    @Flag(name: .customLong("purge-data"), help: "Also empty the data directory that the run restored into.")
+    @Flag(
+        name: .customLong("purge-data"),
+        help: "Also remove what the run has copied: the data directory, or, of add-spock-node-logical, what it has copied into the database of the new node.")
     var purgeData = false
 
     @Flag(name: .customLong("give-up-writes"), help: "Also where clients wrote on the new node and no other node has read it: for a new node that is gone for good.")

@@ -87,6 +87,8 @@ struct Status: AsyncParsableCommand {
     }
 
     private func pair(_ roster: Roster, _ cluster: String, _ ways: Ways, _ output: Output) async throws {
+        // By then there is no time to find out that it does not say enough.
+        if degradeAfter != nil { _ = try Synchronous.off(in: roster, cluster: cluster, called: options.playbook) }
         let access = ClusterAccess(roster, ways), group = Group(roster.entries.map(\.name), of: access)
         do {
             if watch {
