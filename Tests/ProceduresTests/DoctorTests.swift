@@ -135,7 +135,7 @@ struct DoctorTests {
         let elsewhere = try Self.pair { $0.nodes[0].targets = [.init(name: "recovery_target_action", value: "promote", file: "/etc/postgresql.conf", line: 9)] }
         expect(
             elsewhere, .recoveryTarget, on: "db1", "setting recovery_target_action", found: "'promote' (/etc/postgresql.conf:9)", needed: "'pause'",
-            mend: "take the line out of /etc/postgresql.conf (pggraft conf reset recovery_target_action); SELECT pg_reload_conf()")
+            mend: "take the line out of /etc/postgresql.conf (pggraft conf reset db1 recovery_target_action); SELECT pg_reload_conf()")
     }
 
     @Test(arguments: [
