@@ -51,7 +51,7 @@ public enum MeshChecks {
         return findings
     }
 
-    /// Every pair subscribed both ways, every subscription `replicating`, all with the same settings.
+    /// Every pair subscribed both ways, once, every subscription `replicating`, all with the same settings.
     public static func subscriptions(_ mesh: MeshView) -> [MeshFinding] {
         var findings: [MeshFinding] = []
         for (provider, subscriber) in mesh.pairs {
@@ -59,6 +59,8 @@ public enum MeshChecks {
                 findings.append(.subscriptionMissing(provider: provider, subscriber: subscriber))
                 continue
             }
+            let names = (mesh.states[subscriber]?.subscriptions ?? []).filter { $0.provider == provider && $0.subscriber == subscriber }.map(\.name)
+            if names.count > 1 { findings.append(.subscriptionsDoubled(names.sorted(), provider: provider, subscriber: subscriber)) }
             let status = mesh.states[subscriber]?.statuses[subscription.name] ?? .unknown
             if status != .replicating {
                 findings.append(.subscriptionNotReplicating(subscription.name, provider: provider, subscriber: subscriber, status: status))

@@ -8,6 +8,7 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
     case notLoaded(NodeName)
     case versionsDiffer([NodeName: SpockVersion])
     case extensionNotUpdated(NodeName, library: SpockVersion, extension: SpockVersion)
+    case subscriptionsDoubled([SubscriptionName], provider: NodeName, subscriber: NodeName)
     case subscriptionMissing(provider: NodeName, subscriber: NodeName)
     case subscriptionNotReplicating(SubscriptionName, provider: NodeName, subscriber: NodeName, status: SubscriptionStatus)
     /// Groups of subscriptions with equal settings, the greatest first.
@@ -66,6 +67,7 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
             "the nodes have different versions of Spock: " + versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         case .extensionNotUpdated(let node, let library, let installed):
             "\(node): the library is Spock \(library), the extension in the database still \(installed)"
+        case .subscriptionsDoubled(let names, let provider, let subscriber): "\(subscriber) reads \(provider) over \(names.count) subscriptions: \(list(names))"
         case .subscriptionMissing(let provider, let subscriber): "\(subscriber) does not subscribe to \(provider)"
         case .subscriptionNotReplicating(let name, let provider, let subscriber, let status):
             "subscription \(name) from \(provider) to \(subscriber) is \(status)"
@@ -118,6 +120,7 @@ public enum MeshFinding: Sendable, Hashable, CustomStringConvertible {
         case .notLoaded: "put spock into shared_preload_libraries and restart"
         case .versionsDiffer: "bring all nodes to one version first"
         case .extensionNotUpdated: "run ALTER EXTENSION spock UPDATE there"
+        case .subscriptionsDoubled: "how far one node has applied another is then not one position: make one subscription of them that names the sets of all"
         case .subscriptionMissing(let provider, let subscriber): "create the subscription from \(provider) on \(subscriber) first"
         case .subscriptionNotReplicating(_, let provider, let subscriber, _):
             "repair it first: look into the logs of \(subscriber) and of \(provider)"

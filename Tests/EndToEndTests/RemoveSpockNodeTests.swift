@@ -72,7 +72,10 @@ struct RemoveSpockNodeTests {
                 "n1: sub_drop legacy_feed_7, with its origin and its slot on n5", "n5: sub_drop from_the_west, with its origin and its slot spk_app_n2_from_the_west on n2",
             ] { #expect(plan.standardOutput.contains(line), "\(line) is not in\n\(plan.standardOutput)") }
 
-            let output = try await someone.pggraft("run", "--yes", playbook)
+            let removing = try someone.start("run", "--yes", playbook)
+            try await someone.reaches("verify")
+            #expect(try await bed.closing("n5") == "0|off", "its database is closed, the instance is not, while the others are compared")
+            let output = try await removing.wait(within: .seconds(300))
             try #require(output.status == 0, "\(output.standardOutput)\n\(output.standardError)")
             let left = try await clients.stop()
             #expect(left.acknowledged > 0 && left.failed > 0, "clients wrote on n5, until they were ended")

@@ -121,10 +121,15 @@ struct VerifyTests {
             try await bed.mesh()
             try await bed.psql("n1", "INSERT INTO app.bulk SELECT i, 'row ' || i, repeat(md5(i::text), 4) FROM generate_series(20001, 100000) i")
             try await bed.drain()
+            // What the first node has in no set is not compared, and is named.
+            for node in Bed.meshNodes { try await bed.psql(node, "\(bed.isStandIn ? "" : "SET spock.enable_ddl_replication = off;") CREATE TABLE app.side (id int PRIMARY KEY)") }
+            try await bed.psql("n2", "SELECT spock.repset_add_table('default', 'app.side')")
             let someone = try Operator(of: bed, playbook: ["# proof_sample_above: 200GB": "proof_sample_above: 1MB"])
             func rows() async throws -> String {
                 let output = try await someone.pggraft("verify", "--seed", "7", someone.playbook)
                 #expect(output.status == 0, "\(output.standardError)")
+                let side = output.standardOutput.split(separator: "\n").first { $0.contains("app.side") }
+                #expect(side?.contains("it is replicated by n2, and in no set on n1") == true, "\(output.standardOutput)")
                 let match = try #require(output.standardOutput.firstMatch(of: #/app\.bulk  ([0-9]+) rows .*a sample of about .*, seed 7/#), "\(output.standardOutput)")
                 return String(match.1)
             }

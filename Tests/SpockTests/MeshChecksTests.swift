@@ -86,6 +86,15 @@ import Testing
         #expect(MeshChecksTests.facts { $0["n2"]?.statuses["sub_n3_n2"] = nil } == ["subscription sub_n3_n2 from n3 to n2 is unknown"])
     }
 
+    @Test func `two subscriptions of one pair are told with their names`() {
+        let facts = MeshChecksTests.facts { states in
+            guard var second = states["n2"]?.subscriptions.first(where: { $0.provider == "n3" }) else { return }
+            second.name = "sub_n3_n2_more"
+            states["n2"]?.subscriptions.append(second)
+        }
+        #expect(facts == ["n2 reads n3 over 2 subscriptions: sub_n3_n2 and sub_n3_n2_more"])
+    }
+
     @Test func `a node nobody looked at is told with those who know it`() {
         let left = MeshChecks.visited(MeshView([MeshChecksTests.state("n1"), MeshChecksTests.state("n2")]))
         #expect(left.map(\.fact) == ["node n3 is known to n1 and n2, but it was not looked at"])

@@ -85,7 +85,8 @@ public struct AddSpockNodeLogical: Procedure {
             + mesh.members.map { NodeReaches(node: $0, other: mesh.newNode, members: members, survey: new) }
         let cluster: [any Requirement] = [
             ClocksAgree(survey: survey, because: "the newest of two updates wins in Spock"), MeshIsSound(survey: members, mode: .logical, window: .zero, newNode: new),
-            TransactionsAreShort(survey: members, slotWait: playbook.slotWait), DDLIsFrozen(mesh: mesh, members: members, survey: new), NoDblink(),
+            TransactionsAreShort(survey: members, slotWait: playbook.slotWait), DDLIsFrozen(mesh: mesh, members: members, survey: new),
+            SourceGivesAllTables(mesh: mesh, members: members), NoDblink(),
         ]
         return [
             RequirementGroup("hosts", hosts + nodes + [NewNodeIsReady(node: node, survey: new)]),

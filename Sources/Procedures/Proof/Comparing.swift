@@ -61,6 +61,9 @@ struct Comparing {
         var standsStill: Bool { looks >= 3 && Self.prints(seenBefore) == prints }
     }
 
+    /// Names a table that is not compared.
+    mutating func leave(_ table: RelationName, because reason: String) { comparison.leave(table, because: reason) }
+
     // MARK: Every table once
 
     mutating func compare(_ tables: [ReplicatedTable]) async throws {
@@ -167,7 +170,7 @@ struct Comparing {
     private mutating func renew() async throws {
         let doubtful = Set(open.filter { $0.prints.contains(nil) }.map(\.table))
         guard !doubtful.isEmpty else { return }
-        let tables = try await proof.tables()
+        let tables = try await proof.tables().tables
         for name in doubtful.sorted() {
             guard let old = open.first(where: { $0.table == name })?.question.part.table else { continue }
             guard var new = tables.first(where: { $0.relation == name }) else {

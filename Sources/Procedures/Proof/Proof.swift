@@ -192,9 +192,10 @@ struct Proof: Sendable {
         let looks = try await TableLooks(on: nodes, of: mesh, patience: order.patience, tell: tell)
         do {
             async let named = commonSets(deadline: .after(.seconds(60)))
-            let tables = try await tables()
+            let (tables, elsewhere) = try await tables()
             var comparing = Comparing(self, through: looks, among: try await named, tell: tell, progress: progress)
             try await comparing.compare(tables)
+            for (table, holders) in elsewhere { comparing.leave(table, because: "it is replicated by \(list(holders)), and in no set on \(nodes[0])") }
             await looks.close()
             return try judged(comparing.comparison)
         } catch {
@@ -215,9 +216,15 @@ struct Proof: Sendable {
         return comparison
     }
 
-    /// The replicated tables with rows of their own, as the first node has them now.
-    func tables() async throws -> [ReplicatedTable] {
-        try await mesh.spock(nodes[0]).replicatedTables(deadline: .after(.seconds(60))).filter { !$0.isPartitioned && !$0.memberships.isEmpty }
+    /// The replicated tables with rows of their own: as the first node has them now, and those that only others have in a set, with who that is.
+    func tables() async throws -> (tables: [ReplicatedTable], elsewhere: [(table: RelationName, holders: [String])]) {
+        let all = try await onEach(nodes) { node in
+            try await mesh.spock(node).replicatedTables(deadline: .after(.seconds(60))).filter { !$0.isPartitioned && !$0.memberships.isEmpty }
+        }
+        let first = all[nodes[0]] ?? [], known = Set(first.map(\.relation))
+        var holders: [RelationName: [String]] = [:]
+        for node in nodes { for table in all[node] ?? [] where !known.contains(table.relation) { holders[table.relation, default: []].append(node) } }
+        return (first, holders.map { ($0.key, $0.value) }.sorted { "\($0.table)" < "\($1.table)" })
     }
 
     /// A moment that every node's clock has passed and before which everything is applied on every node; `nil` where a node does not keep when rows were committed.

@@ -9,6 +9,7 @@ import Spock
 struct DropLeavingNode: Step {
     static let name = "drop-node"
     let leaving: LeavingNode
+    let window: ClosedWindow
     private var node: String { leaving.name }
     var title: String { "Drop the subscriptions, the replication sets and the node \(node) on \(node) itself" }
 
@@ -21,7 +22,10 @@ struct DropLeavingNode: Step {
             if let problem = leaving.contested(look) { return .blocked([problem]) }
             return .needed(
                 look.own.map { Change("\(node): sub_drop \($0.name), with its origin and its slot \($0.slot) on \($0.provider)") }
-                    + [Change("\(node): node_drop \(node), with its \(state.replicationSets.count) replication sets; the extension and all data stay")])
+                    + [
+                        Change("\(node): node_drop \(node), with its \(state.replicationSets.count) replication sets; the extension and all data stay"),
+                        Change("\(node): spock.readonly, which is the whole instance's, as it was; database \(leaving.database) goes on taking no connections, but superusers'"),
+                    ])
         }
     }
 
@@ -34,6 +38,9 @@ struct DropLeavingNode: Step {
         // A sender that had not ended yet keeps its slot from being dropped with the subscription: Spock only warns.
         for slot in state.slots where look.provided.contains(slot.name) { try await session.server.dropSlotOfStoppedReader(slot.name) }
         try await session.dropNode(name, deadline: .after(.seconds(60)))
+        // Nobody reads it any more, and it reads nobody: its database alone stays closed. What other clusters replicate into this instance would be refused
+        // for as long as the others are compared. What cannot be opened now is opened in the end.
+        for problem in await window.open(run.memory) { run.note(problem.fact) }
         return "\(look.own.count) subscriptions and the node are dropped; the extension and the data are as they were"
     }
 

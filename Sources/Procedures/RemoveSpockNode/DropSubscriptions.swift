@@ -38,7 +38,7 @@ struct DropSubscriptions: Step {
     func perform(_ run: StepRun) async throws -> String {
         var look = try await leaving.look(run.memory)
         try leaving.remember(look, run)
-        try await leaving.rememberExceptions(run)
+        try await leaving.rememberExceptions(of: leaving.members, run)
         let isThere = look.leaving.node != nil
         if isThere {
             // Once more, right before: a worker that is ended in the middle of a transaction discards it.

@@ -156,9 +156,9 @@ struct LeavingNode: SpockNodes {
     }
 
     /// Keeps how many changes were discarded on the members before anything was done.
-    func rememberExceptions(_ run: StepRun) async throws {
+    func rememberExceptions(of nodes: [String], _ run: StepRun) async throws {
         guard try run.memory.recall(Self.exceptionsBefore) == nil else { return }
-        try run.remember(Self.exceptionsBefore, try await exceptionCounts(members))
+        try run.remember(Self.exceptionsBefore, try await exceptionCounts(nodes))
     }
 }
 

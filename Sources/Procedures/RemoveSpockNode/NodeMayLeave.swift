@@ -110,7 +110,8 @@ struct NodeMayLeave: Requirement {
         var findings: [Finding] = []
         let others = state.otherDatabases.filter { !$0.isTemplate && $0.name != "postgres" }.map(\.name)
         if !others.isEmpty {
-            let hint = "their clients cannot write either while \(node) is being removed: the read-only mode is the instance's"
+            let hint =
+                "until \(node) is dropped their clients cannot write either, and DDL that another Spock cluster replicates into them is discarded: the read-only mode is the instance's"
             findings.append(Finding("databases", on: node, "the instance also has \(list(others, atMost: 8))", .note(hint: hint)))
         }
         if let problem = leaving.contested(look) { findings.append(Finding(notMet: name, on: node, problem)) }

@@ -42,7 +42,7 @@ public struct RemoveSpockNode: Procedure {
         let steps: [any Step] = [
             CloseLeavingNode(leaving: leaving, window: window, grace: grace, patience: patience),
             DropSubscriptions(leaving: leaving, window: window, grace: grace, patience: patience),
-            DropLeavingNode(leaving: leaving), RemoveTraces(leaving: leaving), VerifyRemoval(leaving: leaving, proof: proof),
+            DropLeavingNode(leaving: leaving, window: window), RemoveTraces(leaving: leaving), VerifyRemoval(leaving: leaving, proof: proof),
             LetGo(leaving: leaving, window: window, opens: playbook.keepsOpen),
         ]
         return steps.map { ListedStep("", $0) }
@@ -106,7 +106,9 @@ public struct RemoveSpockNode: Procedure {
                 return .stays("\(list(leaving.members)) take writes, as before. \(node) is being removed: resume, there is no way back.")
             }
             guard try memory.recall(CloseLeavingNode.connectionLimit) != nil else { return .stays("Nothing was changed.") }
-            return .stays("\(list(leaving.members)) take writes, as before. \(node) is still a member, and closed to clients: resume, or undo, which opens it again.")
+            return .stays(
+                "\(list(leaving.members)) take writes, as before. \(node) is still a member, and closed to clients, with spock.readonly for its whole instance: resume, or undo, which opens it again."
+            )
         } catch {
             return .stays("What was done cannot be read from the journal: \(Problem(explaining: error).fact)")
         }
