@@ -17,7 +17,7 @@ public enum ReadOnlyMode: String, Sendable, Hashable {
     public static func closingClients(on version: SpockVersion) -> ReadOnlyMode { version < six ? .user : .local }
 
     /// Whether superusers are refused like everybody else.
-    static func stopsSuperusers(on version: SpockVersion) -> Bool { version < six }
+    public static func stopsSuperusers(on version: SpockVersion) -> Bool { version < six }
 
     /// What SHOW says once this mode is in force.
     public func inForce(on version: SpockVersion) -> ReadOnlyMode { self == .user && version >= ReadOnlyMode.six ? .local : self }

@@ -116,11 +116,15 @@ struct NodeMayLeave: Requirement {
         }
         if let problem = leaving.contested(look) { findings.append(Finding(notMet: name, on: node, problem)) }
         if !state.isSuperuser { findings.append(Finding("role", on: node, "is no superuser", .notMet(hint: "connect as a superuser"))) }
-        for case .superuserClients(_, let who) in MeshChecks.writable(MeshView([state]), mode: .readOnly) {
+        if !state.superuserClients.isEmpty {
+            let stops = state.version.map { ReadOnlyMode.stopsSuperusers(on: $0) } ?? false, who = state.superuserClients.joined(separator: ", ")
             findings.append(
                 Finding(
-                    "clients", on: node, "superusers are connected, whom nothing keeps from writing on: \(who.joined(separator: ", "))",
-                    .notMet(hint: "end them first: what they write while the others cease to read is on no other node")))
+                    "clients", on: node,
+                    "superusers are connected, whom \(stops ? "the read-only mode stops, but for INSERT inside of WITH" : "nothing keeps from writing on"): \(who)",
+                    stops
+                        ? .note(hint: "end those that write first: what they write while the others cease to read is on no other node")
+                        : .notMet(hint: "end them first: what they write while the others cease to read is on no other node")))
         }
         let clients = try await session.server.clientNames(deadline: deadline)
         if !clients.isEmpty {
