@@ -48,7 +48,51 @@ public struct DatabaseContents: Sendable, Hashable {
     }
 }
 
+/// What a database has besides the structure and the rows of its tables.
+public struct DatabaseExtras: Sendable, Hashable {
+    /// `work_mem`, or `work_mem of reader`: settings of `ALTER DATABASE`, and of `ALTER ROLE … IN DATABASE`.
+    public var settings: [String]
+    public var largeObjects: Int
+    /// The materialized views that have contents.
+    public var materializedViews: [String]
+
+    public init(settings: [String] = [], largeObjects: Int = 0, materializedViews: [String] = []) {
+        (self.settings, self.largeObjects, self.materializedViews) = (settings, largeObjects, materializedViews)
+    }
+
+    static func read() -> SQL {
+        """
+        SELECT ARRAY(SELECT split_part(c, '=', 1) || coalesce(' of ' || r.rolname, '') FROM pg_db_role_setting s JOIN pg_database b ON b.oid = s.setdatabase \
+        LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c WHERE b.datname = current_database() ORDER BY 1) AS settings, \
+        (SELECT count(*) FROM pg_largeobject_metadata) AS large_objects, \
+        ARRAY(SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND c.relispopulated \
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1) AS views
+        """
+    }
+
+    /// Each kind that there is, with some of its names and what makes it on another node.
+    public func kinds(of database: String) -> [(found: String, remedy: String)] {
+        func some(_ names: [String]) -> String { names.prefix(3).joined(separator: ", ") + (names.count > 3 ? ", …" : "") }
+        var kinds: [(String, String)] = []
+        if !settings.isEmpty {
+            kinds.append(("\(settings.count) \(settings.count == 1 ? "setting" : "settings") of the database (\(some(settings)))", "ALTER DATABASE \(database) SET …"))
+        }
+        if largeObjects > 0 { kinds.append(("\(largeObjects) large \(largeObjects == 1 ? "object" : "objects")", "lo_import")) }
+        if !materializedViews.isEmpty {
+            let words = materializedViews.count == 1 ? "the contents of a materialized view" : "the contents of \(materializedViews.count) materialized views"
+            kinds.append(("\(words) (\(some(materializedViews)))", "REFRESH MATERIALIZED VIEW"))
+        }
+        return kinds
+    }
+}
+
 extension ServerSession {
+    /// What this database has besides the structure and the rows of its tables.
+    public func extras(deadline: Deadline) async throws -> DatabaseExtras {
+        let row = try await look(DatabaseExtras.read(), deadline).one()
+        return DatabaseExtras(settings: try row.get("settings"), largeObjects: try row.get("large_objects"), materializedViews: try row.get("views"))
+    }
+
     /// What this database has of its users'.
     public func ownContents(deadline: Deadline) async throws -> DatabaseContents {
         async let schemas = look(DatabaseContents.schemas(), deadline), extensions = look(DatabaseContents.extensions(), deadline)

@@ -94,6 +94,9 @@ public struct DataCopyProgress: Sendable, Hashable {
 }
 
 extension SpockSession {
+    /// What no ``DataCopy`` brings, whatever it is told: the schema of the active consistency engine belongs to each node.
+    public static let uncopiedSchemas = [schema, "pgedge_ace"]
+
     /// Begins `copy`. The copy itself goes on in the background: see ``progress(of:deadline:)``.
     public func begin(_ copy: DataCopy, deadline: Deadline) async throws { try await query(copy.create(), deadline) }
 

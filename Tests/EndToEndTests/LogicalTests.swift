@@ -36,10 +36,14 @@ struct LogicalTests {
         try await Bed.exclusively { bed in
             try await bed.mesh()
             try await bed.startEmptyNode()
+            for node in Bed.meshNodes { try await bed.psql(node, "CREATE SEQUENCE app.never; CREATE SEQUENCE app.set_back INCREMENT -2") }
+            try await bed.psql("n1", "SELECT nextval('app.order_no') FROM generate_series(1, 4711); SELECT setval('app.set_back', -8, false)")
+            try await bed.psql("n1", "ALTER DATABASE app SET work_mem = '5MB'")
             let details = "  # location: Los Angeles\n  # country: USA\n  # info: "
             let someone = try Operator(of: bed, with: "spock-add-node-logical", playbook: [details: details.replacing("# ", with: "")])
             let check = try await someone.pggraft("check", someone.playbook)
             #expect(check.status == 0, "\(check.standardOutput)\n\(check.standardError)")
+            #expect(check.standardOutput.contains("does not get 1 setting of the database (work_mem) of n1"), "\(check.standardOutput)")
 
             let enough = Self.changers(on: bed)
             let writers = try await Writers.start(of: bed, perNode: 2, rate: 20, big: (every: 200, rows: 3000))
@@ -67,6 +71,12 @@ struct LogicalTests {
             report("  \(ledger.acknowledged) acknowledged, \(ledger.failed) failed, \(ledger.inDoubt) in doubt, longest gap \(ledger.longestGap())")
             #expect((ledger.failed, ledger.inDoubt) == (0, 0))
             #expect(output.standardOutput.contains("Done. Nothing was lost."))
+
+            #expect(output.standardOutput.contains("3 sequences are where those of n1 are (2 had to be set)"), "\(output.standardOutput)")
+            for sequence in ["order_no", "never", "set_back"] {
+                let position = "SELECT last_value, is_called FROM app.\(sequence)"
+                #expect(try await bed.psql("n4", position) == bed.psql("n1", position), "\(sequence)")
+            }
 
             let nodes = Bed.meshNodes + ["n4"], verification = try await ledger.verify(on: nodes, of: bed)
             #expect(verification.isClean, "\(verification)")

@@ -62,4 +62,61 @@ import Testing
         #expect(identifier == (try await pair.primary.controlData(deadline: soon).systemIdentifier.number))
         await session.connection.close()
     }
+
+    @Test(arguments: ScratchArea.versions)
+    func `sequences that are behind are set to where those of another database stand`(binaries: String) async throws {
+        let pair = try await TestPair.of(binaries)
+        var sessions: [ServerSession] = []
+        for database in ["counted", "uncounted"] {
+            try await pair.database(database)
+            let session = try await pair.session(database: database)
+            try await session.run(
+                """
+                DO $$ BEGIN CREATE SCHEMA "Shop"; CREATE SCHEMA own; CREATE TABLE "Shop".orders (id bigint GENERATED ALWAYS AS IDENTITY); CREATE SEQUENCE "Shop"."it's";
+                CREATE SEQUENCE "Shop".down INCREMENT -1; CREATE SEQUENCE "Shop".untouched START 7; CREATE SEQUENCE own.ours;
+                FOR n IN 1..250 LOOP EXECUTE 'CREATE SEQUENCE "Shop".s' || n; END LOOP; END $$
+                """)
+            sessions.append(session)
+        }
+        let (source, new) = (sessions[0], sessions[1])
+        try await source.run(
+            "SELECT setval('\"Shop\".orders_id_seq', 4711), setval('\"Shop\".\"it''s\"', 12, false), setval('\"Shop\".down', -40), setval('own.ours', 9), setval('\"Shop\".s9', 3)")
+        try await source.run("CREATE SEQUENCE \"Shop\".only_here")
+        try await new.run("SELECT setval('\"Shop\".s9', 4), nextval('\"Shop\".s250')")
+        #expect(try await new.bringSequences(to: source, except: ["own"], deadline: soon) == (254, 3))
+        func stand(_ sequence: String) async throws -> String {
+            let row = try await new.run("SELECT last_value || ' ' || is_called AS stand FROM \(identifier: "Shop").\(identifier: sequence)").one()
+            return try row.get("stand")
+        }
+        #expect(try await stand("orders_id_seq") == "4711 true")
+        #expect(try await stand("it's") == "12 false")
+        #expect(try await stand("down") == "-40 true")
+        #expect(try await stand("untouched") == "7 false")
+        #expect(try await stand("s9") == "4 true")
+        #expect(try await stand("s250") == "1 true")
+        #expect(try await new.bringSequences(to: source, except: ["own"], deadline: soon) == (254, 0))
+        for session in sessions { await session.connection.close() }
+    }
+
+    @Test(arguments: ScratchArea.versions)
+    func `what a database has besides tables is found`(binaries: String) async throws {
+        let pair = try await TestPair.of(binaries)
+        try await pair.database("rich")
+        let session = try await pair.session(database: "rich")
+        #expect(try await session.extras(deadline: soon) == DatabaseExtras())
+        try await session.run("CREATE ROLE rich_reader")
+        try await session.run("ALTER DATABASE rich SET work_mem = '5MB'")
+        try await session.run("ALTER ROLE rich_reader IN DATABASE rich SET search_path = a, b")
+        try await session.run("SELECT lo_create(0)")
+        try await session.run("CREATE MATERIALIZED VIEW public.sums AS SELECT 1 AS one")
+        try await session.run("CREATE MATERIALIZED VIEW public.void AS SELECT 1 AS one WITH NO DATA")
+        let extras = try await session.extras(deadline: soon)
+        #expect(extras == DatabaseExtras(settings: ["search_path of rich_reader", "work_mem"], largeObjects: 1, materializedViews: ["public.sums"]))
+        #expect(
+            extras.kinds(of: "rich").map(\.found) == [
+                "2 settings of the database (search_path of rich_reader, work_mem)", "1 large object", "the contents of a materialized view (public.sums)",
+            ])
+        #expect(DatabaseExtras().kinds(of: "rich").isEmpty)
+        await session.connection.close()
+    }
 }

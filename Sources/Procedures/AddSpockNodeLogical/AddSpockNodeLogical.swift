@@ -95,7 +95,7 @@ public struct AddSpockNodeLogical: Procedure {
                 "the new node",
                 [
                     NewNodeIsEmpty(node: node, survey: new), RolesAreThere(roles: roles, survey: new), SpockIsConfiguredAlike(mesh: mesh, survey: new),
-                    NewNodeHasRoom(mesh: mesh, survey: new),
+                    NewNodeHasRoom(mesh: mesh, survey: new), CopyIsOfTables(mesh: mesh, survey: new),
                 ] + routes),
         ]
     }

@@ -232,6 +232,26 @@ struct NewNodeHasRoom: Requirement {
     }
 }
 
+/// What the source has and Spock's copy does not bring along.
+struct CopyIsOfTables: Requirement {
+    let name = "copy"
+    let mesh: SpockMesh
+    let survey: NewNodeSurvey
+    var place: String? { mesh.newNode }
+
+    func look(_ memory: Memory) async throws -> [Finding] {
+        guard !memory.began(CopyData.self) else { return [] }
+        _ = try await survey.state()
+        let kinds = try await mesh.access.server(mesh.source).extras(deadline: .after(.seconds(60))).kinds(of: mesh.database)
+        guard !kinds.isEmpty else { return [] }
+        return [
+            Finding(
+                name, on: mesh.newNode, "does not get \(list(kinds.map(\.found))) of \(mesh.source)",
+                .note(hint: "Spock copies structure and rows; on \(mesh.newNode), once it has joined: \(kinds.map(\.remedy).joined(separator: "; "))"))
+        ]
+    }
+}
+
 /// What the document asks for and pggraft does without.
 struct NoDblink: Requirement {
     let name = "dblink"

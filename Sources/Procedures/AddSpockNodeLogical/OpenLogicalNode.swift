@@ -22,14 +22,21 @@ struct OpenLogicalNode: Step {
         if try await node.state(memory) == .subscribed, try await mesh.access.server(node.name).connectionLimit(deadline: .after(.seconds(20))) == limit {
             return .done("\(node.name) takes connections")
         }
-        return .needed([Change("\(node.name): database \(mesh.database) takes \(limit < 0 ? "any number of connections" : "\(limit) connections") again")])
+        return .needed([
+            Change("\(node.name): its sequences are set to where those of \(mesh.source) stand"),
+            Change("\(node.name): database \(mesh.database) takes \(limit < 0 ? "any number of connections" : "\(limit) connections") again"),
+        ])
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let before = try run.recall(CreateNewNode.before)
+        let before = try run.recall(CreateNewNode.before), server = try await mesh.access.server(node.name)
+        // Spock copies none of their numbers.
+        let (sequences, behind) = try await server.bringSequences(
+            to: try await mesh.access.server(mesh.source), except: before.schemas + SpockSession.uncopiedSchemas, deadline: .after(.seconds(300)))
         try run.remember(Self.isOpen, true)
-        try await mesh.access.server(node.name).limitConnections(to: before.connectionLimit, deadline: .after(.seconds(20)))
-        return "it takes connections"
+        try await server.limitConnections(to: before.connectionLimit, deadline: .after(.seconds(20)))
+        let words = sequences == 1 ? "1 sequence is where that of \(mesh.source) is" : "\(sequences) sequences are where those of \(mesh.source) are"
+        return (sequences == 0 ? "" : "\(words) (\(behind) had to be set); ") + "it takes connections"
     }
 
     // What clients have written there must reach the others before anything of it goes.
