@@ -99,6 +99,13 @@ struct LogicalTests {
         try await Bed.exclusively { bed in
             try await bed.mesh(nodes: 2)
             try await bed.startEmptyNode()
+            // Of a former life of the server.
+            try await bed.psql(
+                "n4",
+                """
+                CREATE EXTENSION spock; INSERT INTO spock.exception_log (remote_origin, remote_commit_ts, command_counter, retry_errored_at, remote_xid, error_message)
+                    VALUES (1, now(), 1, now(), 1, 'x')
+                """)
             let someone = try Operator(of: bed, with: "spock-add-node-logical", playbook: [Operator.nodes(3).0: ""])
             let writers = try await Writers.start(on: ["n1", "n2"], of: bed, perNode: 1, rate: 20)
             // The copy of its rows waits.

@@ -30,7 +30,8 @@ struct Verify: Step {
 
     func perform(_ run: StepRun) async throws -> String {
         for node in mesh.nodes { try run.creating(Created("table", on: node, "pggraft.canary")) }
-        let before = try run.memory.recall(CreateSlots.exceptionsBefore) ?? [:]
+        var before = try run.memory.recall(CreateSlots.exceptionsBefore) ?? [:]
+        before[mesh.newNode] = try run.memory.recall(CreateNewNode.before)?.exceptions
         let proven = try await proof.make(since: before, tell: { run.note($0) }) { run.progress($0, fraction: $1) }
         let carried = try run.memory.recall(CopiedDatabases.carried) ?? []
         let text = ([proven.text] + carried.words(on: mesh.newNode, copyOf: mesh.source, mesh: mesh.database)).joined(separator: "\n")

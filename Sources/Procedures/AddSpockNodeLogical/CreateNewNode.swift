@@ -20,6 +20,8 @@ struct CreateNewNode: Step {
         var schemas: [String]
         var origins: [OriginName]
         var extensions: [String]
+        /// Rows of `spock.exception_log` that a former life of its server has left; `nil` in the journal of an older run.
+        var exceptions: Int?
     }
 
     /// What the node's entry says beside its name.
@@ -50,11 +52,12 @@ struct CreateNewNode: Step {
         if try run.memory.recall(Self.before) == nil {
             async let hadExtension = session.extensionVersion(deadline: deadline) != nil, limit = session.server.connectionLimit(deadline: deadline)
             async let origins = session.server.origins(deadline: deadline), contents = session.server.ownContents(deadline: deadline)
+            let exceptions = try await hadExtension ? try await session.exceptionCount(deadline: deadline) : 0
             try run.remember(
                 Self.before,
                 Before(
                     hadExtension: try await hadExtension, connectionLimit: try await limit, schemas: try await contents.schemas.filter { $0 != SpockSession.schema },
-                    origins: try await origins.compactMap(\.name), extensions: try await contents.extensions))
+                    origins: try await origins.compactMap(\.name), extensions: try await contents.extensions, exceptions: exceptions))
         }
         try run.remember(CopiedNode.programs, KnownPrograms(of: try await mesh.access.instance(node.name)))
         let missing = try roles.creates(run.memory) ? try await roles.look() : []
