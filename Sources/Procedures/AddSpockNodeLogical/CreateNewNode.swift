@@ -22,6 +22,8 @@ struct CreateNewNode: Step {
         var extensions: [String]
         /// Rows of `spock.exception_log` that a former life of its server has left; `nil` in the journal of an older run.
         var exceptions: Int?
+        /// The positions without a name that a former life of its server has left; `nil` in the journal of an older run.
+        var nameless: [ReplicationOrigin]?
     }
 
     /// What the node's entry says beside its name.
@@ -57,7 +59,8 @@ struct CreateNewNode: Step {
                 Self.before,
                 Before(
                     hadExtension: try await hadExtension, connectionLimit: try await limit, schemas: try await contents.schemas.filter { $0 != SpockSession.schema },
-                    origins: try await origins.compactMap(\.name), extensions: try await contents.extensions, exceptions: exceptions))
+                    origins: try await origins.compactMap(\.name), extensions: try await contents.extensions, exceptions: exceptions,
+                    nameless: try await origins.filter { $0.name == nil }))
         }
         try run.remember(CopiedNode.programs, KnownPrograms(of: try await mesh.access.instance(node.name)))
         let missing = try roles.creates(run.memory) ? try await roles.look() : []

@@ -53,7 +53,7 @@ struct LeaveSource: Step {
         try await instance.start(deadline: .after(.seconds(300)))
         try await node.awaitServer(deadline: .after(.seconds(60)))
         if base.left == nil {
-            base.left = try await left(slot)
+            base.left = try await left(slot, since: try run.recall(CreateNewNode.before).nameless ?? [])
             try run.remember(Self.base, base)
         }
         let positions = try await positions(base, run)
@@ -102,17 +102,28 @@ struct LeaveSource: Step {
         _ = try await mesh.access.server(mesh.source).dropSlotOfStoppedReader(slot)
     }
 
-    /// Up to where the new node has followed the source: by its named origin, and by the commits that its server has replayed where that was not stopped cleanly, as
-    /// Spock 6.0.0-beta.1 has it. They bear the number of the node that they come from, and the source's position.
-    private func left(_ slot: SlotName) async throws -> LSN {
-        async let known = mesh.spock(mesh.source).nodes(deadline: .after(.seconds(20)))
-        let origins = try await mesh.access.server(node.name).origins(deadline: .after(.seconds(20))), ids = Set(try await known.map(\.id))
-        guard let named = origins.first(where: { $0.name == OriginName(slot) })?.remoteLSN else {
+    /// Up to where the new node has followed the source, which had `kept` of a former life of its server.
+    private func left(_ slot: SlotName, since kept: [ReplicationOrigin]) async throws -> LSN {
+        let deadline = Deadline.after(.seconds(20)), source = try await mesh.spock(mesh.source)
+        async let known = source.nodes(deadline: deadline), flushed = source.server.flushedLSN(deadline: deadline)
+        let origins = try await mesh.access.server(node.name).origins(deadline: deadline)
+        guard let left = Self.followed(OriginName(slot), by: origins, of: Set(try await known.map(\.id)), since: kept, upTo: try await flushed) else {
             throw Problem(
                 "\(node.name) does not say how far it has followed \(mesh.source): its origin \(slot) is gone, or stands nowhere",
                 hint: "nothing has joined: \(node.anew)")
         }
-        return origins.filter { $0.name == nil && ids.contains($0.localID) }.compactMap(\.remoteLSN).reduce(named, max)
+        return left
+    }
+
+    /// Up to where a node has followed another: by its named origin, and by the commits that its server has replayed where that was not stopped cleanly, as
+    /// Spock 6.0.0-beta.1 has it. They bear the number of the node that they come from, and the source's position.
+    /// - Parameters:
+    ///   - kept: the rows without a name that were there before, with positions of another WAL: one that has not moved says nothing.
+    ///   - flushed: what the source has written; a position beyond that is of another WAL.
+    static func followed(_ name: OriginName, by origins: [ReplicationOrigin], of nodes: Set<NodeID>, since kept: [ReplicationOrigin], upTo flushed: LSN?) -> LSN? {
+        guard let named = origins.first(where: { $0.name == name })?.remoteLSN else { return nil }
+        return origins.filter { $0.name == nil && nodes.contains($0.localID) && !kept.contains($0) }.compactMap(\.remoteLSN)
+            .filter { position in flushed.map { position <= $0 } ?? true }.reduce(named, max)
     }
 
     private func positions(_ base: Base, _ run: StepRun) async throws -> [ResumePosition] {
