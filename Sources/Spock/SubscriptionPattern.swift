@@ -71,6 +71,11 @@ public struct SubscriptionPattern: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+extension SubscriptionName {
+    /// `pggraft_copy_n4`: the name of a subscription that is `node`'s alone. What no such name can hold is made lower case, or `_`, and what is too long is cut off.
+    public init?(_ beginning: String, of node: NodeName) { self.init(rawValue: String((beginning + word(node)).prefix(63))) }
+}
+
 /// A node's name as it can stand in a subscription's.
 private func word(_ node: NodeName) -> String {
     String(node.rawValue.lowercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })

@@ -37,4 +37,12 @@ import Testing
         let long = NodeName(stringLiteral: String(repeating: "n", count: 60))
         #expect(SubscriptionPattern.usual.name(provider: long, subscriber: "n4") == nil)
     }
+
+    @Test(arguments: [
+        ("n4", "pggraft_copy_n4"), ("eu-west-4", "pggraft_copy_eu_west_4"), ("München 1", "pggraft_copy_m_nchen_1"),
+        (String(repeating: "N", count: 63), "pggraft_copy_" + String(repeating: "n", count: 50)),
+    ])
+    func `a subscription of one node's own has a name that Spock takes`(node: String, name: String) throws {
+        #expect(SubscriptionName("pggraft_copy_", of: try #require(NodeName(rawValue: node)))?.rawValue == name)
+    }
 }

@@ -16,8 +16,8 @@ actor LogicalNode: MeshJoiner {
 
     init(_ mesh: SpockMesh) throws {
         self.mesh = mesh
-        guard let name = SubscriptionName(rawValue: "pggraft_copy_\(mesh.newNode)") else {
-            throw Problem("\(mesh.newNode) is too long a name: the subscription by which it is filled would have no name that Spock allows")
+        guard let name = SubscriptionName("pggraft_copy_", of: try mesh.name(mesh.newNode)) else {
+            throw Problem("\(mesh.newNode): the subscription by which it is filled would have no name that Spock allows", hint: "give it another name in the playbook")
         }
         copyName = name
     }
