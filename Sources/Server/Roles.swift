@@ -1,5 +1,6 @@
 public import EventLoop
 public import PostgresClient
+import PostgresConfig
 
 /// A role with everything that makes it what it is but its rights on objects.
 public struct Role: Sendable, Hashable {
@@ -57,16 +58,26 @@ public struct Role: Sendable, Hashable {
         return "CREATE ROLE \(identifier: name) WITH \(SQL(stringLiteral: words))\(password)\(until)"
     }
 
-    /// What else belongs to it, once all roles are there.
-    func complete() -> [SQL] {
+    /// What else belongs to it, once all roles are there, on a server that has `features`.
+    func complete(_ features: ServerFeatures) -> [SQL] {
         let grants: [SQL] = memberOf.map { "GRANT \(identifier: $0) TO \(identifier: name)" }
-        return grants
-            + settings.compactMap { setting in
-                let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-                guard parts.count == 2, let key = parts.first, let value = parts.last else { return nil }
-                let name = SQL.joined(key.split(separator: ".").map { "\(identifier: String($0))" }, separator: ".")
-                return "ALTER ROLE \(identifier: self.name) SET \(name) = \(literal: value)"
-            }
+        return grants + settings.compactMap { Self.set($0, of: name, features) }
+    }
+
+    /// The statement that gives `role` a setting as the server keeps it, `name=value`.
+    static func set(_ setting: String, of role: String, _ features: ServerFeatures) -> SQL? {
+        let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, let key = parts.first, let value = parts.last else { return nil }
+        let name = SQL.joined(key.split(separator: ".").map { "\(identifier: String($0))" }, separator: ".")
+        return "ALTER ROLE \(identifier: role) SET \(name) = \(values(value, of: key, features))"
+    }
+
+    /// A list whose elements the server quotes by itself has to be given element by element: one string would be one element.
+    private static func values(_ value: String, of name: String, _ features: ServerFeatures) -> SQL {
+        guard AlteredSetting.isQuotedList(name, features), case .list(let syntax) = ListSetting.of(name, in: features.version),
+            let list = SettingList(value, syntax: syntax), !list.isEmpty
+        else { return "\(literal: value)" }
+        return SQL.joined(list.names.map { "\(literal: $0)" }, separator: ", ")
     }
 
     /// In what it differs from `other`, of the same name: `superuser, memberships`. Passwords are left out of account: each server has its own verifier.
@@ -100,7 +111,7 @@ extension ServerSession {
     /// Makes `roles`, all of them or none.
     public func createRoles(_ roles: [Role], deadline: Deadline) async throws {
         try await connection.transaction(deadline: deadline) { transaction in
-            try await transaction.query(together: roles.map { $0.create() } + roles.flatMap { $0.complete() })
+            try await transaction.query(together: roles.map { $0.create() } + roles.flatMap { $0.complete(features) })
         }
     }
 }

@@ -252,7 +252,9 @@ struct LogicalTests {
             #expect(well.standardOutput.contains("dblink"))
 
             try await bed.psql(
-                "n1", "CREATE ROLE reader LOGIN PASSWORD 'of-reader'; GRANT pg_read_all_data TO reader; ALTER ROLE reader SET work_mem = '8MB'; GRANT SELECT ON app.bulk TO reader")
+                "n1",
+                "CREATE ROLE reader LOGIN PASSWORD 'of-reader'; GRANT pg_read_all_data TO reader; ALTER ROLE reader SET work_mem = '8MB';"
+                    + " ALTER ROLE reader SET search_path = '$user', app, 'Public'; GRANT SELECT ON app.bulk TO reader")
             try await bed.psql("n2", "CREATE ROLE reader LOGIN PASSWORD 'of-reader'")
             let output = try await someone.pggraft("run", "--yes", "--create-roles", someone.playbook)
             try #require(output.status == 0, "\(output.standardOutput)\n\(output.standardError)")
