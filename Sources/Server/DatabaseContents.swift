@@ -32,18 +32,36 @@ public struct DatabaseContents: Sendable, Hashable {
         """
     }
 
+    /// What users have in the schemas of `spaces`; `turn` is the order in which it is dropped.
+    private static let things: SQL = """
+        SELECT 1 AS turn, 'pg_class'::regclass::oid AS classid, oid AS objid FROM pg_class WHERE relnamespace IN (SELECT oid FROM spaces) \
+        AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f') UNION ALL SELECT 2, 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace IN (SELECT oid FROM spaces) \
+        UNION ALL SELECT 3, 'pg_type'::regclass, t.oid FROM pg_type t WHERE typnamespace IN (SELECT oid FROM spaces) AND (typtype IN ('e', 'd', 'r') \
+        OR typtype = 'c' AND (SELECT relkind FROM pg_class WHERE oid = t.typrelid) = 'c')
+        """
+
+    /// Neither an extension's nor a part of something else, with which it goes: the sequence of an identity column, the functions of a range type.
+    private static let isOnItsOwn: SQL = "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = t.classid AND d.objid = t.objid AND d.deptype IN ('e', 'i'))"
+
+    /// What is in `public` besides tables, with the sequences of their columns, and is no extension's: so many at most.
+    static func others(atMost limit: Int) -> SQL {
+        """
+        WITH spaces AS (SELECT oid FROM pg_namespace WHERE nspname = 'public'), things AS (\(things)) \
+        SELECT i.type || ' ' || i.identity AS thing FROM things t LEFT JOIN pg_class c ON t.classid = 'pg_class'::regclass AND c.oid = t.objid, \
+        pg_identify_object(t.classid, t.objid, 0) i WHERE \(isOnItsOwn) AND c.relkind IS DISTINCT FROM 'r' AND c.relkind IS DISTINCT FROM 'p' \
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE c.relkind = 'S' AND d.classid = t.classid AND d.objid = t.objid AND d.refclassid = t.classid AND d.deptype = 'a') \
+        ORDER BY t.turn, i.identity LIMIT \(limit)
+        """
+    }
+
     /// Statements, as the server itself words and quotes them, that drop what is in the schemas but those of `schemas`, and is no extension's: so many at most.
     static func drops(except schemas: [String], keeping extensions: [String], atMost limit: Int) -> SQL {
         """
-        WITH spaces AS (SELECT oid, nspname FROM pg_namespace WHERE oid IN (\(spaces)) AND nspname <> ALL (\(schemas)::text[])), \
-        things AS (SELECT 1 AS turn, 'pg_class'::regclass::oid AS classid, oid AS objid FROM pg_class WHERE relnamespace IN (SELECT oid FROM spaces) \
-        AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f') UNION ALL SELECT 2, 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace IN (SELECT oid FROM spaces) \
-        UNION ALL SELECT 3, 'pg_type'::regclass, t.oid FROM pg_type t WHERE typnamespace IN (SELECT oid FROM spaces) AND (typtype IN ('e', 'd', 'r') \
-        OR typtype = 'c' AND (SELECT relkind FROM pg_class WHERE oid = t.typrelid) = 'c') \
+        WITH spaces AS (SELECT oid, nspname FROM pg_namespace WHERE oid IN (\(spaces)) AND nspname <> ALL (\(schemas)::text[])), things AS (\(things) \
         UNION ALL SELECT 4, 'pg_namespace'::regclass, oid FROM spaces WHERE nspname <> 'public' \
         UNION ALL SELECT 0, 'pg_extension'::regclass, oid FROM pg_extension WHERE extname <> ALL (\(extensions)::text[])) \
         SELECT format('DROP %s IF EXISTS %s CASCADE', i.type, i.identity) AS statement FROM things t, pg_identify_object(t.classid, t.objid, 0) i \
-        WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = t.classid AND d.objid = t.objid AND d.deptype = 'e') ORDER BY t.turn, t.objid LIMIT \(limit)
+        WHERE \(isOnItsOwn) ORDER BY t.turn, t.objid LIMIT \(limit)
         """
     }
 }
@@ -100,6 +118,11 @@ extension ServerSession {
         return DatabaseContents(
             schemas: try await schemas.map { try $0.get("name") }, extensions: try await extensions.map { try $0.get("name") },
             tables: try await tables.map { DatabaseContents.Table(schema: try $0.get("schema"), name: try $0.get("name")) })
+    }
+
+    /// What users have in `public` besides tables, each with its kind (`function public.total(integer)`): so many at most.
+    public func othersInPublic(atMost limit: Int, deadline: Deadline) async throws -> [String] {
+        try await look(DatabaseContents.others(atMost: limit), deadline).map { try $0.get("thing") }
     }
 
     /// Drops everything that users have in this database, but what is in `schemas`, and `extensions`: as many things in one transaction as there are locks for.

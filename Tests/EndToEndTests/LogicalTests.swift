@@ -232,6 +232,9 @@ struct LogicalTests {
             try await told("no room", ["free in \(Bed.dataDirectory)", "make room on n4"])
             try await bed.host("n4").freeDisk()
             try await check("n4", "CREATE TABLE public.mine ()", undone: "DROP TABLE public.mine", says: "public.mine", "the copy would meet them")
+            try await check(
+                "n4", "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SCHEMA pgedge_ace CREATE TABLE looks ()",
+                undone: "DROP FUNCTION public.mine; DROP SCHEMA pgedge_ace CASCADE", says: "schema public has function public.mine()", "they would go with it")
             try await check("n4", "CREATE SCHEMA app", undone: "DROP SCHEMA app", says: "schema app is there, and on n1 too", "DROP SCHEMA app")
             try await check("n1", "CREATE ROLE reader", undone: "DROP ROLE reader", says: "reader of n1 is not there", "--create-roles")
             try await check("n4", "ALTER ROLE app CREATEDB", undone: "ALTER ROLE app NOCREATEDB", says: "app differs from that of n1: CREATEDB", "ALTER ROLE app on n4")

@@ -119,4 +119,32 @@ import Testing
         #expect(DatabaseExtras().kinds(of: "rich").isEmpty)
         await session.connection.close()
     }
+
+    @Test(arguments: ScratchArea.versions)
+    func `what users have in public besides tables is found, and what is an extension's is not`(binaries: String) async throws {
+        let pair = try await TestPair.of(binaries)
+        try await pair.database("furnished")
+        let session = try await pair.session(database: "furnished")
+        try await session.run("CREATE FUNCTION public.of_extension() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+        try await session.run("ALTER EXTENSION plpgsql ADD FUNCTION public.of_extension()")
+        try await session.run("CREATE TABLE public.numbered (id serial, other int GENERATED ALWAYS AS IDENTITY)")
+        #expect(try await session.othersInPublic(atMost: 9, deadline: soon) == [])
+        for statement: SQL in [
+            "CREATE VIEW public.seen AS SELECT 1 AS one", "CREATE MATERIALIZED VIEW public.kept AS SELECT 1 AS one", "CREATE SEQUENCE public.count",
+            "CREATE FUNCTION public.total(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'", "CREATE TYPE public.mood AS ENUM ('glad')",
+            "CREATE TYPE public.pair AS (a int, b int)", "CREATE TYPE public.span AS RANGE (subtype = int)",
+            "CREATE SCHEMA mine", "CREATE VIEW mine.seen AS SELECT 1 AS one",
+        ] { try await session.run(statement) }
+        let others = [
+            "sequence public.count", "materialized view public.kept", "view public.seen", "function public.total(integer)", "type public.mood", "type public.pair",
+            "type public.span",
+        ]
+        #expect(try await session.othersInPublic(atMost: 9, deadline: soon) == others)
+        #expect(try await session.othersInPublic(atMost: 2, deadline: soon) == Array(others.prefix(2)))
+        try await session.removeContents(except: ["mine"], keeping: ["plpgsql"], deadline: soon)
+        #expect(try await session.othersInPublic(atMost: 9, deadline: soon) == [])
+        #expect(try await session.ownContents(deadline: soon).tables.isEmpty)
+        #expect(try await session.run("SELECT to_regclass('mine.seen') IS NOT NULL AS there").one().get("there", as: Bool.self))
+        await session.connection.close()
+    }
 }

@@ -87,7 +87,9 @@ struct NewNodeIsEmpty: Requirement {
                 Finding("subscription", on: node.name, "\(subscription.name) to \(subscription.provider) is there", .notMet(hint: "SELECT spock.sub_drop('\(subscription.name)')")))
         }
         async let original = mesh.access.server(mesh.source).ownContents(deadline: deadline)
-        let contents = try await mesh.access.server(node.name).ownContents(deadline: deadline), schemas = Set(try await original.schemas)
+        let server = try await mesh.access.server(node.name)
+        async let found = server.othersInPublic(atMost: 9, deadline: deadline)
+        let contents = try await server.ownContents(deadline: deadline), schemas = Set(try await original.schemas).subtracting(SpockSession.uncopiedSchemas)
         for (schema, tables) in Dictionary(grouping: contents.tables, by: \.schema).sorted(by: { $0.key < $1.key }) {
             let words = "schema \(schema) has \(tables.count) tables (\(list(tables.prefix(3).map(\.description)))\(tables.count > 3 ? ", …" : ""))"
             let isMet = schema != "public" && !schemas.contains(schema)
@@ -96,13 +98,20 @@ struct NewNodeIsEmpty: Requirement {
                     name, on: node.name, isMet ? "\(words): it is left alone" : words,
                     isMet ? .note(hint: "the copy skips it (skip_schema)") : .notMet(hint: "the copy would meet them: drop them, or take another database")))
         }
+        let others = try await found
+        if !others.isEmpty {
+            findings.append(
+                Finding(
+                    name, on: node.name, "schema public has \(others.prefix(8).joined(separator: ", "))\(others.count > 8 ? ", …" : "")",
+                    .notMet(hint: "the copy would meet them, and they would go with it: drop them, or take another database")))
+        }
         for schema in contents.schemas where schemas.contains(schema) && !contents.tables.contains(where: { $0.schema == schema }) {
             findings.append(
                 Finding(
                     name, on: node.name, "schema \(schema) is there, and on \(mesh.source) too",
                     .notMet(hint: "the copy would leave it out (skip_schema): DROP SCHEMA \(schema), if nothing needs it")))
         }
-        if !findings.contains(where: { !$0.isMet }) { findings.append(Finding(name, on: node.name, "\(mesh.database) has no table that the copy would meet")) }
+        if !findings.contains(where: { !$0.isMet }) { findings.append(Finding(name, on: node.name, "\(mesh.database) has nothing that the copy would meet")) }
         return findings
     }
 }
