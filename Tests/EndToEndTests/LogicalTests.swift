@@ -297,7 +297,7 @@ struct LogicalTests {
                 try await bed.psql("n1", "SELECT count(*) FROM pg_replication_slots WHERE NOT active") == "0"
             }
             try await bed.psql("n1", "INSERT INTO app.bulk SELECT i, 'late', repeat(md5(i::text), 32) FROM generate_series(500001, 520000) i")
-            try await told("n4 is behind", ["n4: ", " behind n1, at most 16 MB", "pggraft status --watch"], by: "--post")
+            try await told("n4 is behind", ["✗ lag            n4  ", " behind n1, at most 16 MB", "pggraft status --watch"], by: "--post")
         }
     }
 }
