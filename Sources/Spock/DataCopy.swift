@@ -40,6 +40,15 @@ public struct DataCopy: Sendable {
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.datname = current_database() ORDER BY 1, 2
         """
     }
+
+    /// How far the indexes are that are made at this moment, from 12 on, and the bytes of what is sorted and hashed for them and for foreign keys. A large one is
+    /// in no file of the database for a long time.
+    static func making() -> SQL {
+        """
+        SELECT coalesce((SELECT sum(p.blocks_done + p.tuples_done)::bigint FROM pg_stat_progress_create_index p WHERE p.datname = current_database()), 0) AS indexed, \
+        coalesce((SELECT sum(size)::bigint FROM pg_ls_tmpdir()), 0) AS sorted
+        """
+    }
 }
 
 /// How far a ``DataCopy`` is.
@@ -86,6 +95,8 @@ public struct DataCopyProgress: Sendable, Hashable {
     public var bytes: UInt64
     /// What is copied at this moment, and how many bytes of it have come.
     public var tables: [Table]
+    /// What moves while indexes and constraints are made; numbers of no meaning but that.
+    public var making: [Int64] = []
 
     public struct Table: Sendable, Hashable {
         public var relation: RelationName
@@ -105,10 +116,12 @@ extension SpockSession {
         async let running = look(DataCopy.tables(), deadline).map { row in
             DataCopyProgress.Table(relation: try RelationName(row: row), bytes: UInt64(max(0, try row.get("bytes", as: Int64.self))))
         }
+        async let making = look(DataCopy.making(), deadline).one()
         let row = try await look(DataCopy.progress(of: name), deadline).one()
         let phase = DataCopyProgress.Phase(try row.get("state"))
         let isReady = try phase == .ready && row.get("unready", as: Int.self) == 0
         return DataCopyProgress(
-            phase: phase == .ready && !isReady ? .data : phase, bytes: UInt64(max(0, try row.get("bytes", as: Int64.self))), tables: try await running)
+            phase: phase == .ready && !isReady ? .data : phase, bytes: UInt64(max(0, try row.get("bytes", as: Int64.self))), tables: try await running,
+            making: try await [making.get("indexed"), making.get("sorted")])
     }
 }

@@ -24,6 +24,16 @@ import Testing
                 """)
     }
 
+    @Test func `what is made of a copy moves while an index is built, and while rows are sorted for it`() {
+        #expect(
+            DataCopy.making().description == """
+                SELECT coalesce((SELECT sum(p.blocks_done + p.tuples_done)::bigint FROM pg_stat_progress_create_index p WHERE p.datname = current_database()), 0) AS indexed, \
+                coalesce((SELECT sum(size)::bigint FROM pg_ls_tmpdir()), 0) AS sorted
+                """)
+        let looks = [[0, 0], [8_000, 0], [8_000, 64]].map { DataCopyProgress(phase: .constraints, bytes: 1, tables: [], making: $0) }
+        #expect(Set(looks).count == 3)
+    }
+
     @Test(
         arguments: [
             (SpockNode.id(of: "n4"), "SELECT hashname($1::name) & 65535 AS node_id  -- $1 = 'n4'"),
