@@ -21,7 +21,7 @@ struct LogicalTests {
                         \(bed.binaryDirectory)/psql -h /run/postgresql -XAtq -v ON_ERROR_STOP=1 -d app -c "
                             INSERT INTO app.bulk VALUES (\(mine)00000 + $n, 'changed', extract(epoch FROM clock_timestamp())::text)" -c "
                             UPDATE app.bulk SET body = body || ' by \(nodes[place])' WHERE id IN (SELECT id FROM app.bulk WHERE name = 'changed' AND id / 100000 = \(other)
-                                AND body NOT LIKE '% %' AND body::float8 < extract(epoch FROM now()) - 3 ORDER BY id LIMIT 2)" || exit 1
+                                AND body NOT LIKE '% %' AND body::float8 < extract(epoch FROM now()) - 6 ORDER BY id LIMIT 2)" || exit 1
                     done
                     """, within: .seconds(400))
             }
