@@ -26,6 +26,16 @@ public struct MeshView: Sendable {
     /// The subscriptions between the nodes looked at.
     public var subscriptions: [Subscription] { pairs.compactMap(subscription(provider:subscriber:)) }
 
+    /// Every subscription of the nodes looked at: also several of one pair, and those to nodes that were not looked at.
+    public var allSubscriptions: [Subscription] {
+        names.flatMap { name in (states[name]?.subscriptions ?? []).filter { $0.subscriber == name } }.sorted {
+            ($0.provider, $0.subscriber, $0.name) < ($1.provider, $1.subscriber, $1.name)
+        }
+    }
+
+    /// Those that a node looked at knows, and that were not looked at themselves.
+    public var unvisited: [NodeName] { Set(states.values.flatMap { $0.nodes.map(\.name) }).subtracting(states.keys).sorted() }
+
     /// The one way the mesh names its subscriptions; `nil` where there is none.
     public var subscriptionPattern: SubscriptionPattern? { SubscriptionPattern(of: subscriptions) }
 

@@ -162,6 +162,8 @@ struct DoctorTests {
             try await bed.host("n3").stopPostgres()
             let found = try await clinic.findings()
             #expect(found.contains { $0.kind == "not_looked_at" && $0.node == "n3" && $0.found.contains("could not be looked at") }, "\(found)")
+            let unread = found.filter { $0.kind == "unread_slot" }
+            #expect(unread.map(\.node) == ["n1", "n2"] && unread.allSatisfy { $0.mend.hasPrefix("it may be that of n3, which could not be looked at") }, "\(found)")
         }
     }
 }

@@ -43,6 +43,13 @@ struct DoctorTests {
             otherDatabases: [.init(name: "postgres", spock: .absent)])
     }
 
+    /// A second one over which n2 reads n1.
+    static func orders(_ sets: [ReplicationSetName] = ["orders"], isEnabled: Bool = true) -> Subscription {
+        Subscription(
+            id: 9, name: "sub_orders", provider: "n1", subscriber: "n2", providerDSN: Conninfo([:]), isEnabled: isEnabled, slot: "spk_orders",
+            settings: .init(replicationSets: sets))
+    }
+
     static func table(_ name: String) -> RelationName { RelationName(schema: "app", name: name) }
 
     static func node(_ name: String, slots: [ReplicationSlot] = []) throws -> NodeFacts {
@@ -110,6 +117,62 @@ struct DoctorTests {
             pair, .unreadSlot, on: "db1", "slot db2",
             found: "nobody reads it; it keeps 4 KB, and at the present 1 MB a second the 40 GB that are free on /var are used up on 2026-11-29", needed: "a reader, or no slot",
             mend: "it is that of db2: see why that does not stream")
+    }
+
+    @Test func `a slot that may be that of one who was not looked at is not to be dropped`() throws {
+        func mends(_ edit: (inout DoctorFacts) -> Void, _ change: (inout [NodeName: SpockNodeState]) -> Void = { _ in }) throws -> [String] {
+            try Self.mesh(
+                states: { states in
+                    states["n1"]?.slots[1] = Self.slot("spk_n1_n3", isRead: false)
+                    states["n3"] = nil
+                    change(&states)
+                }, nodes: { edit(&$0) }
+            ).filter { $0.kind == .unreadSlot }.map(\.mend)
+        }
+        let down = "it may be that of n3, which could not be looked at: bring that back, or remove it with procedure: remove-spock-node; then ask again"
+        #expect(try mends { $0.unlooked = ["n3"] } == [down])
+        #expect(try mends { $0.unlooked = ["n1", "n3"] } == [down], "whose slots they are, the one that has them does not say")
+        #expect(
+            try mends { _ in } == ["it may be that of n3, which the playbook does not name: name it there, or remove it with procedure: remove-spock-node; then ask again"])
+        // Nor where nobody knows it yet: a run may have made the slot.
+        let joining = try Self.mesh(states: { $0["n2"]?.slots.append(Self.slot("spk_app_n2_sub_n2_n4", isRead: false)) }, nodes: { $0.unsettled = "n4" })
+        #expect(
+            joining.map(\.mend) == [
+                "a run may have made it for n4: let that end, or undo it (pggraft runs); where none has: SELECT pg_drop_replication_slot('spk_app_n2_sub_n2_n4')"
+            ])
+        let pair = try Self.pair {
+            $0.nodes = [$0.nodes[0]]
+            $0.nodes[0].slots = [Self.slot("db2", isRead: false, plugin: nil)]
+            $0.unlooked = ["db2"]
+        }
+        #expect(pair.map(\.mend) == ["it may be that of db2, which could not be looked at: bring that back, or remove it with procedure: drop-standby; then ask again"])
+    }
+
+    @Test func `a slot of another database is not said to be nobody's`() throws {
+        let found = try Self.mesh(states: {
+            var slot = Self.slot("crm_reader", isRead: false)
+            slot.database = "crm"
+            $0["n2"]?.slots.append(slot)
+        })
+        #expect(
+            found.map(\.mend) == [
+                "it is of database crm, and who reads there is not known here: see that first; where nobody will come back to it: SELECT pg_drop_replication_slot('crm_reader')"
+            ])
+    }
+
+    @Test func `a logical slot of a standby is a copy that nobody reads`() throws {
+        #expect(try Self.pair { $0.nodes[1].slots = [Self.slot("spk_app_n1_sub_n1_n2", isRead: false)] } == [])
+        #expect(try Self.pair { $0.nodes[1].slots = [Self.slot("cascade", isRead: false, plugin: nil)] }.map(\.kind) == [.unreadSlot])
+    }
+
+    @Test func `a second subscription of a pair has its own slot`() throws {
+        let found = try Self.mesh(states: {
+            $0["n2"]?.subscriptions.append(Self.orders())
+            $0["n2"]?.statuses["sub_orders"] = .down
+            $0["n2"]?.origins.append(.init(localID: 9, name: "spk_orders", remoteLSN: nil))
+            $0["n1"]?.slots.append(Self.slot("spk_orders", isRead: false))
+        })
+        #expect(found.map { [$0.kind.rawValue, $0.node, $0.object] } == [["unread_subscription", "n2", "subscription sub_orders"]])
     }
 
     @Test func `how long WAL can be kept is said as it is`() throws {

@@ -124,5 +124,45 @@ struct MeshStatusTests {
         }
         #expect(silent.problems.map(\.fact) == ["n3 has given no answer for 5 s", "n1: nobody reads the slot spk_n1_n3, for which it keeps 4 KB"])
         #expect(silent.problems.last?.hint == "it may be that of n3, which gives no answer: bring that back first")
+        let unnamed = Self.status {
+            Self.edit(&$0, "n1") { look in
+                look.known.append("n9")
+                look.slots.append(Self.slot("spk_n1_n9", isRead: false))
+            }
+        }
+        #expect(unnamed.problems.first?.hint == "it may be that of n9, which the playbook does not name: name that there first")
+    }
+
+    @Test func `of a slot that nobody reads it is only said what is known`() {
+        func hint(_ change: @escaping (inout SpockLook, inout ReplicationSlot) -> Void) -> String? {
+            Self.status {
+                Self.edit(&$0, "n1") { look in
+                    var slot = Self.slot("left_over", isRead: false)
+                    change(&look, &slot)
+                    look.slots.append(slot)
+                }
+            }.problems.last?.hint
+        }
+        let drop = "SELECT pg_drop_replication_slot('left_over')"
+        #expect(
+            hint { $1.database = "crm" } == "it is of database crm, and who reads there is not known here: see that first; where nobody will come back to it: \(drop)")
+        #expect(hint { _, _ in } == "a run may have made it for n4 (pggraft runs); where none has, it is of no subscription: \(drop)")
+        #expect(
+            hint { ($1.plugin, $1.database) = (nil, nil) } == "no subscription of the cluster reads it; drop it where nobody will come back to it: \(drop)")
+        #expect(hint { look, _ in look.isInRecovery = true } == "name the primary in the playbook")
+    }
+
+    @Test func `both subscriptions of a pair are its own`() {
+        let status = Self.status {
+            Self.edit(&$0, "n2") { look in
+                var second = look.subscriptions[0]
+                (second.name, second.slot) = ("sub_orders", "spk_orders")
+                look.subscriptions.append(second)
+                look.statuses["sub_orders"] = .down
+            }
+            Self.edit(&$0, "n1") { $0.slots.append(Self.slot("spk_orders", isRead: false)) }
+        }
+        #expect(status.otherSlots == [] && status.links.count == 7)
+        #expect(status.problems.map(\.fact) == ["sub_orders (n1 to n2) is down: nobody reads its slot spk_orders, for which n1 keeps 4 KB"])
     }
 }

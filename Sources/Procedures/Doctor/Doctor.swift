@@ -78,6 +78,8 @@ public struct Doctor: Sendable {
             asked += these
         }
         if members != nil { facts.mesh = MeshFacts(view: MeshView(states), examinations: examinations) }
+        facts.unlooked = asked.filter { name in members == nil ? facts[name] == nil : !states.contains { $0.local?.name.rawValue == name } }
+        facts.unsettled = members?.unsettled.flatMap { asked.contains($0) ? nil : $0 }
         try await measure(&facts)
         return Report(cluster: cluster, nodes: asked, findings: unlooked + Self.findings(facts, at: Date()))
     }

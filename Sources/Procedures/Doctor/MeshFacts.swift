@@ -20,5 +20,5 @@ struct MeshFacts: Sendable {
     }
 
     /// Whose slots the subscriptions of the mesh are.
-    func subscription(reading slot: SlotName, on provider: NodeName) -> Subscription? { view.subscriptions.first { $0.provider == provider && $0.slot == slot } }
+    func subscription(reading slot: SlotName, on provider: NodeName) -> Subscription? { view.allSubscriptions.first { $0.provider == provider && $0.slot == slot } }
 }

@@ -5,6 +5,7 @@ import PostgresConfig
 import ProcedureKit
 import RemoteHost
 import Server
+import Spock
 
 /// What was read of a node, whatever its cluster is: the findings are made of it.
 struct NodeFacts: Sendable {
@@ -117,6 +118,16 @@ struct DoctorFacts: Sendable {
     var hasDatanodes = false
     /// Of the members of a Spock cluster; `nil` where it is none.
     var mesh: MeshFacts?
+    /// Those of the playbook that could not be looked at; in a Spock cluster, as its nodes.
+    var unlooked: [String] = []
+    /// The one that is to join, or has left, where no member knows it.
+    var unsettled: String?
 
     subscript(node: String) -> NodeFacts? { nodes.first { $0.node == node } }
+
+    /// The procedure that takes a node out.
+    var removal: String { mesh != nil ? "remove-spock-node" : hasDatanodes ? "datanode-drop-slave" : "drop-standby" }
+
+    /// Those that only members know.
+    var unnamed: [String] { (mesh?.view.unvisited ?? []).map(\.rawValue).filter { !unlooked.contains($0) } }
 }

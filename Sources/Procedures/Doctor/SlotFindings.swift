@@ -7,23 +7,42 @@ import Spock
 enum SlotFindings {
     static func all(_ facts: DoctorFacts, at now: Date) -> [Diagnosis] {
         facts.nodes.flatMap { node in
-            node.slots.filter { !$0.isActive }.map { slot in
+            // A logical slot of a standby is a copy of its primary's, which nobody reads there.
+            node.slots.filter { !$0.isActive && !(node.isStandby && $0.plugin != nil) }.map { slot in
                 if let name = NodeName(rawValue: node.node), let mesh = facts.mesh, let subscription = mesh.subscription(reading: slot.name, on: name) {
                     return unread(subscription, slot, on: node, mesh, at: now)
                 }
-                let reader = facts.nodes.first { $0.upstreamSlot == slot.name.rawValue && $0.node != node.node }
                 return Diagnosis(
                     .unreadSlot, on: node.node, "slot \(slot.name)", found: "nobody reads it; \(kept(slot, on: node, at: now))", needed: "a reader, or no slot",
                     why: "it keeps WAL for a reader that may never come, until the disk is full and the server stops",
-                    mend: reader.map { "it is that of \($0.node): see why that does not stream" } ?? "SELECT pg_drop_replication_slot('\(slot.name)')")
+                    mend: mend(slot, on: node, facts))
             }
         }
+    }
+
+    /// That it is dropped is only said where all who may read it were asked.
+    private static func mend(_ slot: ReplicationSlot, on node: NodeFacts, _ facts: DoctorFacts) -> String {
+        if let reader = facts.nodes.first(where: { $0.upstreamSlot == slot.name.rawValue && $0.node != node.node }) {
+            return "it is that of \(reader.node): see why that does not stream"
+        }
+        let drop = "SELECT pg_drop_replication_slot('\(slot.name)')", unlooked = facts.unlooked.filter { $0 != node.node }, unnamed = facts.unnamed
+        guard unlooked.isEmpty, unnamed.isEmpty else {
+            let doubts = [
+                unlooked.isEmpty ? nil : "\(list(unlooked)), which could not be looked at: bring that back, or remove it with procedure: \(facts.removal)",
+                unnamed.isEmpty ? nil : "\(list(unnamed)), which the playbook does not name: name it there, or remove it with procedure: \(facts.removal)",
+            ].compactMap(\.self)
+            return "it may be that of \(doubts.joined(separator: "; or that of ")); then ask again"
+        }
+        guard let own = NodeName(rawValue: node.node).flatMap({ facts.mesh?.state($0)?.database }), let database = slot.database else { return drop }
+        if database != own { return "it is of database \(database), and who reads there is not known here: see that first; where nobody will come back to it: \(drop)" }
+        guard let joining = facts.unsettled, slot.plugin == ReplicationSlot.spockPlugin else { return drop }
+        return "a run may have made it for \(joining): let that end, or undo it (pggraft runs); where none has: \(drop)"
     }
 
     /// Subscriptions of the mesh whose slot is not even there.
     static func missing(_ facts: DoctorFacts) -> [Diagnosis] {
         guard let mesh = facts.mesh else { return [] }
-        return mesh.view.subscriptions.filter { subscription in
+        return mesh.view.allSubscriptions.filter { subscription in
             mesh.state(subscription.provider).map { state in !state.slots.contains { $0.name == subscription.slot } } ?? false
         }.map { subscription in
             diagnosis(

@@ -95,18 +95,21 @@ public struct MeshStatus: Sendable {
         nodes = cluster.nodes.map { name in Self.node(name, answers[name]) }
         let taking = cluster.members + [cluster.unsettled].compactMap(\.self).filter(known.contains)
         let links = taking.flatMap { provider in
-            taking.filter { $0 != provider }.compactMap { Self.link(from: answers[provider], to: answers[$0], clock, now) }
+            taking.filter { $0 != provider }.flatMap { Self.links(from: answers[provider], to: answers[$0], clock, now) }
         }
         let ours = Dictionary(grouping: links) { $0.provider }.mapValues { Set($0.compactMap(\.slot)) }
-        otherSlots = taking.flatMap { name in
-            (answers[name]?.look?.slots ?? []).filter { !(ours[name]?.contains($0.name.rawValue) ?? false) }
-                .map { OtherSlot(node: name, slot: $0.name.rawValue, isRead: $0.isActive, retained: $0.retainedBytes) }
+        let others = taking.compactMap { answers[$0] }.map { answer in
+            (answer, (answer.look?.slots ?? []).filter { !(ours[answer.node]?.contains($0.name.rawValue) ?? false) })
         }
+        otherSlots = others.flatMap { answer, slots in slots.map { OtherSlot(node: answer.node, slot: $0.name.rawValue, isRead: $0.isActive, retained: $0.retainedBytes) } }
         self.links = links
-        let silent = taking.filter { answers[$0]?.look == nil && answers[$0]?.last == nil }
+        let unheard = Unheard(
+            silent: taking.filter { answers[$0]?.look == nil && answers[$0]?.last == nil },
+            strange: taking.filter { name in answers[name]?.look.map { $0.local?.rawValue != name } ?? false }, unnamed: known.subtracting(cluster.nodes).sorted(),
+            joining: cluster.unsettled.flatMap { known.contains($0) ? nil : $0 })
         problems =
             cluster.nodes.compactMap { name in answers[name].flatMap(Self.problem) } + taking.flatMap { Self.state(of: answers[$0]) } + links.compactMap(Self.problem)
-            + otherSlots.compactMap { Self.problem(of: $0, silent) } + Self.strangers(known, cluster)
+            + others.flatMap { answer, slots in slots.compactMap { Self.problem(of: $0, on: answer, unheard) } } + Self.strangers(known, cluster)
     }
 
     private static func node(_ name: String, _ answer: Answer?) -> Node {
@@ -123,13 +126,16 @@ public struct MeshStatus: Sendable {
             name: name, role: role, position: look?.written, readOnly: look?.readOnly, exceptions: look?.exceptions, retained: look?.slots.compactMap(\.retainedBytes).max())
     }
 
-    /// - Returns: `nil` where nothing is known of it: the subscriber has not said anything yet.
-    private static func link(from provider: Answer?, to subscriber: Answer?, _ clock: LagClock, _ now: ContinuousClock.Instant) -> Link? {
-        guard let provider, let subscriber, let said = subscriber.look ?? subscriber.last else { return nil }
-        guard let subscription = said.subscriptions.first(where: { $0.provider.rawValue == provider.node }) else {
-            // One that is no node, or a standby, is told as such.
-            return subscriber.look.map { $0.local?.rawValue == subscriber.node } ?? false ? Link(provider: provider.node, subscriber: subscriber.node) : nil
-        }
+    /// - Returns: nothing where nothing is known of it: the subscriber has not said anything yet.
+    private static func links(from provider: Answer?, to subscriber: Answer?, _ clock: LagClock, _ now: ContinuousClock.Instant) -> [Link] {
+        guard let provider, let subscriber, let said = subscriber.look ?? subscriber.last else { return [] }
+        let subscriptions = said.subscriptions.filter { $0.provider.rawValue == provider.node }
+        guard subscriptions.isEmpty else { return subscriptions.map { link($0, from: provider, to: subscriber, clock, now) } }
+        // One that is no node, or a standby, is told as such.
+        return subscriber.look.map { $0.local?.rawValue == subscriber.node } ?? false ? [Link(provider: provider.node, subscriber: subscriber.node)] : []
+    }
+
+    private static func link(_ subscription: Subscription, from provider: Answer, to subscriber: Answer, _ clock: LagClock, _ now: ContinuousClock.Instant) -> Link {
         let slot = provider.look?.slots.first { $0.name == subscription.slot }
         var link = Link(
             provider: provider.node, subscriber: subscriber.node, subscription: subscription.name.rawValue,
@@ -203,15 +209,40 @@ public struct MeshStatus: Sendable {
         }
     }
 
-    /// - Parameter silent: those that have not said which slots they read.
-    private static func problem(of slot: OtherSlot, _ silent: [String]) -> Problem? {
-        guard !slot.isRead else { return nil }
-        let kept = slot.retained.map { UInt64(max(0, $0)).inBytes } ?? "WAL"
-        let fact = "\(slot.node): nobody reads the slot \(slot.slot), for which it keeps \(kept)"
-        guard silent.isEmpty else {
-            return Problem(fact, hint: "it may be that of \(list(silent)), which \(silent.count == 1 ? "gives" : "give") no answer: bring that back first")
+    /// Those that have not said which slots they read.
+    private struct Unheard {
+        var silent: [String]
+        /// Other nodes than the playbook says, or none.
+        var strange: [String]
+        var unnamed: [String]
+        /// The one that is to join, or has left, where nobody knows it.
+        var joining: String?
+
+        /// Whose a slot may be.
+        var doubt: String? {
+            let doubts = [
+                silent.isEmpty ? nil : "\(list(silent)), which \(silent.count == 1 ? "gives" : "give") no answer: bring that back first",
+                strange.isEmpty ? nil : "\(list(strange)), which \(strange.count == 1 ? "is" : "are") not what the playbook says: put that right first",
+                unnamed.isEmpty ? nil : "\(list(unnamed)), which the playbook does not name: name that there first",
+            ].compactMap(\.self)
+            return doubts.isEmpty ? nil : "it may be that of \(doubts.joined(separator: "; or that of "))"
         }
-        return Problem(fact, hint: "it is of no subscription; drop it where nobody will come back to it: SELECT pg_drop_replication_slot('\(slot.slot)')")
+    }
+
+    private static func problem(of slot: ReplicationSlot, on answer: Answer, _ unheard: Unheard) -> Problem? {
+        // A logical slot of a standby is a copy of its primary's, which nobody reads there.
+        guard let look = answer.look, !slot.isActive, !(look.isInRecovery && slot.plugin != nil) else { return nil }
+        let kept = slot.retainedBytes.map { UInt64(max(0, $0)).inBytes } ?? "WAL"
+        let fact = "\(answer.node): nobody reads the slot \(slot.name), for which it keeps \(kept)"
+        if let doubt = unheard.doubt { return Problem(fact, hint: doubt) }
+        let drop = "SELECT pg_drop_replication_slot('\(slot.name)')"
+        if let database = slot.database, database != look.database {
+            return Problem(fact, hint: "it is of database \(database), and who reads there is not known here: see that first; where nobody will come back to it: \(drop)")
+        }
+        if let joining = unheard.joining, slot.plugin == ReplicationSlot.spockPlugin {
+            return Problem(fact, hint: "a run may have made it for \(joining) (pggraft runs); where none has, it is of no subscription: \(drop)")
+        }
+        return Problem(fact, hint: "no subscription of the cluster reads it; drop it where nobody will come back to it: \(drop)")
     }
 
     private static func strangers(_ known: Set<String>, _ cluster: SpockMembers) -> [Problem] {
