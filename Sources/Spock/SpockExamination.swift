@@ -109,7 +109,7 @@ public struct KeySequence: Sendable, Hashable {
     }
 
     private static func commonDivisor(_ one: UInt64, _ other: UInt64) -> UInt64 { other == 0 ? one : commonDivisor(other, one % other) }
-    private static func rest(_ value: Int64, _ step: UInt64) -> UInt64 {
+    static func rest(_ value: Int64, _ step: UInt64) -> UInt64 {
         let rest = value.magnitude % step
         return value < 0 && rest > 0 ? step - rest : rest
     }

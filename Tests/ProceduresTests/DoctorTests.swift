@@ -368,6 +368,30 @@ struct DoctorTests {
                 """)
     }
 
+    @Test func `numbers of a copied node are free of those that do not collide`() throws {
+        let copied: [NodeName: SpockExamination] = [
+            "n1": SpockExamination(keySequences: [Self.sequence(10, start: 1, next: 21)]), "n2": SpockExamination(keySequences: [Self.sequence(10, start: 2, next: 502)]),
+            "n3": SpockExamination(keySequences: [Self.sequence(10, start: 2, next: 502)]),
+        ]
+        expect(
+            try Self.mesh(examinations: copied), .collidingSequence, on: "n2 and n3", "sequence app.t_id_seq",
+            found: "it numbers app.t.id: n2 goes on with 502 in steps of 10, n3 goes on with 502 in steps of 10",
+            needed: "numbers of its own for every node that writes: steps that do not meet, or ranges",
+            mend: """
+                n2: ALTER SEQUENCE app.t_id_seq INCREMENT BY 10 RESTART WITH 1512
+                n3: ALTER SEQUENCE app.t_id_seq INCREMENT BY 10 RESTART WITH 1513
+                each on its node alone: SET spock.enable_ddl_replication = off first, where DDL is replicated
+                """)
+        let unseen = try Self.mesh(examinations: copied, nodes: { $0.unlooked = ["n4"] })
+        #expect(
+            unseen.map(\.mend) == ["n4, which was not looked at, may have it, too: numbers that are free there are not known; bring that back, then ask again"])
+        let narrow = SpockExamination(keySequences: [Self.sequence(in: 1...999)])
+        #expect(
+            try Self.mesh(examinations: ["n1": narrow, "n2": narrow]).map(\.mend) == [
+                "what it makes, or its range, leaves no room for common steps: give it a range of its own on every node, with ALTER SEQUENCE, on its node alone"
+            ])
+    }
+
     @Test(arguments: [
         (sequence(), sequence(), true), (sequence(next: 10), sequence(next: 7000), true), (sequence(10, start: 1, next: 21), sequence(10, start: 2, next: 502), false),
         (sequence(10, start: 1, next: 21), sequence(10, start: 1, next: 501), true), (sequence(2, start: 1), sequence(3, start: 2), true),

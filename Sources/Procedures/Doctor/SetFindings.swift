@@ -78,15 +78,27 @@ enum SetFindings {
             let found = colliding.map { node, sequence in
                 "\(node) goes on with \(sequence.next) in steps of \(sequence.increment)"
             }
-            let step = Int64(max(mesh.names.count, 10)), next = (((colliding.map(\.sequence.next).max() ?? 0) + 1000) / step + 1) * step
-            let statements = colliding.enumerated().map { "\($0.element.node): ALTER SEQUENCE \(name) INCREMENT BY \(step) RESTART WITH \(next + Int64($0.offset) + 1)" }
             return Diagnosis(
                 .collidingSequence, on: list(colliding.map(\.node.rawValue)), "sequence \(name)",
                 found: "it numbers \(first.sequence.table).\(first.sequence.column): \(found.joined(separator: ", "))",
                 needed: "numbers of its own for every node that writes: steps that do not meet, or ranges",
                 why: "two nodes give the same key to different rows, and one of these is lost on every node",
-                mend: (statements + ["each on its node alone: SET spock.enable_ddl_replication = off first, where DDL is replicated"]).joined(separator: "\n"))
+                mend: parting(name, all, facts))
         }
+    }
+
+    /// Statements by which they never meet again, where every node that has the sequence is known.
+    private static func parting(_ name: RelationName, _ all: [(node: NodeName, sequence: KeySequence)], _ facts: DoctorFacts) -> String {
+        let unseen = facts.unlooked + facts.unnamed
+        guard unseen.isEmpty else {
+            return
+                "\(list(unseen)), which \(unseen.count == 1 ? "was" : "were") not looked at, may have it, too: numbers that are free there are not known; bring that back, then ask again"
+        }
+        guard let steps = KeySteps.parting(all, members: facts.mesh?.names.count ?? all.count) else {
+            return "what it makes, or its range, leaves no room for common steps: give it a range of its own on every node, with ALTER SEQUENCE, on its node alone"
+        }
+        let statements = steps.map { "\($0.node): ALTER SEQUENCE \(name) INCREMENT BY \($0.increment) RESTART WITH \($0.restart)" }
+        return (statements + ["each on its node alone: SET spock.enable_ddl_replication = off first, where DDL is replicated"]).joined(separator: "\n")
     }
 
     private static func tables(_ names: [RelationName]) -> String { list(names.map(\.description), atMost: 10) }
