@@ -31,7 +31,7 @@ public struct SpockExamination: Sendable, Hashable {
     static func tablesInNoSet() -> SQL {
         """
         SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence = 'p' \
-        AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'spock', 'pglogical', 'pggraft') AND n.nspname !~ '^pg_(toast|temp)' \
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'spock', 'pgedge_ace', 'pglogical', 'pggraft') AND n.nspname !~ '^pg_(toast|temp)' \
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \
         AND NOT EXISTS (SELECT FROM spock.replication_set_table t JOIN \(ownSets) ON s.set_id = t.set_id WHERE t.set_reloid = c.oid) ORDER BY 1, 2
         """
@@ -55,6 +55,13 @@ public struct SpockExamination: Sendable, Hashable {
 
     static func newestException() -> SQL {
         "SELECT retry_errored_at::text AS at, table_schema, table_name, error_message AS message FROM spock.exception_log ORDER BY retry_errored_at DESC LIMIT 1"
+    }
+
+    /// - Parameters:
+    ///   - native: the answer to ``nativeOrigins()``.
+    ///   - there: that to ``OtherSubscriptions/there()``.
+    fileprivate static func otherOrigins(native: Rows, there: Rows, in connection: PostgresConnection, deadline: Deadline) async throws -> [OriginName] {
+        try await native.map { try $0.get("origin") } + OtherSubscriptions.origins(there, in: connection, deadline: deadline)
     }
 
     static func nativeOrigins() -> SQL {
@@ -116,6 +123,12 @@ public struct KeySequence: Sendable, Hashable {
 }
 
 extension SpockSession {
+    /// Origins of who else subscribes in this instance: by PostgreSQL's own logical replication, or in this database by another extension.
+    public func otherOrigins(deadline: Deadline) async throws -> [OriginName] {
+        let answers = try await connection.look(together: [SpockExamination.nativeOrigins(), OtherSubscriptions.there()], deadline: deadline)
+        return try await SpockExamination.otherOrigins(native: answers[0], there: answers[1], in: connection, deadline: deadline)
+    }
+
     /// What may be wrong with this node though nothing says so. Of a node only: it reads Spock's catalogs.
     public func examination(deadline: Deadline) async throws -> SpockExamination {
         let answers = try await connection.look(
@@ -127,13 +140,13 @@ extension SpockSession {
             let table = schema.flatMap { schema in name.map { RelationName(schema: schema, name: $0) } }
             return SpockExamination.Exception(at: try row.get("at"), table: table, message: try row.get("message"))
         }
-        let others = try await OtherSubscriptions.origins(answers[4], in: connection, deadline: deadline)
+        let others = try await SpockExamination.otherOrigins(native: answers[3], there: answers[4], in: connection, deadline: deadline)
         var sequences = try answers[1].map(KeySequence.init(row:))
         let positions = try await connection.look(together: sequences.map { KeySequence.position(of: $0.name) }, deadline: deadline)
         for (place, answer) in positions.enumerated() { try sequences[place].stand(at: answer.one()) }
         return SpockExamination(
             tablesInNoSet: try answers[0].map(RelationName.init(row:)), keySequences: sequences, newestException: exception,
-            otherOrigins: try answers[3].map { try $0.get("origin") } + others)
+            otherOrigins: others)
     }
 }
 

@@ -14,6 +14,10 @@ import Testing
         slot: "spk_app_n1_sub_n1_n4", resumeLSN: LSN(position: 0x1A0C_E48))
     static let table = RelationName(schema: "Sales", name: "it's")
 
+    @Test func `tables of the schema that Spock leaves out by itself are no tables without a set`() {
+        #expect(SpockExamination.tablesInNoSet().description.contains("n.nspname NOT IN ('pg_catalog', 'information_schema', 'spock', 'pgedge_ace',"))
+    }
+
     @Test func `a copy brings structure and data, and follows what its source applies`() {
         let copy = DataCopy(name: "pggraft_copy_n4", providerDSN: Conninfo(["host": "n1", "password": "geheim"]), replicationSets: ["default"], skippedSchemas: ["tools"])
         #expect(

@@ -9,16 +9,6 @@ struct MeshFacts: Sendable {
     var names: [NodeName] { view.names }
     func state(_ node: NodeName) -> SpockNodeState? { view.states[node] }
 
-    /// The other databases of a node's instance that nobody could look into: whose an origin or an id is cannot be told for sure there.
-    func unseen(_ node: NodeName) -> [String] {
-        (state(node)?.otherDatabases ?? []).compactMap { database in
-            switch database.spock {
-            case .closed, .unknown: database.name
-            case .absent, .nodes: nil
-            }
-        }
-    }
-
     /// Whose slots the subscriptions of the mesh are.
     func subscription(reading slot: SlotName, on provider: NodeName) -> Subscription? { view.allSubscriptions.first { $0.provider == provider && $0.slot == slot } }
 }

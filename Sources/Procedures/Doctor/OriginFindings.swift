@@ -10,9 +10,8 @@ enum OriginFindings {
         guard let mesh = facts.mesh else { return [] }
         return mesh.names.flatMap { name -> [Diagnosis] in
             guard let state = mesh.state(name), let examination = mesh.examinations[name] else { return [] }
-            let used = Set(state.subscriptions.map(\.origin) + examination.otherOrigins + state.otherDatabases.flatMap(\.origins)), unseen = mesh.unseen(name)
-            return state.origins.compactMap { origin -> Diagnosis? in
-                guard let originName = origin.name, !used.contains(originName) else { return nil }
+            let unseen = state.unseenDatabases
+            return state.unusedOrigins(besides: examination.otherOrigins).map { originName in
                 let doubt = unseen.isEmpty ? "" : ", unless it is one of \(list(unseen)), which nobody could look into"
                 return Diagnosis(
                     .staleOrigin, on: name.rawValue, "replication origin \(originName)", found: "no subscription uses it\(doubt)", needed: "a subscription, or no origin",
@@ -27,7 +26,7 @@ enum OriginFindings {
         guard let mesh = facts.mesh else { return [] }
         let ids = mesh.view.nodeIDs
         return mesh.names.flatMap { name -> [Diagnosis] in
-            guard let state = mesh.state(name), mesh.unseen(name).isEmpty else { return [] }
+            guard let state = mesh.state(name), state.unseenDatabases.isEmpty else { return [] }
             return state.origins.filter { $0.name == nil && ids[$0.localID] == nil }.map { origin in
                 let label = "pggraft_gone_\(origin.localID)"
                 return Diagnosis(

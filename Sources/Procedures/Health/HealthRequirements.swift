@@ -91,24 +91,42 @@ struct SubscribersKeepUp: Requirement {
 
 /// No slot and no origin is there that nobody needs.
 struct NothingIsLeftOver: Requirement {
-    let name = "left-overs"
+    static let name = "left-overs"
+    var name: String { Self.name }
     let survey: MeshSurvey
 
     func look(_ memory: Memory) async throws -> [Finding] {
-        let states = try await survey.whole(), view = MeshView(Array(states.values))
-        var findings = MeshChecks.foreignSlots(view).map { Finding(name, $0.fact, .notMet(hint: $0.hint)) }
-        for node in survey.mesh.nodes {
-            guard let state = states[node] else { continue }
-            // Origins are all databases'.
-            let isAlone = state.otherDatabases.allSatisfy { [.absent, .closed].contains($0.spock) }, used = Set(state.subscriptions.map(\.origin))
-            for origin in state.origins.compactMap(\.name) where isAlone && !used.contains(origin) {
-                findings.append(
-                    Finding(
-                        name, on: node, "the origin \(origin) is of no subscription",
-                        .notMet(hint: "if nothing else replicates into \(node): SELECT pg_replication_origin_drop('\(origin)')")))
+        let states = try await survey.whole(), mesh = survey.mesh
+        let others = try await onEach(mesh.nodes) { try await mesh.spock($0).otherOrigins(deadline: .after(.seconds(20))) }
+        let findings =
+            Self.slots(MeshView(Array(states.values)))
+            + mesh.nodes.flatMap { node in
+                states[node].map { Self.origins($0, on: node, besides: others[node] ?? []) } ?? []
             }
+        return findings.contains { !$0.isMet } ? findings : [Finding(name, "no slot and no origin that nobody uses")] + findings
+    }
+
+    /// One that somebody reads is not left over.
+    static func slots(_ view: MeshView) -> [Finding] {
+        let ours = Set(view.allSubscriptions.map { [$0.provider.rawValue, $0.slot.rawValue] })
+        return MeshChecks.foreignSlots(view).compactMap { finding in
+            guard case .foreignSlot(let node, let slot, let isRead) = finding, !ours.contains([node.rawValue, slot.rawValue]) else { return nil }
+            return Finding(Self.name, finding.fact, isRead ? .note(hint: "somebody outside the mesh subscribes to \(node)") : .notMet(hint: finding.hint))
         }
-        return findings.isEmpty ? [Finding(name, "no slot and no origin but those of the subscriptions")] : findings
+    }
+
+    /// Those of an instance of which not every database could be looked into may be somebody's.
+    static func origins(_ state: SpockNodeState, on node: String, besides others: [OriginName]) -> [Finding] {
+        let unseen = state.unseenDatabases
+        return state.unusedOrigins(besides: others).map { origin in
+            unseen.isEmpty
+                ? Finding(
+                    Self.name, on: node, "the origin \(origin) is of no subscription",
+                    .notMet(hint: "if nothing else replicates into \(node): SELECT pg_replication_origin_drop('\(origin)')"))
+                : Finding(
+                    Self.name, on: node, "the origin \(origin) is of no subscription, unless it is one of \(list(unseen)), which nobody could look into",
+                    .note(hint: "let pggraft connect to \(list(unseen))"))
+        }
     }
 }
 
