@@ -330,6 +330,25 @@ struct DoctorTests {
             try Self.mesh(states: { $0["n1"]?.replicationSets.append(.init(name: "extra", tables: [.init(relation: Self.table("items"))])) }) == [], "it comes by another set")
     }
 
+    @Test func `what one subscription of a pair leaves out the other may bring`() throws {
+        func found(_ second: Subscription) throws -> [Diagnosis] {
+            try Self.mesh(states: {
+                $0["n1"]?.replicationSets.append(.init(name: "orders", tables: [.init(relation: Self.table("orders"))]))
+                $0["n3"]?.subscriptions[0].settings.replicationSets.append("orders")
+                $0["n2"]?.subscriptions.append(second)
+                $0["n2"]?.statuses["sub_orders"] = second.isEnabled ? .replicating : .disabled
+                $0["n2"]?.origins.append(.init(localID: 9, name: "spk_orders", remoteLSN: nil))
+                $0["n1"]?.slots.append(Self.slot("spk_orders"))
+            })
+        }
+        #expect(try found(Self.orders()) == [])
+        #expect(try found(Self.orders(isEnabled: false)).map { [$0.kind.rawValue, $0.object] } == [["set_left_out", "subscription sub_n1_n2"]])
+        let neither = try found(Self.orders(["default"]))
+        expect(
+            neither, .setLeftOut, on: "n2", "subscriptions sub_n1_n2 and sub_orders", found: "they leave out the replication set orders of n1, which has app.orders",
+            needed: "the set among those that they name", mend: "compare the tables, then SELECT spock.sub_add_repset('sub_n1_n2', 'orders')")
+    }
+
     @Test func `a table that is in no set`() throws {
         let found = try Self.mesh(examinations: ["n1": SpockExamination(tablesInNoSet: [Self.table("notes")])])
         expect(

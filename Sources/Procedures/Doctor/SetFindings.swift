@@ -4,19 +4,24 @@ import Spock
 
 /// What is not replicated though it looks so.
 enum SetFindings {
-    /// Sets with tables that a subscription to their node leaves out.
+    /// Sets with tables that the subscriptions to their node leave out, all together.
     static func leftOut(_ facts: DoctorFacts) -> [Diagnosis] {
         guard let mesh = facts.mesh else { return [] }
-        return mesh.view.subscriptions.flatMap { subscription -> [Diagnosis] in
-            let sets = mesh.state(subscription.provider)?.replicationSets ?? [], named = Set(subscription.settings.replicationSets)
+        return mesh.view.pairs.flatMap { provider, subscriber -> [Diagnosis] in
+            let all = mesh.view.allSubscriptions.filter { $0.provider == provider && $0.subscriber == subscriber }, enabled = all.filter(\.isEnabled)
+            // Of those that are disabled something else is said.
+            let reading = enabled.isEmpty ? all : enabled
+            guard let subscription = reading.first else { return [] }
+            let sets = mesh.state(provider)?.replicationSets ?? [], named = Set(reading.flatMap(\.settings.replicationSets)), isOne = reading.count == 1
             let read = Set(sets.filter { named.contains($0.name) }.flatMap { $0.tables.map(\.relation) })
             return sets.filter { !named.contains($0.name) }.compactMap { set -> Diagnosis? in
                 let missing = Set(set.tables.map(\.relation)).subtracting(read).sorted()
                 guard !missing.isEmpty else { return nil }
                 return Diagnosis(
-                    .setLeftOut, on: subscription.subscriber.rawValue, "subscription \(subscription.name)",
-                    found: "it leaves out the replication set \(set.name) of \(subscription.provider), which has \(tables(missing))", needed: "the set among those that it names",
-                    why: "what \(subscription.provider) writes there does not come to \(subscription.subscriber), and its status is replicating all the same",
+                    .setLeftOut, on: subscriber.rawValue, "\(isOne ? "subscription" : "subscriptions") \(list(reading.map(\.name.rawValue)))",
+                    found: "\(isOne ? "it leaves" : "they leave") out the replication set \(set.name) of \(provider), which has \(tables(missing))",
+                    needed: "the set among those that \(isOne ? "it names" : "they name")",
+                    why: "what \(provider) writes there does not come to \(subscriber), and the status is replicating all the same",
                     mend: "compare the tables, then SELECT spock.sub_add_repset('\(subscription.name)', '\(set.name)')")
             }
         }
