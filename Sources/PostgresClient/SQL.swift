@@ -42,6 +42,9 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation, CustomS
     /// The text as people may see it: without the parameters' values, without secrets.
     var shownText: String { text(quoteIdentifier: SQL.quoteIdentifier) { _, shown in SQL.quoteLiteral(shown) } }
 
+    /// The text as somebody types it who quotes names only where the server would take them for something else.
+    public var typed: String { text(quoteIdentifier: { SQL.needsNoQuotes($0) ? $0 : SQL.quoteIdentifier($0) }) { _, shown in SQL.quoteLiteral(shown) } }
+
     func text(
         quoteIdentifier: (String) throws -> String, quoteLiteral: (_ value: String, _ shown: String) throws -> String
     ) rethrows -> String {
@@ -75,6 +78,22 @@ public struct SQL: Sendable, Hashable, ExpressibleByStringInterpolation, CustomS
     private static func quoteLiteral(_ value: String) -> String {
         (value.unicodeScalars.contains("\\") ? " E'" : "'") + doubling(["'", "\\"], in: value) + "'"
     }
+
+    private static func needsNoQuotes(_ name: String) -> Bool {
+        func isLetter(_ scalar: Unicode.Scalar) -> Bool { ("a"..."z").contains(scalar) || scalar == "_" }
+        guard let first = name.unicodeScalars.first, isLetter(first) else { return false }
+        return name.unicodeScalars.allSatisfy { isLetter($0) || ("0"..."9").contains($0) } && !reserved.contains(name)
+    }
+
+    /// Words that are no name without quotes, of any version. <https://www.postgresql.org/docs/current/sql-keywords-appendix.html>
+    private static let reserved = Set(
+        """
+        all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column concurrently constraint create cross current_catalog \
+        current_date current_role current_schema current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze \
+        from full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime localtimestamp natural not notnull null \
+        offset on only or order outer over overlaps placing primary references returning right select session_user similar some symmetric system_user table tablesample then to \
+        trailing true union unique user using variadic verbose when where window with
+        """.split(separator: " ").map(String.init))
 
     private static func doubling(_ marks: [Unicode.Scalar], in text: String) -> String {
         var doubled = String.UnicodeScalarView()

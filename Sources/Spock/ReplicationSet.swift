@@ -1,5 +1,5 @@
 public import EventLoop
-internal import PostgresClient
+public import PostgresClient
 internal import Server
 
 /// A replication set of the local node, with all that belongs to it: what must be the same on the new node as on the source.
@@ -60,6 +60,8 @@ public struct RelationName: Sendable, Hashable, Comparable, Codable, CustomStrin
     }
 
     public var description: String { "\(schema).\(name)" }
+    /// Both names as identifiers.
+    public var sql: SQL { "\(identifier: schema).\(identifier: name)" }
 
     public static func < (left: RelationName, right: RelationName) -> Bool {
         (left.schema, left.name) < (right.schema, right.name)

@@ -108,7 +108,7 @@ public struct KeySequence: Sendable, Hashable {
     }
 
     /// One that was set to a number has yet to make that.
-    static func position(of name: RelationName) -> SQL { "SELECT last_value, is_called FROM \(identifier: name.schema).\(identifier: name.name)" }
+    static func position(of name: RelationName) -> SQL { "SELECT last_value, is_called FROM \(name.sql)" }
 
     mutating func stand(at row: Row) throws {
         let last: Int64 = try row.get("last_value")

@@ -88,10 +88,6 @@ extension TablePart {
     fileprivate var key: SQL { "ARRAY[\(SQL.joined(table.key.map { "\(identifier: $0.name)::text" }, separator: ", "))]" }
 }
 
-extension RelationName {
-    fileprivate var sql: SQL { "\(identifier: schema).\(identifier: name)" }
-}
-
 /// What a look at a part of a table gave.
 public enum TableLook: Sendable, Hashable {
     /// What was committed before the moment; and how many rows are younger.

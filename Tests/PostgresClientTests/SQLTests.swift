@@ -28,6 +28,14 @@ import Testing
     }
 
     @Test(arguments: [
+        ("plain", "plain"), ("_a1", "_a1"), ("Mixed", #""Mixed""#), ("my-app", #""my-app""#), ("1a", #""1a""#), ("ä", #""ä""#), ("order", #""order""#), ("", #""""#),
+    ])
+    func `a name is typed with quotes where it needs them`(name: String, typed: String) {
+        let sql: SQL = "TABLE \(identifier: name) \(literal: "it's")"
+        #expect(sql.typed == "TABLE \(typed) 'it''s'")
+    }
+
+    @Test(arguments: [
         ("", "''"), ("it's", "'it''s'"), (#"a\b"#, #" E'a\\b'"#), (#"'\"#, #" E'''\\'"#), ("x'\u{301}", "'x''\u{301}'"),
     ])
     func `a literal is quoted as libpq quotes it`(value: String, quoted: String) {

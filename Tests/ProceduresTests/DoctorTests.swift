@@ -330,6 +330,32 @@ struct DoctorTests {
             try Self.mesh(states: { $0["n1"]?.replicationSets.append(.init(name: "extra", tables: [.init(relation: Self.table("items"))])) }) == [], "it comes by another set")
     }
 
+    @Test func `statements can be typed as they stand, whatever names they have`() throws {
+        let odd = RelationName(schema: "my-app", name: "Orders")
+        func mends(_ found: [Diagnosis]) -> [String] { found.map(\.mend) }
+        #expect(
+            try mends(Self.mesh(examinations: ["n1": SpockExamination(tablesInNoSet: [odd])])) == [
+                #"SELECT spock.repset_add_table('default', '"my-app"."Orders"'), on every node"#
+            ])
+        #expect(
+            try mends(Self.mesh(states: { $0["n1"]?.refusedTables = [.init(relation: odd, set: "it's", reason: .identity)] })) == [
+                #"ALTER TABLE "my-app"."Orders" ADD PRIMARY KEY (…), on every node; or move it to a set of inserts: "#
+                    + #"SELECT spock.repset_remove_table('it''s', '"my-app"."Orders"'), SELECT spock.repset_add_table('default_insert_only', '"my-app"."Orders"')"#
+            ])
+        #expect(
+            try mends(Self.mesh(states: { $0["n1"]?.refusedTables = [.init(relation: odd, set: "default", reason: .unlogged)] })) == [
+                #"ALTER TABLE "my-app"."Orders" SET LOGGED"#
+            ])
+        let set = try Self.mesh(states: { $0["n1"]?.replicationSets.append(.init(name: "it's", tables: [.init(relation: odd)])) })
+        #expect(mends(set).first == "compare the tables, then SELECT spock.sub_add_repset('sub_n1_n2', 'it''s')")
+        #expect(
+            try mends(Self.mesh(states: { $0["n2"]?.origins.append(.init(localID: 9, name: "it's", remoteLSN: nil)) })) == ["SELECT pg_replication_origin_drop('it''s')"])
+        let numbered = SpockExamination(keySequences: [KeySequence(RelationName(schema: "order", name: "Orders_id_seq"), of: odd, column: "id")])
+        #expect(
+            try mends(Self.mesh(examinations: ["n1": numbered, "n2": numbered])).first?.hasPrefix(
+                #"n1: ALTER SEQUENCE "order"."Orders_id_seq" INCREMENT BY 10 RESTART WITH 1011"#) ?? false)
+    }
+
     @Test func `what one subscription of a pair leaves out the other may bring`() throws {
         func found(_ second: Subscription) throws -> [Diagnosis] {
             try Self.mesh(states: {

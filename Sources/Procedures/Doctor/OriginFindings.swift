@@ -16,7 +16,7 @@ enum OriginFindings {
                 return Diagnosis(
                     .staleOrigin, on: name.rawValue, "replication origin \(originName)", found: "no subscription uses it\(doubt)", needed: "a subscription, or no origin",
                     why: "it takes one of \(MeshLimit.originLimit(state)), and a new subscription of that name would go on where it stands",
-                    mend: "SELECT pg_replication_origin_drop('\(originName)')")
+                    mend: ("SELECT pg_replication_origin_drop(\(literal: originName.rawValue))" as SQL).typed)
             }
         }
     }

@@ -1,3 +1,4 @@
+import PostgresClient
 import Report
 import Server
 import Spock
@@ -22,7 +23,7 @@ enum SetFindings {
                     found: "\(isOne ? "it leaves" : "they leave") out the replication set \(set.name) of \(provider), which has \(tables(missing))",
                     needed: "the set among those that \(isOne ? "it names" : "they name")",
                     why: "what \(provider) writes there does not come to \(subscriber), and the status is replicating all the same",
-                    mend: "compare the tables, then SELECT spock.sub_add_repset('\(subscription.name)', '\(set.name)')")
+                    mend: "compare the tables, then \(("SELECT spock.sub_add_repset(\(literal: subscription.name.rawValue), \(literal: set.name.rawValue))" as SQL).typed)")
             }
         }
     }
@@ -35,7 +36,7 @@ enum SetFindings {
             return Diagnosis(
                 .tableInNoSet, on: name.rawValue, found.count == 1 ? "table \(first)" : "\(found.count) tables",
                 found: "\(found.count == 1 ? "it is" : "\(tables(found)) are") in no replication set", needed: "a set, unless each node shall have rows of its own",
-                why: "what is written there on \(name) comes to no other node", mend: "SELECT spock.repset_add_table('default', '\(first)'), on every node")
+                why: "what is written there on \(name) comes to no other node", mend: "\(adding(first, to: "default")), on every node")
         }
     }
 
@@ -51,18 +52,18 @@ enum SetFindings {
                         found: "it has no primary key, or another replica identity, and is in \(table.set), which replicates UPDATE and DELETE", needed: "a primary key",
                         why: "an UPDATE or DELETE there is refused, or finds no row on the others",
                         mend:
-                            "ALTER TABLE \(table.relation) ADD PRIMARY KEY (…), on every node; or move it to a set of inserts: SELECT spock.repset_remove_table('\(table.set)', '\(table.relation)'), "
-                            + "SELECT spock.repset_add_table('default_insert_only', '\(table.relation)')")
+                            "\(("ALTER TABLE \(table.relation.sql) ADD PRIMARY KEY (…)" as SQL).typed), on every node; or move it to a set of inserts: \(removing(table)), "
+                            + adding(table.relation, to: "default_insert_only"))
                 case .unlogged:
                     Diagnosis(
                         .refusedTable, on: name.rawValue, "table \(table.relation)", found: "it is unlogged, and in \(table.set)", needed: "a logged table",
-                        why: "nothing of it is in the WAL, and so nothing comes to the others", mend: "ALTER TABLE \(table.relation) SET LOGGED")
+                        why: "nothing of it is in the WAL, and so nothing comes to the others", mend: ("ALTER TABLE \(table.relation.sql) SET LOGGED" as SQL).typed)
                 case .columns:
                     Diagnosis(
                         .refusedTable, on: name.rawValue, "table \(table.relation)", found: "its column list in \(table.set) does not fit its columns",
                         needed: "the columns of its key, and none that is gone",
                         why: "rows come to the others without what tells them apart",
-                        mend: "SELECT spock.repset_remove_table('\(table.set)', '\(table.relation)'), then spock.repset_add_table with another list, on every node")
+                        mend: "\(removing(table)), then spock.repset_add_table with another list, on every node")
                 }
             }
         }
@@ -102,8 +103,16 @@ enum SetFindings {
         guard let steps = KeySteps.parting(all, members: facts.mesh?.names.count ?? all.count) else {
             return "what it makes, or its range, leaves no room for common steps: give it a range of its own on every node, with ALTER SEQUENCE, on its node alone"
         }
-        let statements = steps.map { "\($0.node): ALTER SEQUENCE \(name) INCREMENT BY \($0.increment) RESTART WITH \($0.restart)" }
+        let statements = steps.map { "\($0.node): ALTER SEQUENCE \(name.sql.typed) INCREMENT BY \($0.increment) RESTART WITH \($0.restart)" }
         return (statements + ["each on its node alone: SET spock.enable_ddl_replication = off first, where DDL is replicated"]).joined(separator: "\n")
+    }
+
+    private static func adding(_ table: RelationName, to set: ReplicationSetName) -> String {
+        ("SELECT spock.repset_add_table(\(literal: set.rawValue), \(literal: table.sql.typed))" as SQL).typed
+    }
+
+    private static func removing(_ table: RefusedTable) -> String {
+        ("SELECT spock.repset_remove_table(\(literal: table.set.rawValue), \(literal: table.relation.sql.typed))" as SQL).typed
     }
 
     private static func tables(_ names: [RelationName]) -> String { list(names.map(\.description), atMost: 10) }

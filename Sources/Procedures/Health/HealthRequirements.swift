@@ -122,7 +122,7 @@ struct NothingIsLeftOver: Requirement {
             unseen.isEmpty
                 ? Finding(
                     Self.name, on: node, "the origin \(origin) is of no subscription",
-                    .notMet(hint: "if nothing else replicates into \(node): SELECT pg_replication_origin_drop('\(origin)')"))
+                    .notMet(hint: "if nothing else replicates into \(node): \(("SELECT pg_replication_origin_drop(\(literal: origin.rawValue))" as SQL).typed)"))
                 : Finding(
                     Self.name, on: node, "the origin \(origin) is of no subscription, unless it is one of \(list(unseen)), which nobody could look into",
                     .note(hint: "let pggraft connect to \(list(unseen))"))
