@@ -57,6 +57,11 @@ public struct Memory: Sendable {
     /// Whether everything that steps of this kind did was taken back.
     public func isUndone(_ step: (some Step).Type) -> Bool { isUndone(step.name) }
 
+    /// Whether what the bracket called `bracket` has closed was not opened again since.
+    public func isClosed(by bracket: String) -> Bool {
+        entries().last { ($0.event == .closed || $0.event == .opened) && $0.text == bracket }?.event == .closed
+    }
+
     /// What the operator has said when the run began, and each time when it was taken up again.
     public func consented(to consent: Consent) throws -> Bool {
         if try header?.consents?.contains(consent) == true { return true }

@@ -133,10 +133,7 @@ public struct Runner: Sendable {
     /// - Returns: what could not be opened.
     private func releaseLeftOver(_ journal: Journal) async throws -> [Problem] {
         var problems: [Problem] = []
-        for bracket in brackets where !bracket.isOver() {
-            let turns = journal.entries.filter { ($0.event == .closed || $0.event == .opened) && $0.text == bracket.name }
-            if turns.last?.event == .closed { problems += await release([bracket], journal) }
-        }
+        for bracket in brackets where !bracket.isOver() && Memory(journal).isClosed(by: bracket.name) { problems += await release([bracket], journal) }
         return problems
     }
 

@@ -123,6 +123,29 @@ struct SwitchoverTests {
         }
     }
 
+    @Test func `where the standby was promoted by hand after a kill, the old primary is not started beside it`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.pair(hosts: 2)
+            try await bed.standby("db2", of: "db1")
+            let pair = ReplicaSet(bed: bed, nodes: ["db1", "db2"]), db1 = try bed.host("db1"), data = "/var/lib/postgresql/15/main"
+            // As the checkpoint of its shutdown is: the watchdog starts nothing meanwhile.
+            let someone = try Self.operatorOf(bed, hosts: 2, edits: ["# lease: 30s": "lease: 120s"])
+            try await someone.killed(["run", "--yes", someone.playbook], in: "seal")
+            // It may have been killed before it has done that.
+            try await db1.run(asUser: "postgres", "touch \(data)/standby.signal")
+            try await bed.psql("db2", "SELECT pg_promote()", database: "postgres")
+            for arguments in [["resume"], ["undo", "--yes"]] {
+                let refused = try await someone.start(arguments + [someone.run()]).wait(within: .seconds(240)), text = refused.standardOutput + refused.standardError
+                #expect(text.contains("db2 is the primary") && (arguments[0] == "undo" || refused.status == 1), "\(text)")
+                try await pair.expectOneWriter("db2")
+                #expect(try await db1.run("ls \(data) | grep -e '^standby.signal' -e '^postmaster.pid' -e pggraft") == "standby.signal")
+            }
+            let rejoined = try await someone.pggraft("run", "--yes", try someone.playbook("rejoin"))
+            #expect(rejoined.status == 0, "\(rejoined.standardOutput)\(rejoined.standardError)")
+            try await pair.expectOneWriter("db2")
+        }
+    }
+
     /// What a run that is undone has changed, as it is now.
     private func looks(_ bed: Bed) async throws -> [String] {
         var looks: [String] = []

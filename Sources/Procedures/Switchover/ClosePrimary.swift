@@ -27,6 +27,8 @@ struct ClosePrimary: Step {
         try await window.remember([roles.old], run)
         // Connected now, so that it need not be in the window.
         _ = try await (group.access.server(roles.new), group.access.instance(roles.old), group.access.instance(roles.new))
+        let access = group.access
+        _ = await attemptOnEach(roles.others.map(\.name)) { _ = try await access.server($0, deadline: .after(.seconds(5))) }
         await group.begins()
         try await window.begin([roles.old], watching: [roles.new], run.memory)
         await window.book("read-only")
@@ -35,6 +37,7 @@ struct ClosePrimary: Step {
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
         if try await group.isPromoted() { return .nothing(because: group.keeps) }
+        guard SwitchedGroup.isClosed(run.memory) else { return .nothing(because: "the primary was opened again") }
         let problems = await group.goBack(run.memory)
         return problems.isEmpty ? .undone(["the primary takes writes"]) : .left(problems)
     }

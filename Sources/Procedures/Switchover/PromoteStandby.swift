@@ -21,6 +21,7 @@ struct PromoteStandby: Step {
 
     func perform(_ run: StepRun) async throws -> String {
         let roles = try run.recall(SwitchedGroup.roles), instance = try await group.access.instance(roles.new)
+        try await group.requireNoOther(roles, run.memory)
         let promotion: Promotion
         do {
             promotion = try await instance.promote(deadline: .after(.seconds(300)))

@@ -52,6 +52,13 @@ struct StandbyIsClose: Requirement {
         if SwitchedGroup.goesForward(memory) { return [Finding(name, on: place, "the run has told it to be the primary")] }
         let primary = try view.primary(), new = ground.group.new
         guard primary.name != new else { return [Finding(name, on: new, "is the primary already")] }
+        if let roles = try memory.recall(SwitchedGroup.roles), roles.old != primary.name {
+            return [
+                Finding(
+                    name, on: primary.name, "is the primary, and \(roles.old) was when the run began",
+                    .notMet(hint: "undo the run (`pggraft undo`), and begin a new one"))
+            ]
+        }
         guard let standby = view[new] else { throw UnknownNode(name: new) }
         if let problem = view.obstacle(to: standby, takingThePlaceOf: primary, within: limit) { return [Finding(notMet: name, on: new, problem)] }
         let lag = view.lag(of: standby, behind: primary).map { UInt64($0).inBytes } ?? ""

@@ -42,6 +42,7 @@ struct StopPrimary: Step {
 
     func undo(_ run: StepRun) async throws -> UndoOutcome {
         if try await group.isPromoted() { return .nothing(because: group.keeps) }
+        guard SwitchedGroup.isClosed(run.memory) else { return .nothing(because: "the primary was opened again") }
         let problems = await group.goBack(run.memory)
         return problems.isEmpty ? .undone(["the primary runs"]) : .left(problems)
     }

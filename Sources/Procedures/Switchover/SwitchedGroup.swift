@@ -24,6 +24,8 @@ actor SwitchedGroup {
     private var areFound = false
     /// What this process knows without looking: from the window's beginning until the promotion nobody but it changes the roles.
     private var known: Bool?
+    /// Whether this process has sealed the old primary.
+    private var isSealed = false
     /// Since when clients were refused, and for how long they were.
     private var closed: ContinuousClock.Instant?
     private(set) var blocked: Duration?
@@ -85,6 +87,39 @@ actor SwitchedGroup {
     /// Why a step takes nothing back.
     nonisolated var keeps: String { "\(new) is the primary, and what it rests on stays" }
 
+    // MARK: Who else is the primary
+
+    /// The old primary is stopped and marked by this process, and its lease is over.
+    func sealed() { isSealed = true }
+
+    /// Sees, right before the promotion, that nobody else is the primary: none of the others that can be asked, and the old one is as the run has left it. What
+    /// this process has sealed just now it has seen.
+    /// - Throws: `Problem` that says who is.
+    func requireNoOther(_ roles: Roles, _ memory: Memory) async throws {
+        let others = group.nodes.filter { $0 != roles.old && $0 != roles.new }
+        guard !isSealed else {
+            // Clients wait: one that does not answer is not waited for.
+            let access = access, deadline = Deadline.after(.seconds(2))
+            let answers = await attemptOnEach(others) { try await access.server($0, deadline: deadline).isInRecovery(deadline: deadline) }
+            for case (let other, .success(false)) in answers {
+                throw Problem(
+                    "\(other) is the primary: \(roles.new) is not promoted beside it",
+                    hint: "`pggraft undo` takes back what the run has prepared; then have \(roles.old) and \(roles.new) follow it: `procedure: rejoin`")
+            }
+            return
+        }
+        let view = try await group.look(), node = view[roles.old]
+        var marked: ControlData?
+        if case .unreachable? = node?.state {
+        } else {
+            let instance = try await access.instance(roles.old), deadline = Deadline.after(.seconds(20))
+            if try await instance.isSealed(deadline: deadline) { marked = try await instance.controlData(deadline: deadline) }
+        }
+        let found = OldPrimary(
+            name: roles.old, marked: marked, checkpoint: try memory.recall(StopPrimary.checkpoint), others: GroupView(view.nodes.filter { $0.name != roles.old }))
+        if let problem = found.obstacleToPromotion(of: roles.new, found: node) { throw problem }
+    }
+
     // MARK: How far it is
 
     func begins() { (known, closed) = (false, .now) }
@@ -99,15 +134,22 @@ actor SwitchedGroup {
 
     // MARK: Back
 
-    /// Has the old primary take writes again, whatever was done to it, unless the new one was told to take its place.
+    /// What closes the old primary to writers, as the journal has it.
+    static let bracket = "closed primary"
+
+    /// Whether the run has the old primary closed still, as far as its journal knows. Once it was opened again, it is nobody's to start.
+    static func isClosed(_ memory: Memory) -> Bool { memory.isClosed(by: bracket) }
+
+    /// Has the old primary take writes again, whatever was done to it, unless the new one was told to take its place, or another node has it by now.
     /// - Returns: what stands in the way, with the way to do it by hand.
     func goBack(_ memory: Memory) async -> [Problem] {
-        known = nil
+        (known, isSealed) = (nil, false)
         guard !Self.goesForward(memory) else { return [] }
         do {
             guard let roles = try memory.recall(Self.roles) else { return [] }
-            try await findInstances(memory)
-            if memory.began(StopPrimary.self) { try await start(roles.old) }
+            // The others' may be away.
+            _ = try await access.instance(roles.old, programs: try memory.recall(Self.programs)?[roles.old])
+            if memory.began(StopPrimary.self), let problem = try await start(roles.old, memory) { return [problem] }
             return await window.open(memory)
         } catch {
             return [
@@ -116,10 +158,20 @@ actor SwitchedGroup {
         }
     }
 
-    /// Starts the old primary again: it has the mark of a standby at most since this run has stopped it.
-    private func start(_ old: String) async throws {
+    /// Starts the old primary again, unless another node is the primary by now, or its mark as a standby is not this run's.
+    /// - Returns: why it was left as it is.
+    private func start(_ old: String, _ memory: Memory) async throws -> Problem? {
         let instance = try await access.instance(old), deadline = Deadline.after(.seconds(120))
+        // Clients wait: one that does not answer is not waited for.
+        async let others = look(at: group.nodes.filter { $0 != old }, deadline: .after(.seconds(5)))
         let isMarked = try await instance.isSealed(deadline: deadline)
+        let found = OldPrimary(
+            name: old, marked: isMarked ? try await instance.controlData(deadline: deadline) : nil, checkpoint: try memory.recall(StopPrimary.checkpoint), others: try await others)
+        if let problem = found.obstacleToReturn() {
+            // Nor does its watchdog start it.
+            if let lease = try await window.giveAway([old])[old] { try await instance.host.remove(lease, as: instance.starter, deadline: deadline) }
+            return problem
+        }
         if isMarked {
             // Whoever has started it meanwhile has started a standby.
             try await instance.stop(mode: .fast, deadline: deadline)
@@ -135,5 +187,11 @@ actor SwitchedGroup {
             guard try await instance.status(deadline: deadline).isRunning else { throw error }
             try await instance.start(deadline: deadline)
         }
+        return nil
+    }
+
+    private func look(at nodes: [String], deadline: Deadline) async throws -> GroupView {
+        let group = group, found = try await onEach(nodes) { try await group.node($0, deadline: deadline) }
+        return GroupView(nodes.compactMap { found[$0] })
     }
 }

@@ -76,7 +76,7 @@ public struct Switchover: Procedure {
     public func brackets(_ memory: Memory) -> [Bracket] {
         [
             Bracket(
-                "closed primary", opens: ClosePrimary.name, closes: PromoteStandby.name, watch: window.watch, isOver: { SwitchedGroup.goesForward(memory) },
+                SwitchedGroup.bracket, opens: ClosePrimary.name, closes: PromoteStandby.name, watch: window.watch, isOver: { SwitchedGroup.goesForward(memory) },
                 release: { await group.goBack(memory) })
         ]
     }
