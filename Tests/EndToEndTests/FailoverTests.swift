@@ -84,4 +84,33 @@ struct FailoverTests {
             try await left.expectNothingLost(try await writers.stop(), on: new)
         }
     }
+
+    @Test func `kills no primary that answers again, and promotes nobody beside another one, whatever it has begun`() async throws {
+        try await Bed.exclusively { bed in
+            try await bed.pair(hosts: 3)
+            for standby in ["db2", "db3"] { try await bed.standby(standby, of: "db1") }
+            let pair = ReplicaSet(bed: bed, nodes: ["db1", "db2", "db3"]), db1 = try bed.host("db1"), data = "/var/lib/postgresql/15/main"
+            let someone = try Operator(of: bed, with: "failover", playbook: ["# before: ./virtual-ip release": "before: 'false'"])
+
+            // Its hook fails once db1 is fenced; then its operator has db1 as the primary again.
+            try await db1.run("kill -9 $(head -n 1 \(data)/postmaster.pid)")
+            let failed = try await someone.pggraft("run", "--yes", someone.playbook)
+            #expect(failed.status == 1 && failed.standardError.contains("Nobody was promoted"), "\(failed.standardOutput)\(failed.standardError)")
+            try await db1.run("rm \(data)/standby.signal")
+            try await db1.startPostgres()
+            let again = try await someone.pggraft("resume", someone.run())
+            #expect(
+                again.status == 1 && (again.standardOutput + again.standardError).contains("works again, and takes writes"), "\(again.standardOutput)\(again.standardError)")
+            try await pair.expectOneWriter("db1")
+
+            // Lost again, another one is promoted by other hands.
+            try await db1.stopPostgres(mode: "immediate")
+            try await db1.run(asUser: "postgres", "touch \(data)/standby.signal")
+            let new = try someone.journalText().contains("db2 has most") ? "db3" : "db2"
+            try await bed.psql(new, "SELECT pg_promote()", database: "postgres")
+            let other = try await someone.pggraft("resume", someone.run())
+            #expect(other.status == 1 && (other.standardOutput + other.standardError).contains("\(new) is the primary"), "\(other.standardOutput)\(other.standardError)")
+            try await pair.expectOneWriter(new)
+        }
+    }
 }

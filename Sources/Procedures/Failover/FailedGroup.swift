@@ -129,6 +129,42 @@ struct FailedGroup: Sendable {
         return try await look().nodes.first { $0.name != old && $0.isPrimary }?.name
     }
 
+    /// Whether somebody has started the lost one as the primary again, as far as it can be asked.
+    func isPrimaryAgain() async throws -> Bool {
+        try await group.node(old, deadline: .after(.seconds(5))).isPrimary
+    }
+
+    /// Sees, right before the promotion, that nobody else is the primary: the lost one is still marked as a standby, or dead as the operator says, and none of
+    /// the others that can be asked was promoted since.
+    /// - Throws: `Problem` that says who is.
+    func requireNoOther(than new: String, _ memory: Memory) async throws {
+        let group = group, others = survivors.filter { $0 != new }
+        async let isFenced = isFenced(memory)
+        // Clients wait: one that does not answer is not waited for.
+        let found = try await onEach(others) { try await group.node($0, deadline: .after(.seconds(5))) }
+        if let problem = GroupView(others.compactMap { found[$0] }).obstacle(toPromoting: new, hint: otherPrimaryHint(new)) { throw problem }
+        guard try await isFenced else {
+            throw Problem(
+                "\(old) is not marked as a standby any more: it may run as the primary, and \(new) is not promoted beside it",
+                hint: "where \(old) is the primary again, `pggraft undo` takes back the rest; where it is lost, resume: it is fenced again")
+        }
+    }
+
+    /// What to do where another node than `new` was promoted.
+    func otherPrimaryHint(_ new: String) -> String { "`pggraft undo` takes back what the run has prepared; have \(old) and \(new) follow it: `procedure: rejoin`" }
+
+    /// Whether the lost one has the mark of a standby still, or nobody can see it and it is said to be dead.
+    private func isFenced(_ memory: Memory) async throws -> Bool {
+        let isDead = try primaryIsDead(memory)
+        if isDead, group.gaveNoAnswer(old) { return true }
+        do {
+            return try await oldInstance().isSealed(deadline: .after(.seconds(20)))
+        } catch let error where !(error is CancellationError) {
+            guard isDead else { throw unreachable(error) }
+            return true
+        }
+    }
+
     func admission(_ succession: Succession) throws -> FollowerAdmission {
         let old = try access.roster.entry(old), role = succession.followers.first?.role ?? ""
         return FollowerAdmission(

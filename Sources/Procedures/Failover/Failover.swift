@@ -112,7 +112,7 @@ struct PrimaryIsLost: Requirement {
 
     func look(_ memory: Memory) async throws -> [Finding] {
         let old = failed.old
-        if memory.began(FencePrimary.self) { return [Finding(name, on: old, "the run has fenced it")] }
+        if memory.began(FencePrimary.self) { return [try await fenced(memory)] }
         // A server that is deaf takes most of it, and has a host to be asked for its processes.
         let node = try await failed.group.node(old, deadline: .after(.seconds(20)))
         switch node.state {
@@ -124,7 +124,8 @@ struct PrimaryIsLost: Requirement {
                     .notMet(hint: look.recovery.isInRecovery ? "name the primary that is lost" : failed.words.works))
             ]
         case .down(let data): return [Finding(name, on: old, "stopped: \(data.state.rawValue), timeline \(data.timeline)")]
-        case .deaf(let processes, let problem): return [Finding(name, on: old, "\(processes.count) processes are there, and let nobody in: \(problem.fact)")]
+        case .deaf(let processes, let problem):
+            return [Finding(name, on: old, "\(processes.count) processes are there, and let nobody in: \(problem.fact)")]
         case .unreachable(let problem):
             return try failed.primaryIsDead(memory)
                 ? [
@@ -137,6 +138,18 @@ struct PrimaryIsLost: Requirement {
     }
 }
 
+extension PrimaryIsLost {
+    /// Of one that the run has begun to fence, and has promoted nobody for: it may be the primary again by now, which is nobody's to kill.
+    private func fenced(_ memory: Memory) async throws -> Finding {
+        let old = failed.old, fenced = Finding(name, on: old, "the run has fenced it")
+        if memory.began(PromoteSuccessor.self), try await failed.promoted(memory) != nil { return fenced }
+        guard try await failed.isPrimaryAgain() else { return fenced }
+        return Finding(
+            name, on: old, "works again, and takes writes: somebody has started it as the primary since the run began",
+            .notMet(hint: "where it shall stay: `pggraft undo` takes back what the run has prepared; where not: stop it (pg_ctl stop -m fast), then resume"))
+    }
+}
+
 /// There is a standby that can take the place of the primary.
 struct SuccessorIsThere: Requirement {
     let name = "standby"
@@ -145,7 +158,10 @@ struct SuccessorIsThere: Requirement {
 
     func look(_ memory: Memory) async throws -> [Finding] {
         let view = try await failed.look()
-        if try memory.recall(FailedGroup.succession) != nil { return [Finding(name, "it is chosen")] }
+        if let new = try memory.recall(FailedGroup.succession)?.new {
+            if view[new]?.isPrimary != true, let problem = view.obstacle(toPromoting: new, hint: failed.otherPrimaryHint(new)) { return [Finding(notMet: name, problem)] }
+            return [Finding(name, "it is chosen")]
+        }
         if let new = view.nodes.first(where: { $0.name != failed.old && $0.isPrimary }) { return [Finding(name, on: new.name, "is the primary already")] }
         let succession = try Succession(view, of: failed.old, to: failed.wanted)
         return [Finding(name, on: succession.new, "has most: received up to \(succession.received) on timeline \(succession.timeline)")]

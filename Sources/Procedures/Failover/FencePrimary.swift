@@ -51,6 +51,7 @@ struct FencePrimary: Step {
     /// It stays fenced: nobody knows what its clients have been told.
     func undo(_ run: StepRun) async throws -> UndoOutcome {
         if let new = try await failed.promoted(run.memory) { return .nothing(because: "\(new) is the primary") }
+        if try await failed.isPrimaryAgain() { return .nothing(because: "\(failed.old) was started as the primary again") }
         return .undone([
             "\(failed.old) stays stopped, and marked as a standby",
             "to have it as the primary again, as nobody was promoted: remove standby.signal (until 11: recovery.conf) from its data directory, and start it",

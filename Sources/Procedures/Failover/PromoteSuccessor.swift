@@ -21,6 +21,7 @@ struct PromoteSuccessor: Step {
     func perform(_ run: StepRun) async throws -> String {
         let succession = try run.recall(FailedGroup.succession), instance = try await failed.access.instance(succession.new)
         let isDone = try await failed.promoted(run.memory) != nil
+        if !isDone { try await failed.requireNoOther(than: succession.new, run.memory) }
         let promotion = isDone ? try await instance.promotion(deadline: .after(.seconds(300))) : try await instance.promote(deadline: .after(.seconds(300)))
         try run.remember(FailedGroup.promotion, FailedGroup.Left(timeline: promotion.timeline, from: promotion.previousTimeline, at: promotion.switchpoint))
         return "\(succession.new) is the primary, on timeline \(promotion.timeline), which left timeline \(promotion.previousTimeline) at \(promotion.switchpoint)"
