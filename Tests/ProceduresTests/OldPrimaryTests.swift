@@ -103,4 +103,10 @@ import Testing
         let away = try #require(toPromote(nil, found: Self.away("db1"), others))
         #expect(away.fact.contains("cannot be seen") && away.hint?.contains("procedure: failover") == true)
     }
+
+    @Test func `a server that answers is not lost, whether or not it lets pggraft in`() {
+        func error(_ code: String?) -> PostgresError { .cannotConnect(node: "db1", message: "refused", code: code) }
+        for code in ["28P01", "28000", "53300", "3D000"] { #expect(PrimaryIsLost.isAnswer(error(code)), "\(code)") }
+        for code in ["57P03", "57P01", nil] { #expect(!PrimaryIsLost.isAnswer(error(code)), "\(code ?? "")") }
+    }
 }

@@ -1,6 +1,7 @@
 import EventLoop
 import Instance
 public import Playbook
+import PostgresClient
 public import ProcedureKit
 import Report
 public import Run
@@ -125,6 +126,15 @@ struct PrimaryIsLost: Requirement {
             ]
         case .down(let data): return [Finding(name, on: old, "stopped: \(data.state.rawValue), timeline \(data.timeline)")]
         case .deaf(let processes, let problem):
+            if let refusal = try await refusal() {
+                return [
+                    Finding(
+                        name, on: old, "answers, and does not let pggraft in: \(refusal.fact)",
+                        .notMet(
+                            hint: "it may serve others: mend the login (pg_hba.conf, the password file); where it is to be failed over all the same: stop it "
+                                + "(pg_ctl stop -m fast), or fence it yourself and say \(failed.words.dead)"))
+                ]
+            }
             return [Finding(name, on: old, "\(processes.count) processes are there, and let nobody in: \(problem.fact)")]
         case .unreachable(let problem):
             return try failed.primaryIsDead(memory)
@@ -139,6 +149,21 @@ struct PrimaryIsLost: Requirement {
 }
 
 extension PrimaryIsLost {
+    /// What a server says that does not let pggraft in; `nil` where it says nothing, or that it is about to start or to stop.
+    private func refusal() async throws -> PostgresError? {
+        do {
+            _ = try await failed.access.server(failed.old, deadline: .after(.seconds(5)))
+            return nil
+        } catch let error as PostgresError {
+            return Self.isAnswer(error) ? error : nil
+        } catch let error where !(error is CancellationError) {
+            return nil
+        }
+    }
+
+    /// Whether this is the answer of a server that works: class 57P is that of one that starts, stops or has crashed.
+    static func isAnswer(_ error: PostgresError) -> Bool { error.code.map { !$0.hasPrefix("57P") } ?? false }
+
     /// Of one that the run has begun to fence, and has promoted nobody for: it may be the primary again by now, which is nobody's to kill.
     private func fenced(_ memory: Memory) async throws -> Finding {
         let old = failed.old, fenced = Finding(name, on: old, "the run has fenced it")
