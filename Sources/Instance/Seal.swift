@@ -1,10 +1,11 @@
 public import EventLoop
-import PostgresConfig
+public import PostgresConfig
 public import RemoteHost
 import Report
 
 /// The mark that makes a standby of whatever starts in a data directory: put on a primary that was stopped for good, before
-/// another one takes its place, it comes up read-only whoever starts it.
+/// another one takes its place, it comes up read-only whoever starts it. What a recovery to a point in time has left in its settings, by which it would
+/// promote itself, is overridden in `postgresql.auto.conf`: a primary never asks for it.
 public enum Seal {
     /// The file that is the mark.
     public static func file(_ features: ServerFeatures) -> StandbyConfiguration.File {
@@ -19,7 +20,7 @@ public enum Seal {
     /// Who was looked for in vain, by exit status.
     static let runs: Int32 = 21, opening: Int32 = 22
 
-    // $1 data directory, $2 the mark, $3 what it says, $4 pg_controldata, $5 what finds processes, $6 the lease's file.
+    // $1 data directory, $2 the mark, $3 what it says, $4 pg_controldata, $5 what finds processes, $6 the lease's file, $7 where its configuration is.
     // The watchdog of the lease goes first: one that has begun to open the node has said so before.
     static let script = #"""
         if read -r beat pid <"$6"; then
@@ -29,6 +30,12 @@ public enum Seal {
         [ ! -e "$6.opening" ] || exit 22
         found=$(sh -c "$5" sh "$1")
         [ -z "$found" ] || { printf '%s\n' "$found" >&2; exit 21; }
+        auto=$1/postgresql.auto.conf
+        set_to="^[[:space:]]*recovery_target(_(lsn|name|time|xid))?([[:space:]]*=[[:space:]]*|[[:space:]]+)('[^']|[^'#=[:space:]])"
+        if [ "$2" = standby.signal ] && grep -qsE "$set_to" "$1"/*.conf "$1"/conf.d/*.conf "$7"/*.conf "$7"/conf.d/*.conf; then
+          { [ ! -e "$auto" ] || cat "$auto"; } >"$auto.pggraft" && printf "\nrecovery_target%s = ''" '' _lsn _name _time _xid >>"$auto.pggraft" && echo >>"$auto.pggraft" && chmod 0600 "$auto.pggraft" &&
+            { [ "$(id -u)" != 0 ] || chown --reference="$1" "$auto.pggraft"; } && sync "$auto.pggraft" && mv -f "$auto.pggraft" "$auto" || exit 1
+        fi
         printf '%s' "$3" >"$1/$2.pggraft" && { [ "$(id -u)" != 0 ] || chown --reference="$1" "$1/$2.pggraft"; } && sync "$1/$2.pggraft" && mv -f "$1/$2.pggraft" "$1/$2" && sync "$1" || exit 1
         found=$(sh -c "$5" sh "$1")
         [ -z "$found" ] || { rm -f "$1/$2"; printf '%s\n' "$found" >&2; exit 21; }
@@ -38,10 +45,21 @@ public enum Seal {
 }
 
 extension Instance {
-    private func seal(lease: HostPath) -> Command {
+    /// Where ``seal(endingLease:deadline:)`` looks for what a recovery has left: `*.conf` in these directories.
+    private var configDirectories: [HostPath] {
+        [dataDirectory, debianCluster?.configDirectory ?? dataDirectory].flatMap { [$0, $0 / "conf.d"] }
+    }
+
+    /// Whether the mark of a standby overrides `target`: it stands where settings usually do, spelled as usual.
+    public func sealOverrides(_ target: RecoveryTarget) -> Bool {
+        guard let file = HostPath(target.entry.file), file.path.hasSuffix(".conf"), target.entry.name == target.name else { return false }
+        return configDirectories.contains { $0 / file.name == file }
+    }
+
+    func seal(lease: HostPath) -> Command {
         Command.script(
             Seal.script, dataDirectory.path, Seal.file(features).rawValue, Seal.content(features), (binaries.directory / "pg_controldata").path, DataDirectoryProcess.script,
-            lease.path
+            lease.path, (debianCluster?.configDirectory ?? dataDirectory).path
         ).as(starter)
     }
 

@@ -2,6 +2,7 @@ import PostgresClient
 import PostgresConfig
 import ProcedureKit
 import Report
+import Run
 import Server
 import Testing
 
@@ -62,6 +63,16 @@ import Testing
         )
         #expect(way(try data("shut down"), version: old) == .follows)
         #expect(why(way(try data("shut down"), version: older)).contains("does not stream across the end of a timeline"))
+    }
+
+    @Test func `what ends a recovery is told before a switchover, and refused where its mark does not override it`() {
+        let file = "/etc/pg/postgresql.conf", lines = "recovery_target_time = '2026-01-01'\nrecovery_target_action = 'promote'\nrecovery_target_xid = ''\n"
+        let tree = SettingsTree(configFile: file, dataDirectory: "/data", snapshot: FileSnapshot(files: [file: Array(lines.utf8)]), version: .postgres(15))
+        let refused = NothingEndsRecovery.findings(tree, on: "db1") { _ in false }
+        #expect(refused.map(\.found) == ["recovery_target_time = '2026-01-01' (/etc/pg/postgresql.conf:1): as a standby it would stop there, or promote itself"])
+        guard case .notMet(let hint) = refused[0].verdict else { return #expect(Bool(false), "it is not refused") }
+        #expect(hint?.hasSuffix("pggraft conf reset db1 recovery_target_time") == true)
+        guard case .note = NothingEndsRecovery.findings(tree, on: "db1", isOverridden: { _ in true })[0].verdict else { return #expect(Bool(false), "it is no note") }
     }
 
     @Test func `the directory of another cluster is none that comes back`() throws {

@@ -1,7 +1,7 @@
 import EventLoop
 public import Instance
 public import PostgresClient
-import PostgresConfig
+public import PostgresConfig
 public import RemoteHost
 import Report
 public import Run
@@ -74,14 +74,16 @@ extension Follower {
     /// - Parameters:
     ///   - settings: what else its `postgresql.auto.conf` says; `nil` for nothing.
     ///   - restoreCommand: what fetches WAL from an archive; `nil` leaves what is there.
+    ///   - targets: what its other files say that would end its recovery: overridden.
     public func edits(
         _ features: ServerFeatures, in directory: HostPath, from files: [StandbyConfiguration.File: [UInt8]], settings: KeyValuePairs<String, String?> = [:],
-        restoring restoreCommand: String? = nil
+        restoring restoreCommand: String? = nil, overriding targets: [RecoveryTarget] = []
     ) throws -> [ConfigurationEdit] {
         var before = files
-        if settings.count > 0 {
+        if settings.count > 0 || !targets.isEmpty {
             var auto = SettingsFile(files[.autoConf] ?? [])
             for (name, value) in settings { if let value { auto.set(name, to: value) } else { auto.remove(name) } }
+            for target in targets { auto.set(target.name, to: target.harmlessValue) }
             before[.autoConf] = auto.render()
         }
         let configuration = StandbyConfiguration(
@@ -103,9 +105,10 @@ extension Follower {
             return try await own + edits(instance, restoring: restoreCommand, deadline: deadline)
         }
         let directory = instance.dataDirectory
+        async let targets = instance.features.standbyMarker == .signalFile ? RecoveryTarget.underAutoConf(try await instance.settingsTree(deadline: deadline)) : []
         let content = try await instance.host.read(StandbyConfiguration.File.allCases.map { directory / $0.rawValue }, as: instance.user, deadline: deadline)
         let files = StandbyConfiguration.File.allCases.reduce(into: [StandbyConfiguration.File: [UInt8]]()) { $0[$1] = content[directory / $1.rawValue] }
-        return try edits(instance.features, in: directory, from: files, settings: settings, restoring: restoreCommand)
+        return try edits(instance.features, in: directory, from: files, settings: settings, restoring: restoreCommand, overriding: try await targets)
     }
 
     /// - Parameter settings: `nil` for what nothing but `ALTER SYSTEM` has written.

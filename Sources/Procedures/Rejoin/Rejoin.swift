@@ -2,6 +2,7 @@ import EventLoop
 import Instance
 public import Playbook
 import PostgresClient
+import PostgresConfig
 public import ProcedureKit
 import RemoteHost
 import Report
@@ -151,6 +152,14 @@ struct NodeCanComeBack: Requirement {
                 ? .note(hint: "a new copy of \(primary) is made") : .notMet(hint: "make a new copy of \(primary): say `copy:` in the playbook, or `procedure: hot-standby`"))
     }
 
+    /// What its files say that would end its recovery.
+    private func overridden(_ instance: Instance) async throws -> [Finding] {
+        guard instance.features.standbyMarker == .signalFile else { return [] }
+        return RecoveryTarget.inForce(try await instance.settingsTree(deadline: .after(.seconds(30)))).filter(\.endsRecovery).map {
+            Finding("recovery target", on: node.name, "\($0): as a standby it would stop there, or promote itself", .note(hint: "the run overrides it in postgresql.auto.conf"))
+        }
+    }
+
     func look(_ memory: Memory) async throws -> [Finding] {
         let view = try await survey.view()
         let primary: GroupView.Node
@@ -166,6 +175,7 @@ struct NodeCanComeBack: Requirement {
         let instance = try await node.instance(memory)
         if try await instance.isSpoiled(deadline: .after(.seconds(20))) { return findings + [needsCopy(RejoiningNode.spoiled, of: primary.name)] }
         guard case .down(let data)? = view[node.name]?.state else { return findings }
+        findings += try await overridden(instance)
         switch try await node.wayBack(primary, data) {
         case .follows: findings.append(Finding(name, on: node.name, "\(data.state.rawValue); all that it has is part of the history of \(primary.name)"))
         case .needsCopy(let why): findings.append(needsCopy(why, of: primary.name))

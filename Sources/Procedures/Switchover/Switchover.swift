@@ -89,7 +89,7 @@ public struct Switchover: Procedure {
                 "the group",
                 [
                     StandbyIsClose(ground: ground, limit: playbook.window.catchUpLag.bytes), NobodyIsLeftBehind(ground: ground), PrimaryCanStop(ground: ground),
-                    NewPrimaryHasRoom(ground: ground),
+                    NothingEndsRecovery(ground: ground), NewPrimaryHasRoom(ground: ground),
                 ] + nodes.map { RoleIsSuperuser(node: $0, ground: ground) } + nodes.map { LeaseOutlivesSession($0, of: access, survey: survey) }
                     + ServiceIsOurs.each(of: nodes, of: access, survey: survey)),
             RequirementGroup("routes", [OthersMayStream(ground: ground)]),
