@@ -65,6 +65,38 @@ import Testing
         #expect(why(way(try data("shut down"), version: older)).contains("does not stream across the end of a timeline"))
     }
 
+    private func own(_ data: ControlData, history: String? = nil) -> WayBack {
+        WayBack(
+            of: data, to: 2, TimelineHistory("1\t0/3000100\tno recovery target specified\n"), own: history.flatMap { TimelineHistory($0) }, system: "7",
+            ServerFeatures(.postgres(15)))
+    }
+
+    @Test func `a standby of the primary itself just follows, whatever became of its host`() throws {
+        for state in ["shut down in recovery", "in archive recovery"] {
+            #expect(own(try data(state, timeline: 2, minimum: "0/4000000")) == .follows)
+            #expect(own(try data(state, timeline: 2, minimum: "0/4000000"), history: "1\t0/3000100\tno recovery target specified\n") == .follows)
+        }
+        // Of an older timeline it may have replayed what is no part of the primary's.
+        #expect(way(try data("in archive recovery", minimum: "0/3000108")) == .rewinds)
+    }
+
+    @Test func `one that was a primary on a timeline of the same number needs a copy`() throws {
+        func why(_ way: WayBack) -> String { if case .needsCopy(let why) = way { why } else { "\(way)" } }
+        for state in ["shut down", "in production", "shutting down", "in crash recovery"] {
+            #expect(why(own(try data(state, timeline: 2, checkpoint: "0/4000000"))).contains("it was a primary itself on timeline 2, which is the primary's (\(state))"))
+        }
+        #expect(why(own(try data("shut down in recovery", timeline: 2), history: "1\t0/3000180\tno recovery target specified\n")).contains("behind 0/3000180 of timeline 1"))
+        let first = WayBack(of: try data("shut down"), to: 1, nil, system: "7", ServerFeatures(.postgres(15)))
+        #expect(why(first).contains("it was a primary itself on timeline 1"))
+    }
+
+    @Test func `that pg_rewind has nothing to take off says nothing of what it would follow by`() throws {
+        #expect(own(try data("shut down in recovery", timeline: 2)).obstacleUnrewound == nil)
+        #expect(way(try data("shut down")).obstacleUnrewound == nil)
+        #expect(own(try data("shut down", timeline: 2)).obstacleUnrewound?.hasPrefix("pg_rewind says that no rewind is required, and it was a primary itself") == true)
+        #expect(way(try data("shut down", checkpoint: "0/4000000")).obstacleUnrewound != nil)
+    }
+
     @Test func `what ends a recovery is told before a switchover, and refused where its mark does not override it`() {
         let file = "/etc/pg/postgresql.conf", lines = "recovery_target_time = '2026-01-01'\nrecovery_target_action = 'promote'\nrecovery_target_xid = ''\n"
         let tree = SettingsTree(configFile: file, dataDirectory: "/data", snapshot: FileSnapshot(files: [file: Array(lines.utf8)]), version: .postgres(15))

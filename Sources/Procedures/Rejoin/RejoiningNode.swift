@@ -22,9 +22,16 @@ enum WayBack: Sendable, Hashable {
     /// - Parameters:
     ///   - data: what `pg_controldata` says of the stopped node.
     ///   - history: of the primary's timeline; `nil` where that is the first.
-    init(of data: ControlData, to timeline: UInt32, _ history: TimelineHistory?, system: String?, _ features: ServerFeatures) {
+    ///   - own: of the timeline with the number of the primary's, as the node has it; `nil` where it has none.
+    init(of data: ControlData, to timeline: UInt32, _ history: TimelineHistory?, own: TimelineHistory? = nil, system: String?, _ features: ServerFeatures) {
         if let system, system != "\(data.systemIdentifier)" {
             self = .isForeign("its system identifier is \(data.systemIdentifier), and the primary's \(system): its data directory is that of another cluster")
+            return
+        }
+        let isSame = data.timeline == timeline
+        if isSame, let history, let own, own.switches != history.switches {
+            self = .needsCopy(
+                "its timeline \(timeline) is not the primary's of that number: for it that begins behind \(Self.beginning(own)), for the primary behind \(Self.beginning(history))")
             return
         }
         let left = history?.switches.first { $0.timeline == data.timeline }?.at
@@ -33,7 +40,7 @@ enum WayBack: Sendable, Hashable {
         if let left, isClean {
             diverged = "it has written what the primary has not: its last checkpoint is at \(data.checkpoint), and timeline \(data.timeline) ends for the primary at \(left)"
         } else {
-            diverged = isClean ? "it has gone on by itself on timeline \(data.timeline)" : "it has crashed (\(data.state.rawValue)), and may have written what the primary has not"
+            diverged = "it has crashed (\(data.state.rawValue)), and may have written what the primary has not"
         }
         switch (data.state, left) {
         case (_, .some) where !features.streamsAcrossTimelines && isClean:
@@ -42,8 +49,12 @@ enum WayBack: Sendable, Hashable {
         case (.shutDownInRecovery, let left?) where data.minimumRecoveryEnd <= left: self = .follows
         // The position is that of the record's beginning: where that is before the switch, the whole record is.
         case (.shutDown, let left?) where data.checkpoint < left: self = .follows
-        case (.shutDownInRecovery, nil) where data.timeline == timeline: self = .follows
-        case (_, nil) where data.timeline != timeline: self = .needsCopy("its timeline \(data.timeline) is not in the history of the primary's timeline \(timeline)")
+        case (.shutDownInRecovery, nil) where isSame, (.inArchiveRecovery, nil) where isSame: self = .follows
+        // A standby never is in such a state. pg_rewind goes by the number of the timeline, and takes the two for one.
+        case (_, nil) where isSame:
+            self = .needsCopy(
+                "it was a primary itself on timeline \(timeline), which is the primary's (\(data.state.rawValue)): what each of them has written there cannot be told apart")
+        case (_, nil): self = .needsCopy("its timeline \(data.timeline) is not in the history of the primary's timeline \(timeline)")
         default:
             if !features.rewind.exists {
                 self = .needsCopy("\(diverged); PostgreSQL \(features.version) has no pg_rewind")
@@ -54,6 +65,17 @@ enum WayBack: Sendable, Hashable {
             } else {
                 self = .rewinds
             }
+        }
+    }
+
+    private static func beginning(_ history: TimelineHistory) -> String { history.switches.last.map { "\($0.at) of timeline \($0.timeline)" } ?? "nothing" }
+
+    /// Why a node cannot follow as it is that pg_rewind has found nothing to take off; `nil` where it can.
+    var obstacleUnrewound: String? {
+        switch self {
+        case .follows: nil
+        case .rewinds: "pg_rewind says that no rewind is required, and it has written what the primary has not"
+        case .needsCopy(let why), .isForeign(let why): "pg_rewind says that no rewind is required, and \(why)"
         }
     }
 }
@@ -124,8 +146,9 @@ actor RejoiningNode {
         guard let timeline = primary.look?.timeline else { return .needsCopy("\(primary.name) does not say on which timeline it is") }
         let instance = try await access.instance(primary.name), own = try await access.instance(name), deadline = Deadline.after(.seconds(20))
         let history = try await instance.history(of: timeline, deadline: deadline), system: String
+        let ownHistory = data.timeline == timeline ? try await own.history(of: timeline, deadline: deadline) : nil
         if let said = primary.look?.systemIdentifier { system = said } else { system = "\(try await instance.controlData(deadline: deadline).systemIdentifier)" }
-        let way = WayBack(of: data, to: timeline, history, system: system, own.features)
+        let way = WayBack(of: data, to: timeline, history, own: ownHistory, system: system, own.features)
         guard case .follows = way, data.state == .shutDown else { return way }
         // A standby reads on where its own log ends: behind the checkpoint of its shutdown.
         guard try await !instance.hasWAL(at: data.checkpoint, deadline: deadline), try await !own.restoresWAL(deadline: deadline) else { return way }

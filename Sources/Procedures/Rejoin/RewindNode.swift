@@ -37,11 +37,19 @@ struct RewindNode: LeavesNothing {
     /// What is done where it cannot be rewound.
     private func without(_ why: String) -> Inspection {
         guard copy != nil else {
-            return .blocked([
-                Problem("\(node.name) cannot follow the primary as it is: \(why)", hint: "make a new copy of the primary: say `copy:` in the playbook, or `procedure: hot-standby`")
-            ])
+            return .blocked([needsCopy(why)])
         }
         return .needed([Change("\(node.name): no pg_rewind, but a new copy of the primary: \(why)")])
+    }
+
+    private func needsCopy(_ why: String) -> Problem {
+        Problem("\(node.name) cannot follow the primary as it is: \(why)", hint: "make a new copy of the primary: say `copy:` in the playbook, or `procedure: hot-standby`")
+    }
+
+    /// Why it cannot be started as it is, now that pg_rewind has changed nothing but that it may have recovered it.
+    private func obstacleUnrewound(_ instance: Instance, _ follower: Follower) async throws -> String? {
+        guard let primary = try await node.group.look()[follower.upstream] else { throw UnknownNode(name: follower.upstream) }
+        return try await node.wayBack(primary, try await instance.controlData(deadline: .after(.seconds(20)))).obstacleUnrewound
     }
 
     private func controlData(_ instance: Instance) async throws -> ControlData? {
@@ -57,7 +65,10 @@ struct RewindNode: LeavesNothing {
             let outcome = try await instance.rewind(
                 from: try node.source(follower.upstream), keepingIn: try node.kept(), restoringWAL: restores, deadline: .after(.seconds(6 * 3600)))
             switch outcome {
-            case .notNeeded: return "pg_rewind: no rewind required"
+            case .notNeeded:
+                guard let why = try await obstacleUnrewound(instance, follower) else { return "pg_rewind: no rewind required" }
+                guard copy != nil else { throw needsCopy(why) }
+                return try makesCopy(why, run)
             case .rewound(let said): return said
             }
         } catch let failed as Rewind.Failed where copy != nil {
