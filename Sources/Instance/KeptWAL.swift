@@ -41,6 +41,11 @@ extension Instance {
         return (conninfo, file.value(of: "primary_slot_name"))
     }
 
+    /// What `recovery.conf` (until 11) says of a replay that is to be late, as it stands there.
+    public func saidOfReplayDelay(deadline: Deadline) async throws -> String? {
+        try await recoveryFile(.recoveryConf, deadline: deadline)?.value(of: "recovery_min_apply_delay")
+    }
+
     private func recoveryFile(_ file: StandbyConfiguration.File, deadline: Deadline) async throws -> SettingsFile? {
         try await host.read(dataDirectory / file.rawValue, as: user, deadline: deadline).map { SettingsFile($0) }
     }

@@ -111,7 +111,25 @@ extension ServerSession {
             let state = try RecoveryState(row: answers[1].one())
             guard state.isInRecovery else { throw ServerError.promoted(node: name) }
             guard let replayed = state.replayedLSN else { return .notYet("nothing was replayed yet") }
-            return replayed >= target ? .found(()) : .notYet("replayed up to \(replayed), \(target.bytes(since: replayed)) bytes behind")
+            if replayed >= target { return .found(()) }
+            let pause = try await isReplayPaused(deadline: deadline.forLook) ? ": its replay is paused (SELECT \(features.functionName(.resumeReplay))() resumes it)" : ""
+            return .notYet("replayed up to \(replayed), \(target.bytes(since: replayed)) bytes behind\(pause)")
+        }
+    }
+
+    /// Whether somebody, or the end of a recovery, has stopped the replay; a standby only.
+    public func isReplayPaused(deadline: Deadline) async throws -> Bool {
+        try await look("SELECT \(wal: .isReplayPaused, features)() AS paused", deadline).one().get("paused")
+    }
+
+    /// Waits until this standby has the WAL of `primary` up to `target` on disk, whenever it replays it.
+    /// - Throws: `DeadlineExceeded`, which says how far it is behind; ``ServerError/promoted(node:)``.
+    public func waitReceived(to target: LSN, of primary: String, deadline: Deadline) async throws {
+        try await wait(for: "\(name) to receive \(primary) up to \(target)", until: deadline, every: .milliseconds(200)) { () -> Look<Void> in
+            let state = try await recovery(deadline: deadline.forLook)
+            guard state.isInRecovery else { throw ServerError.promoted(node: name) }
+            guard let reached = [state.receivedLSN, state.replayedLSN].compactMap(\.self).max() else { return .notYet("nothing was received yet") }
+            return reached >= target ? .found(()) : .notYet("received up to \(reached), \(target.bytes(since: reached)) bytes behind")
         }
     }
 

@@ -44,6 +44,15 @@ import Testing
         let late = await #expect(throws: DeadlineExceeded.self) { try await standby.waitReplayed(to: far, of: "n1", deadline: .after(.milliseconds(100))) }
         #expect(late?.waitedFor == "n2 to replay n1 up to \(far)")
         #expect(late?.lastSeen?.hasPrefix("replayed up to ") == true)
+        #expect(late?.lastSeen?.contains("paused") == false)
+        let pause = SQL(stringLiteral: "SELECT \(standby.features.functionName(.pauseReplay))()"),
+            resume = SQL(stringLiteral: "SELECT \(standby.features.functionName(.resumeReplay))()")
+        try await standby.run(pause)
+        let paused = await #expect(throws: DeadlineExceeded.self) { try await standby.waitReplayed(to: far, of: "n1", deadline: .after(.milliseconds(100))) }
+        #expect(paused?.lastSeen?.contains("its replay is paused (SELECT pg_") == true)
+        let received = try await primary.currentLSN(deadline: soon)
+        try await standby.waitReceived(to: received, of: "n1", deadline: soon)
+        try await standby.run(resume)
         let promoted = await #expect(throws: ServerError.self) { try await primary.waitReplayed(to: target, of: "n0", deadline: soon) }
         guard case .promoted("n1") = promoted else {
             Issue.record("\(String(describing: promoted))")

@@ -4,7 +4,7 @@ import Report
 import Run
 import Server
 
-/// Verification of replication: one primary, everybody streams on its timeline.
+/// Verification of replication: one primary, everybody streams on its timeline and replays what it writes.
 struct VerifySwitchover: LeavesNothing {
     static let name = "verify"
     static let words = Fact<[String]>("who is what")
@@ -19,8 +19,8 @@ struct VerifySwitchover: LeavesNothing {
     }
 
     func perform(_ run: StepRun) async throws -> String {
-        let roles = try run.recall(SwitchedGroup.roles)
-        let view = try await wait(for: "\(list(roles.followers.map(\.name))) to stream on the timeline of \(roles.new)", until: .after(.seconds(120)), every: .milliseconds(200)) {
+        let roles = try run.recall(SwitchedGroup.roles), deadline = Deadline.after(.seconds(120))
+        let streaming = try await wait(for: "\(list(roles.followers.map(\.name))) to stream on the timeline of \(roles.new)", until: deadline, every: .milliseconds(200)) {
             () -> Look<GroupView> in
             let view = try await group.group.look(), primary = try view.primary()
             guard primary.name == roles.new else { throw Problem("\(primary.name) is the primary, not \(roles.new)", hint: "somebody has promoted it since") }
@@ -28,6 +28,8 @@ struct VerifySwitchover: LeavesNothing {
             let late = standbys.filter { $0.look?.recovery.isStreaming != true || $0.look?.timeline != primary.look?.timeline }
             return late.isEmpty ? .found(view) : .notYet(late.map { "\($0.name): \(view.description(of: $0))" }.joined(separator: "; "))
         }
+        try await group.access.awaitReplay(by: streaming.nodes.map(\.name).filter { $0 != roles.new }, of: roles.new, deadline: deadline, run)
+        let view = try await group.group.look()
         try run.remember(Self.words, view.nodes.map { "\($0.name): \(view.description(of: $0))" })
         return view.nodes.map { "\($0.name): \(view.description(of: $0))" }.joined(separator: "; ")
     }
