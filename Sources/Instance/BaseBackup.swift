@@ -38,8 +38,7 @@ public struct BaseBackupOptions: Sendable, Hashable {
     /// The arguments, in the words of the version.
     func arguments(into directory: HostPath, _ features: ServerFeatures) -> [String] {
         let known = features.baseBackup
-        var shown = conninfo
-        shown["password"] = nil
+        let shown = conninfo.withoutSecrets
         var words = ["--pgdata=\(directory)", "--progress", "--no-password", "--checkpoint=\(checkpointsFast ? "fast" : "spread")"] + features.baseBackupWALOptions
         // Whoever starts the copy before its configuration is there starts a standby.
         if known.marksStandby { words.append("--write-recovery-conf") }

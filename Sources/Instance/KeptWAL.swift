@@ -36,9 +36,7 @@ extension Instance {
     /// What `recovery.conf` says (until 11) a server streams by as a standby, or what that of its time as a standby has said.
     public func saidInRecovery(_ isInRecovery: Bool, deadline: Deadline) async throws -> (conninfo: Conninfo?, slot: String?) {
         guard let file = try await recoveryFile(isInRecovery ? .recoveryConf : .recoveryDone, deadline: deadline) else { return (nil, nil) }
-        var conninfo = try file.value(of: "primary_conninfo").map { try Conninfo(ofServer: $0) }
-        conninfo?["password"] = nil
-        return (conninfo, file.value(of: "primary_slot_name"))
+        return (try file.value(of: "primary_conninfo").map { try Conninfo(ofServer: $0).withoutSecrets }, file.value(of: "primary_slot_name"))
     }
 
     /// What `recovery.conf` (until 11) says of a replay that is to be late, as it stands there.

@@ -18,6 +18,9 @@ public enum Passfile {
         return path / ".pgpass"
     }
 
+    /// Whether others may read it, and libpq therefore does not.
+    public static func isOpen(_ mode: FileMode) -> Bool { mode.bits & 0o077 != 0 }
+
     static let home = #"getent passwd "$1" | cut -d: -f6"#
 
     static let finding = #"file=$(getent passwd "$1" | cut -d: -f6)/.pgpass; [ -e "$file" ] && echo "$file"; true"#
@@ -33,8 +36,8 @@ public enum Passfile {
 
     /// Logs in with the password that libpq would take for another connection. It never leaves the host.
     static func trial(_ program: HostPath, _ conninfo: Conninfo, for other: Conninfo, _ statement: String) -> Command {
-        var shown = conninfo
-        for keyword in ["password", "passfile"] { shown[keyword] = nil }
+        var shown = conninfo.withoutSecrets
+        shown["passfile"] = nil
         if shown["connect_timeout"] == nil { shown["connect_timeout"] = "5" }
         return .script(
             trying, program.path, other["passfile"] ?? "", other["host"] ?? other["hostaddr"] ?? "", other["port"] ?? "5432",

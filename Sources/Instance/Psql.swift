@@ -12,8 +12,7 @@ extension Instance {
 
 enum Psql {
     static func command(_ program: HostPath, _ conninfo: Conninfo, _ statement: String) -> Command {
-        var shown = conninfo
-        shown["password"] = nil
+        var shown = conninfo.withoutSecrets
         if shown["connect_timeout"] == nil { shown["connect_timeout"] = "5" }
         let script = #"IFS= read -r PGPASSWORD; if [ -n "$PGPASSWORD" ]; then export PGPASSWORD; else unset PGPASSWORD; fi; exec "$1" -wXAtq -d "$2" -c "$3""#
         return Command.script(script, program.path, shown.connectionString, statement)

@@ -74,8 +74,7 @@ public enum Rewind {
 
 extension Instance {
     func rewindCommand(from source: Conninfo, keepingIn kept: HostPath, restoringWAL: Bool, configFile: HostPath?) -> Command {
-        var shown = source
-        shown["password"] = nil
+        let shown = source.withoutSecrets
         var words = [(binaries.directory / "pg_rewind").path, "--target-pgdata=\(dataDirectory.path)", "--source-server=\(shown.connectionString)", "--progress"]
         if restoringWAL, features.rewind.restoresWAL { words.append("--restore-target-wal") }
         if let configFile, features.rewind.takesConfigFile { words.append("--config-file=\(configFile.path)") }

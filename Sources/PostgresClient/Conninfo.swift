@@ -85,6 +85,13 @@ public struct Conninfo: Sendable, Hashable, CustomStringConvertible, CustomDebug
         set { self["password"] = newValue?.reveal() }
     }
 
+    /// The same without every value that is a secret: `password`, `sslpassword`, and what a newer libpq has.
+    public var withoutSecrets: Conninfo {
+        var copy = self
+        copy.options.removeAll { LibpqOption.isSecret($0.keyword) }
+        return copy
+    }
+
     /// The same server through a forwarded port. `host` stays the name that certificates and `.pgpass` lines are for;
     /// `address` and `port` are where the connection goes. Errors go on naming `host` and the port that there was.
     public func forwarded(host: String, address: String, port: UInt16) -> Conninfo {

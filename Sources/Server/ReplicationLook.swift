@@ -15,7 +15,7 @@ public struct ReplicationLook: Sendable, Hashable {
     public var slots: [ReplicationSlot]
     /// As `pg_settings` has them, numbers in the setting's base unit; those of ``settingNames`` that the server has.
     public var settings: [String: String]
-    /// By what a standby receives: what its settings say (from 12), else its receiver (from 9.6); before, only its files say it. Without a password.
+    /// By what a standby receives: what its settings say (from 12), else its receiver (from 9.6); before, only its files say it. Without a secret.
     public var conninfo: Conninfo?
     public var preparedTransactions: [PreparedTransaction]
     /// The file that the archiver has failed to archive and not archived since; `nil` where all is well (from 9.4).
@@ -85,8 +85,7 @@ extension ServerSession {
         let answers = try await connection.look(together: statements, deadline: deadline)
         let identity = try answers[1].one()
         let timeline: Int64? = try identity.optional("timeline")
-        var conninfo = try answers[4].one().optional("conninfo", as: String.self).map { try Conninfo(ofServer: $0) }
-        conninfo?["password"] = nil
+        let conninfo = try answers[4].one().optional("conninfo", as: String.self).map { try Conninfo(ofServer: $0).withoutSecrets }
         return ReplicationLook(
             recovery: try RecoveryState(row: try answers[0].one()), timeline: timeline.map { UInt32(truncatingIfNeeded: $0) }, systemIdentifier: try identity.optional("system"),
             writtenLSN: try identity.optional("written"), senders: try answers[2].map(StreamingStandby.init(row:)),

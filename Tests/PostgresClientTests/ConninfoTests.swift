@@ -116,6 +116,11 @@ import Testing
         #expect(try Conninfo(ofServer: ours.connectionString) == ours)
     }
 
+    @Test func `what is a secret is left out, and not the names of files`() throws {
+        let text = "host=n1 passfile=/home/it/.pgpass sslkey=/home/it/key sslcert=/home/it/crt"
+        #expect(try Conninfo(ofServer: text + " password=x sslpassword=y oauth_client_secret=z").withoutSecrets.connectionString == text)
+    }
+
     @Test func `options of a newer libpq than this one are kept`() throws {
         let conninfo = try Conninfo(ofServer: "user=repl host=n1 sslcertmode=allow require_auth=none load_balance_hosts=disable an_option_of_tomorrow='a b'")
         #expect(conninfo["an_option_of_tomorrow"] == "a b")

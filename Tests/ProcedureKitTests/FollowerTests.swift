@@ -2,6 +2,7 @@ import Instance
 import PostgresClient
 import PostgresConfig
 import RemoteHost
+import Report
 import Server
 import Testing
 
@@ -10,7 +11,7 @@ import Testing
 /// What a follower is told, from its files as texts.
 @Suite("A follower, and what its files say") struct FollowerTests {
     private let follower = Follower(
-        name: "db1", upstream: "db2", conninfo: Conninfo(["host": "10.0.0.2", "user": "replicator"]), slot: "db1")
+        name: "db1", upstream: "db2", conninfo: Conninfo(["host": "10.0.0.2", "user": "replicator", "password": "a secret", "sslpassword": "another"]), slot: "db1")
 
     private func tree(main: String, auto: String) -> SettingsTree {
         SettingsTree(
@@ -39,5 +40,19 @@ import Testing
     @Test func `where nothing is left nothing is overridden`() throws {
         let auto = try #require(try edited(main: "recovery_target_timeline = 'latest'\n#recovery_target = ''\n", auto: ""))
         #expect(!auto.contains("recovery_target"))
+    }
+
+    @Test func `it is told no secret`() throws {
+        #expect(follower.conninfo.connectionString == "host=10.0.0.2 user=replicator")
+        #expect(try edited(main: "", auto: "")?.contains("another") == false)
+    }
+
+    @Test func `a password is not written into a file that others read`() throws {
+        let file = try HostPath(checking: "/var/lib/postgresql/.pgpass")
+        #expect(FollowerAdmission.refusal(of: file, mode: nil, on: "db1") == nil)
+        #expect(FollowerAdmission.refusal(of: file, mode: 0o600, on: "db1") == nil)
+        let refusal = FollowerAdmission.refusal(of: file, mode: 0o644, on: "db1")
+        #expect(refusal?.fact == "db1: others may read /var/lib/postgresql/.pgpass, and it is not used therefore")
+        #expect(refusal?.hint == "chmod 0600 /var/lib/postgresql/.pgpass")
     }
 }

@@ -11,14 +11,13 @@ public import Server
 public struct Follower: Sendable, Hashable, Codable {
     public var name: String
     public var upstream: String
-    /// What its `primary_conninfo` says then. Never a password.
+    /// What its `primary_conninfo` says then. Never a secret.
     public var conninfo: Conninfo
     /// Its slot on the upstream; `nil` where it has none.
     public var slot: SlotName?
 
     public init(name: String, upstream: String, conninfo: Conninfo, slot: SlotName?) {
-        (self.name, self.upstream, self.conninfo, self.slot) = (name, upstream, conninfo, slot)
-        self.conninfo["password"] = nil
+        (self.name, self.upstream, self.conninfo, self.slot) = (name, upstream, conninfo.withoutSecrets, slot)
     }
 
     /// The name by which the upstream knows it.
@@ -50,9 +49,9 @@ public struct Follower: Sendable, Hashable, Codable {
 extension Follower {
     /// How a node streams from `upstream` that streams by `own` from another one, or shall as that one does.
     public static func conninfo(like own: Conninfo, from upstream: GroupView.Node, as application: String) -> Conninfo {
-        var conninfo = own
+        var conninfo = own.withoutSecrets
         // What belongs to the connection to the other one, and what a receiver shows of libpq's defaults.
-        for keyword in ["hostaddr", "password", "dbname", "replication", "fallback_application_name", "target_session_attrs"] { conninfo[keyword] = nil }
+        for keyword in ["hostaddr", "dbname", "replication", "fallback_application_name", "target_session_attrs"] { conninfo[keyword] = nil }
         conninfo["host"] = upstream.address
         conninfo["port"] = "\(upstream.port)"
         conninfo["application_name"] = application

@@ -90,6 +90,8 @@ public struct FollowerAdmission: Sendable {
         let file = try await passwordFile(follower)
         let target = try access.roster.entry(upstream), line = PasswordFile.Line(host: target.address, port: target.port, database: "replication", user: follower.role)
         guard try await password(for: line, in: file, on: follower.name) == nil else { return nil }
+        let status = try await access.host(follower.name).stat(file, as: try access.roster.entry(follower.name).osUser, deadline: deadline)
+        if let refusal = Self.refusal(of: file, mode: status?.mode, on: follower.name) { throw refusal }
         for teacher in teachers {
             let place =
                 if let file = teacher.file { file } else {
@@ -103,6 +105,12 @@ public struct FollowerAdmission: Sendable {
         return PasswordFile.password(host: target.address, port: target.port, database: "replication", user: follower.role).map {
             Wants.Entry(file: file, line: line, password: $0)
         }
+    }
+
+    /// Why no password is written into a file that is there.
+    static func refusal(of file: HostPath, mode: FileMode?, on node: String) -> Problem? {
+        guard let mode, Passfile.isOpen(mode) else { return nil }
+        return Problem("\(node): others may read \(file), and it is not used therefore", hint: "chmod 0600 \(file)")
     }
 
     /// Where the follower's libpq looks for the password.

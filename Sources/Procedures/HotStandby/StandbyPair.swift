@@ -93,7 +93,7 @@ struct StandbyPair: Sendable {
         let path = try await Passfile.place(of: user, on: host, deadline: deadline)
         async let status = host.stat(path, as: user, deadline: deadline)
         let text = try await host.read(path, as: user, deadline: deadline).map { String(decoding: $0, as: UTF8.self) }
-        return FoundPassfile(path: path, text: text, isOpen: (try await status).map { $0.mode.bits & 0o077 != 0 } ?? false)
+        return FoundPassfile(path: path, text: text, isOpen: (try await status).map { Passfile.isOpen($0.mode) } ?? false)
     }
 
     /// Tries to log in as the standby will: from its host, with its password file.
