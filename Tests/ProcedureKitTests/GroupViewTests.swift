@@ -70,6 +70,31 @@ import Testing
         #expect(GroupView([primary("db1"), renamed]).upstream(of: renamed) == nil)
     }
 
+    /// As it streams by a list of hosts.
+    private func standby(_ name: String, by hosts: String, port: String? = nil) -> GroupView.Node {
+        var look = standby(name, of: "db1").look
+        look?.conninfo?["host"] = hosts
+        look?.conninfo?["port"] = port
+        return look.map { node(name, $0) } ?? unreachable(name)
+    }
+
+    @Test func `finds the upstream among several hosts, and in another spelling`() {
+        let hosts = "10.0.0.1,10.0.0.2", db2 = standby("db2", by: hosts), db3 = standby("db3", by: hosts, port: "5432,5432")
+        let lost = GroupView([unreachable("db1"), db2, db3])
+        #expect(lost.upstream(of: db2)?.name == "db1" && lost.upstream(of: db3)?.name == "db1")
+        #expect(GroupView([primary("db1"), db2, db3]).standbys(of: primary("db1")).map(\.name) == ["db2", "db3"])
+        let cascade = standby("db2", of: "db1").look.map { look in
+            var look = look
+            look.senders = [sender("db3")]
+            return node("db2", look)
+        }
+        #expect(cascade.map { GroupView([primary("db1"), $0, db3]).upstream(of: db3)?.name } == "db2")
+        #expect(GroupView([primary("db1"), standby("db3", by: hosts, port: "5433")]).upstream(of: standby("db3", by: hosts, port: "5433")) == nil)
+
+        let six = GroupView.Node(name: "db1", address: "fd00::1", state: .unreachable(Problem("gone"))), spelled = standby("db2", by: "FD00:0::0001", port: "5432")
+        #expect(GroupView([six, spelled]).upstream(of: spelled)?.name == "db1")
+    }
+
     @Test func `names who is none of the group, and whose a slot is`() throws {
         let slots = [
             ReplicationSlot(name: "db2", plugin: nil, database: nil, activePID: 7, restartLSN: lsn(900), confirmedFlushLSN: nil, walStatus: "reserved", retainedBytes: 100),

@@ -66,16 +66,36 @@ public struct GroupView: Sendable {
         "\(node.name) on timeline \(node.look?.timeline.map { "\($0)" } ?? "?") at \(node.look?.reachedLSN?.description ?? "?")"
     }
 
-    /// The node that a standby streams from: by the host and port of its `primary_conninfo`, or by the name that it is known under; `nil`
-    /// for who is not known here.
+    /// The node that a standby streams from: by the hosts and ports of its `primary_conninfo`, or by the name that it is known under; `nil`
+    /// for who is not known here. Of several hosts the one that has it as its standby, else one that is none itself.
     public func upstream(of standby: Node) -> Node? {
         guard standby.isStandby else { return nil }
         if let conninfo = standby.look?.conninfo {
-            let hosts = [conninfo["hostaddr"], conninfo["host"]].compactMap(\.self), port = conninfo["port"] ?? "5432"
-            if let found = nodes.first(where: { node in hosts.contains(node.address) && "\(node.port)" == port && node.name != standby.name }) { return found }
+            let named = nodes.filter { $0.name != standby.name && Self.names(conninfo, $0) }
+            if named.count < 2 {
+                if let found = named.first { return found }
+            } else {
+                let sending = named.filter { Self.sends($0, to: standby) }
+                return sending.count == 1 ? sending.first : named.first { !$0.isStandby } ?? named.first
+            }
         }
-        let senders = nodes.filter { node in node.name != standby.name && node.look?.senders.contains { isSameSetting($0.application, standby.applicationName) } ?? false }
+        let senders = nodes.filter { $0.name != standby.name && Self.sends($0, to: standby) }
         return senders.count == 1 ? senders.first : nil
+    }
+
+    private static func sends(_ node: Node, to standby: Node) -> Bool { node.look?.senders.contains { isSameSetting($0.application, standby.applicationName) } ?? false }
+
+    /// Whether a connection string leads to `node`, or may: it names several hosts, each with a port, or with one for all.
+    private static func names(_ conninfo: Conninfo, _ node: Node) -> Bool {
+        func list(_ keyword: String) -> [String] { (conninfo[keyword] ?? "").split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
+        let ports = list("port"), own = IPAddress(node.address)
+        return ["hostaddr", "host"].contains { keyword in
+            list(keyword).enumerated().contains { index, host in
+                guard host == node.address || own != nil && IPAddress(host) == own else { return false }
+                let port = ports.count == 1 ? ports[0] : index < ports.count ? ports[index] : ""
+                return (port.isEmpty ? "5432" : port) == "\(node.port)"
+            }
+        }
     }
 
     /// The standbys that stream from `node`, or shall.
