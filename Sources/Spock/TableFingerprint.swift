@@ -31,6 +31,18 @@ public struct TableFingerprint: Sendable, Hashable, Codable, CustomStringConvert
 
     public var description: String { "\(rows) rows, hash \(hash)" }
 
+    /// By how much two differ: stays the same as long as both get the same rows.
+    public struct Offset: Sendable, Hashable {
+        var rows: Int64
+        var hash: Int128
+    }
+
+    /// `nil` where a hash is no number.
+    public func offset(from other: TableFingerprint) -> Offset? {
+        guard let own = Int128(hash), let others = Int128(other.hash) else { return nil }
+        return Offset(rows: rows - other.rows, hash: own - others)
+    }
+
     /// Counts and hashes the rows of `part` by their text form, those that were committed before `moment`; the younger ones are only counted. A row
     /// bears the time of its commit on the node that it was written on, whichever node is asked.
     static func of(_ part: TablePart, before moment: ServerMoment?) -> SQL {
