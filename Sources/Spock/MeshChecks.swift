@@ -24,11 +24,9 @@ public enum MeshChecks {
 
     /// Every node that some node knows was looked at.
     public static func visited(_ mesh: MeshView) -> [MeshFinding] {
-        var knownBy: [NodeName: Set<NodeName>] = [:]
-        for (name, state) in mesh.states {
-            for node in state.nodes where mesh.states[node.name] == nil { knownBy[node.name, default: []].insert(name) }
+        mesh.unvisited.map { node in
+            .nodeNotVisited(node, knownBy: mesh.names.filter { mesh.states[$0]?.nodes.contains { $0.name == node } ?? false })
         }
-        return knownBy.keys.sorted().map { .nodeNotVisited($0, knownBy: (knownBy[$0] ?? []).sorted()) }
     }
 
     /// pggraft is superuser everywhere: without that, other sessions' transactions are not seen.
@@ -59,8 +57,8 @@ public enum MeshChecks {
                 findings.append(.subscriptionMissing(provider: provider, subscriber: subscriber))
                 continue
             }
-            let names = (mesh.states[subscriber]?.subscriptions ?? []).filter { $0.provider == provider && $0.subscriber == subscriber }.map(\.name)
-            if names.count > 1 { findings.append(.subscriptionsDoubled(names.sorted(), provider: provider, subscriber: subscriber)) }
+            let names = mesh.allSubscriptions(provider: provider, subscriber: subscriber).map(\.name)
+            if names.count > 1 { findings.append(.subscriptionsDoubled(names, provider: provider, subscriber: subscriber)) }
             let status = mesh.states[subscriber]?.statuses[subscription.name] ?? .unknown
             if status != .replicating {
                 findings.append(.subscriptionNotReplicating(subscription.name, provider: provider, subscriber: subscriber, status: status))
@@ -154,7 +152,7 @@ public enum MeshChecks {
     public static func foreignSlots(_ mesh: MeshView) -> [MeshFinding] {
         mesh.names.flatMap { name -> [MeshFinding] in
             guard let state = mesh.states[name] else { return [] }
-            let ours = Set(mesh.subscriptions.filter { $0.provider == name }.map(\.slot))
+            let ours = Set(mesh.allSubscriptions.filter { $0.provider == name }.map(\.slot))
             return state.slots
                 .filter { $0.plugin == ReplicationSlot.spockPlugin && $0.database == state.database && !ours.contains($0.name) }
                 .map { .foreignSlot(name, slot: $0.name, isActive: $0.isActive) }

@@ -33,6 +33,11 @@ public struct MeshView: Sendable {
         }
     }
 
+    /// Every subscription over which `subscriber` reads `provider`.
+    public func allSubscriptions(provider: NodeName, subscriber: NodeName) -> [Subscription] {
+        allSubscriptions.filter { $0.provider == provider && $0.subscriber == subscriber }
+    }
+
     /// Those that a node looked at knows, and that were not looked at themselves.
     public var unvisited: [NodeName] { Set(states.values.flatMap { $0.nodes.map(\.name) }).subtracting(states.keys).sorted() }
 

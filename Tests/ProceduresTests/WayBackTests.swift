@@ -11,24 +11,6 @@ import Testing
 
 /// What follows from a control file, and from a look at a group, without a server.
 @Suite("The way back of an old primary, and who takes its place") struct WayBackTests {
-    private func data(_ state: String, timeline: UInt32 = 1, checkpoint: String = "0/3000028", minimum: String = "0/0", checksums: Int = 0, hints: String = "on") throws
-        -> ControlData
-    {
-        try #require(
-            ControlData(
-                """
-                Catalog version number:               202209061
-                Database system identifier:           7
-                Database cluster state:               \(state)
-                Latest checkpoint location:           \(checkpoint)
-                Latest checkpoint's REDO location:    \(checkpoint)
-                Latest checkpoint's TimeLineID:       \(timeline)
-                Minimum recovery ending location:     \(minimum)
-                wal_log_hints setting:                \(hints)
-                Data page checksum version:           \(checksums)
-                """))
-    }
-
     private func way(_ data: ControlData, _ history: String = "1\t0/3000100\tno recovery target specified\n", version: MajorVersion = .postgres(15), system: String? = "7")
         -> WayBack
     {
@@ -36,33 +18,34 @@ import Testing
     }
 
     @Test func `one that was shut down before the switch just follows`() throws {
-        #expect(way(try data("shut down")) == .follows)
-        #expect(way(try data("shut down", hints: "off")) == .follows)
-        #expect(way(try data("shut down in recovery", minimum: "0/3000100")) == .follows)
+        #expect(way(try controlData("shut down")) == .follows)
+        #expect(way(try controlData("shut down", hints: "off")) == .follows)
+        #expect(way(try controlData("shut down in recovery", minimum: "0/3000100")) == .follows)
     }
 
     @Test func `one that has written beyond it, or has crashed, is rewound`() throws {
-        #expect(way(try data("shut down", checkpoint: "0/3000100")) == .rewinds)
-        #expect(way(try data("in production")) == .rewinds)
-        #expect(way(try data("shut down in recovery", minimum: "0/3000108")) == .rewinds)
-        #expect(way(try data("in production", checksums: 1, hints: "off")) == .rewinds)
+        #expect(way(try controlData("shut down", checkpoint: "0/3000100")) == .rewinds)
+        #expect(way(try controlData("in production")) == .rewinds)
+        #expect(way(try controlData("shut down in recovery", minimum: "0/3000108")) == .rewinds)
+        #expect(way(try controlData("in production", checksums: 1, hints: "off")) == .rewinds)
     }
 
     @Test func `where that cannot be, only a new copy helps`() throws {
         func why(_ way: WayBack) -> String { if case .needsCopy(let why) = way { why } else { "\(way)" } }
-        #expect(why(way(try data("in production", hints: "off"))).contains("wal_log_hints = off"))
-        #expect(why(way(try data("in production"), version: .postgres(12))).contains("it has crashed (in production)"))
-        #expect(way(try data("shut down", checkpoint: "0/4000000"), version: .postgres(12)) == .rewinds)
-        #expect(why(way(try data("shut down", timeline: 5))).contains("its timeline 5 is not in the history"))
+        #expect(why(way(try controlData("in production", hints: "off"))).contains("wal_log_hints = off"))
+        #expect(why(way(try controlData("in production"), version: .postgres(12))).contains("it has crashed (in production)"))
+        #expect(way(try controlData("shut down", checkpoint: "0/4000000"), version: .postgres(12)) == .rewinds)
+        #expect(why(way(try controlData("shut down", timeline: 5))).contains("its timeline 5 is not in the history"))
         let old = try #require(MajorVersion("9.3")), older = try #require(MajorVersion("9.2"))
         #expect(
-            why(way(try data("in production"), version: old)).contains(
+            why(way(try controlData("in production"), version: old)).contains(
                 "it has crashed (in production), and may have written what the primary has not; PostgreSQL 9.3 has no pg_rewind"))
         #expect(
-            why(way(try data("shut down", checkpoint: "0/4000000"), version: old)).contains("its last checkpoint is at 0/4000000, and timeline 1 ends for the primary at 0/3000100")
+            why(way(try controlData("shut down", checkpoint: "0/4000000"), version: old)).contains(
+                "its last checkpoint is at 0/4000000, and timeline 1 ends for the primary at 0/3000100")
         )
-        #expect(way(try data("shut down"), version: old) == .follows)
-        #expect(why(way(try data("shut down"), version: older)).contains("does not stream across the end of a timeline"))
+        #expect(way(try controlData("shut down"), version: old) == .follows)
+        #expect(why(way(try controlData("shut down"), version: older)).contains("does not stream across the end of a timeline"))
     }
 
     private func own(_ data: ControlData, history: String? = nil) -> WayBack {
@@ -73,28 +56,28 @@ import Testing
 
     @Test func `a standby of the primary itself just follows, whatever became of its host`() throws {
         for state in ["shut down in recovery", "in archive recovery"] {
-            #expect(own(try data(state, timeline: 2, minimum: "0/4000000")) == .follows)
-            #expect(own(try data(state, timeline: 2, minimum: "0/4000000"), history: "1\t0/3000100\tno recovery target specified\n") == .follows)
+            #expect(own(try controlData(state, timeline: 2, minimum: "0/4000000")) == .follows)
+            #expect(own(try controlData(state, timeline: 2, minimum: "0/4000000"), history: "1\t0/3000100\tno recovery target specified\n") == .follows)
         }
         // Of an older timeline it may have replayed what is no part of the primary's.
-        #expect(way(try data("in archive recovery", minimum: "0/3000108")) == .rewinds)
+        #expect(way(try controlData("in archive recovery", minimum: "0/3000108")) == .rewinds)
     }
 
     @Test func `one that was a primary on a timeline of the same number needs a copy`() throws {
         func why(_ way: WayBack) -> String { if case .needsCopy(let why) = way { why } else { "\(way)" } }
         for state in ["shut down", "in production", "shutting down", "in crash recovery"] {
-            #expect(why(own(try data(state, timeline: 2, checkpoint: "0/4000000"))).contains("it was a primary itself on timeline 2, which is the primary's (\(state))"))
+            #expect(why(own(try controlData(state, timeline: 2, checkpoint: "0/4000000"))).contains("it was a primary itself on timeline 2, which is the primary's (\(state))"))
         }
-        #expect(why(own(try data("shut down in recovery", timeline: 2), history: "1\t0/3000180\tno recovery target specified\n")).contains("behind 0/3000180 of timeline 1"))
-        let first = WayBack(of: try data("shut down"), to: 1, nil, system: "7", ServerFeatures(.postgres(15)))
+        #expect(why(own(try controlData("shut down in recovery", timeline: 2), history: "1\t0/3000180\tno recovery target specified\n")).contains("behind 0/3000180 of timeline 1"))
+        let first = WayBack(of: try controlData("shut down"), to: 1, nil, system: "7", ServerFeatures(.postgres(15)))
         #expect(why(first).contains("it was a primary itself on timeline 1"))
     }
 
     @Test func `that pg_rewind has nothing to take off says nothing of what it would follow by`() throws {
-        #expect(own(try data("shut down in recovery", timeline: 2)).obstacleUnrewound == nil)
-        #expect(way(try data("shut down")).obstacleUnrewound == nil)
-        #expect(own(try data("shut down", timeline: 2)).obstacleUnrewound?.hasPrefix("pg_rewind says that no rewind is required, and it was a primary itself") == true)
-        #expect(way(try data("shut down", checkpoint: "0/4000000")).obstacleUnrewound != nil)
+        #expect(own(try controlData("shut down in recovery", timeline: 2)).obstacleUnrewound == nil)
+        #expect(way(try controlData("shut down")).obstacleUnrewound == nil)
+        #expect(own(try controlData("shut down", timeline: 2)).obstacleUnrewound?.hasPrefix("pg_rewind says that no rewind is required, and it was a primary itself") == true)
+        #expect(way(try controlData("shut down", checkpoint: "0/4000000")).obstacleUnrewound != nil)
     }
 
     @Test func `what ends a recovery is told before a switchover, and refused where its mark does not override it`() {
@@ -108,7 +91,7 @@ import Testing
     }
 
     @Test func `the directory of another cluster is none that comes back`() throws {
-        guard case .isForeign(let why) = way(try data("shut down"), system: "8") else { return #expect(Bool(false), "it is taken for its own") }
+        guard case .isForeign(let why) = way(try controlData("shut down"), system: "8") else { return #expect(Bool(false), "it is taken for its own") }
         #expect(why.contains("its system identifier is 7, and the primary's 8"))
     }
 

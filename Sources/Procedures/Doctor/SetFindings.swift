@@ -9,7 +9,7 @@ enum SetFindings {
     static func leftOut(_ facts: DoctorFacts) -> [Diagnosis] {
         guard let mesh = facts.mesh else { return [] }
         return mesh.view.pairs.flatMap { provider, subscriber -> [Diagnosis] in
-            let all = mesh.view.allSubscriptions.filter { $0.provider == provider && $0.subscriber == subscriber }, enabled = all.filter(\.isEnabled)
+            let all = mesh.view.allSubscriptions(provider: provider, subscriber: subscriber), enabled = all.filter(\.isEnabled)
             // Of those that are disabled something else is said.
             let reading = enabled.isEmpty ? all : enabled
             guard let subscription = reading.first else { return [] }

@@ -108,9 +108,8 @@ struct NothingIsLeftOver: Requirement {
 
     /// One that somebody reads is not left over.
     static func slots(_ view: MeshView) -> [Finding] {
-        let ours = Set(view.allSubscriptions.map { [$0.provider.rawValue, $0.slot.rawValue] })
-        return MeshChecks.foreignSlots(view).compactMap { finding in
-            guard case .foreignSlot(let node, let slot, let isRead) = finding, !ours.contains([node.rawValue, slot.rawValue]) else { return nil }
+        MeshChecks.foreignSlots(view).compactMap { finding in
+            guard case .foreignSlot(let node, _, let isRead) = finding else { return nil }
             return Finding(Self.name, finding.fact, isRead ? .note(hint: "somebody outside the mesh subscribes to \(node)") : .notMet(hint: finding.hint))
         }
     }

@@ -182,7 +182,7 @@ struct Comparing {
     private mutating func renew() async throws {
         let doubtful = Set(open.filter { $0.prints.contains(nil) }.map(\.table))
         guard !doubtful.isEmpty else { return }
-        let tables = try await proof.tables().tables
+        let tables = try await proof.tables(of: proof.nodes[0])
         for name in doubtful.sorted() {
             guard let old = open.first(where: { $0.table == name })?.question.part.table else { continue }
             guard var new = tables.first(where: { $0.relation == name }) else {

@@ -216,11 +216,14 @@ struct Proof: Sendable {
         return comparison
     }
 
+    /// The replicated tables with rows of their own, as `node` has them now.
+    func tables(of node: String) async throws -> [ReplicatedTable] {
+        try await mesh.spock(node).replicatedTables(deadline: .after(.seconds(60))).filter { !$0.isPartitioned && !$0.memberships.isEmpty }
+    }
+
     /// The replicated tables with rows of their own: as the first node has them now, and those that only others have in a set, with who that is.
     func tables() async throws -> (tables: [ReplicatedTable], elsewhere: [(table: RelationName, holders: [String])]) {
-        let all = try await onEach(nodes) { node in
-            try await mesh.spock(node).replicatedTables(deadline: .after(.seconds(60))).filter { !$0.isPartitioned && !$0.memberships.isEmpty }
-        }
+        let all = try await onEach(nodes) { try await self.tables(of: $0) }
         let first = all[nodes[0]] ?? [], known = Set(first.map(\.relation))
         var holders: [RelationName: [String]] = [:]
         for node in nodes { for table in all[node] ?? [] where !known.contains(table.relation) { holders[table.relation, default: []].append(node) } }
